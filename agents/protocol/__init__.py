@@ -1,0 +1,59 @@
+"""The wire between hub and agent, and what both must compute alike.
+
+    words         `SyncState`, `Health`, `DriftMode`: the words that the user sees
+    deployment    `Options`, `BundleDeployment` and its digest
+    artifact      a rendered bundle as canonical bytes: objects and hooks
+    substitution  `${NAME}` in the agent, the same function that `fleet render` uses
+    wire          register, target, start, report: bodies, routes and protocol versions
+
+The hub knows an agent only by this package. It imports nothing but `clusters.objects`.
+"""
+
+from __future__ import annotations
+
+from agents.protocol.artifact import Artifact, Hook, HookEvent, read_artifact
+from agents.protocol.deployment import ABSENT, BundleDeployment, Options, deployment_digest
+from agents.protocol.substitution import SubstitutionError, substitute
+from agents.protocol.wire import (
+    PROTOCOL_MAX,
+    PROTOCOL_MIN,
+    DeploymentReport,
+    FieldDrift,
+    ObjectReport,
+    Offer,
+    RegisterAnswer,
+    RegisterRequest,
+    Report,
+    ReportAnswer,
+    StartRequest,
+    Target,
+)
+from agents.protocol.words import DriftMode, Health, SyncState
+
+__all__ = [
+    "ABSENT",
+    "PROTOCOL_MAX",
+    "PROTOCOL_MIN",
+    "Artifact",
+    "BundleDeployment",
+    "DeploymentReport",
+    "DriftMode",
+    "FieldDrift",
+    "Health",
+    "Hook",
+    "HookEvent",
+    "ObjectReport",
+    "Offer",
+    "Options",
+    "RegisterAnswer",
+    "RegisterRequest",
+    "Report",
+    "ReportAnswer",
+    "StartRequest",
+    "SubstitutionError",
+    "SyncState",
+    "Target",
+    "deployment_digest",
+    "read_artifact",
+    "substitute",
+]

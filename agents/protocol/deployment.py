@@ -1,0 +1,90 @@
+"""A bundle deployment: what one cluster is to run of one bundle, and the digest that names it.
+
+The digest covers artifact, resolved variables and options: equal digest means nothing to do, any
+difference is staged like a change of image. Commit and run are only where it came from.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agents.protocol.words import DriftMode
+from clusters.objects import Digest, digest_of
+
+ABSENT: Digest = "absent"
+"""The digest of a bundle deployment that is to be removed."""
+
+
+class Options(BaseModel):
+    """How a bundle deployment is applied, as its sources' `fleet.yaml` says."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    namespace: str = ""
+    """Where namespaced objects without a namespace go; made if missing. Empty: `default`."""
+    force_namespace: bool = False
+    """`namespace:` of fleet.yaml: every namespaced object goes there; cluster-wide ones fail."""
+    drift: DriftMode = DriftMode.CORRECT
+    prune: bool = True
+    keep_resources: bool = False
+    force: bool = False
+    """Recreate an object whose change is refused as immutable."""
+    take_ownership: bool = False
+    """Force fields that another manager owns."""
+    depends_on: tuple[str, ...] = ()
+    """Bundles that must be Synced and Healthy in this cluster before this one starts."""
+    timeout_seconds: int = 600
+    """How long a hook may run."""
+
+
+class BundleDeployment(BaseModel):
+    """What a cluster is to run of one bundle. Equal digests are the same bundle deployment."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    bundle: str
+    digest: Digest
+    artifact: Digest = ""
+    variables: dict[str, str] = Field(default_factory=dict)
+    options: Options = Options()
+    commit: str = ""
+    """Where it came from; no part of the digest."""
+
+    @classmethod
+    def of(
+        cls,
+        bundle: str,
+        artifact: Digest,
+        variables: dict[str, str],
+        options: Options,
+        commit: str = "",
+    ) -> BundleDeployment:
+        """The bundle deployment with its digest computed."""
+        digest = deployment_digest(artifact, variables, options)
+        return cls(
+            bundle=bundle,
+            digest=digest,
+            artifact=artifact,
+            variables=variables,
+            options=options,
+            commit=commit,
+        )
+
+    @classmethod
+    def absent(cls, bundle: str, commit: str = "") -> BundleDeployment:
+        """The order to remove a bundle."""
+        return cls(bundle=bundle, digest=ABSENT, commit=commit)
+
+    @property
+    def is_absent(self) -> bool:
+        """Is this the order to remove?"""
+        return self.digest == ABSENT
+
+
+def deployment_digest(artifact: Digest, variables: dict[str, str], options: Options) -> Digest:
+    """Digest over artifact, resolved variables and options, and over nothing else.
+
+    Options at their default are left out, so that a new option does not rename what exists.
+    """
+    said = options.model_dump(mode="json", exclude_defaults=True)
+    return digest_of({"artifact": artifact, "variables": variables, "options": said})

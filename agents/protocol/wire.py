@@ -1,0 +1,172 @@
+"""Bodies and routes between agent and hub.
+
+::
+
+    POST /v1/agents/register                 RegisterRequest → RegisterAnswer      (token)
+    GET  /v1/clusters/{c}/target?wait=30     If-None-Match: serial → 200 Target | 304
+    POST /v1/clusters/{c}/start              StartRequest → 200 Target | 409 Refusal
+    GET  /v1/clusters/{c}/artifacts/{digest} → bytes (only what its target names)
+    POST /v1/clusters/{c}/report             Report → ReportAnswer
+
+Every call carries `Authorization: Bearer <token>`, a token bound to that one cluster name.
+A target is ordered by (epoch, serial): agents refuse a lower one. Reports are ordered by
+(incarnation, sequence) and idempotent; an incarnation that the hub does not know is answered
+`resync`, and the next report carries everything (`full`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agents.protocol.deployment import BundleDeployment
+from agents.protocol.words import Health, SyncState
+from clusters.objects import Digest
+
+PROTOCOL_MIN = 1
+PROTOCOL_MAX = 1
+"""The range of wire versions that this code speaks; both sides choose the highest common one."""
+
+
+class _Wire(BaseModel):
+    """Frozen; unknown fields of a newer partner are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class RegisterRequest(_Wire):
+    """An agent introduces itself; `incarnation` is new for every process start."""
+
+    cluster: str
+    incarnation: str
+    protocol_min: int = PROTOCOL_MIN
+    protocol_max: int = PROTOCOL_MAX
+    agent_version: str = ""
+    kubernetes_version: str = ""
+
+
+class RegisterAnswer(_Wire):
+    """What the agent needs to go on. `claimed` is false for a cluster that Git does not declare."""
+
+    cluster: str
+    epoch: int
+    protocol: int
+    claimed: bool
+    heartbeat_seconds: float
+    message: str = ""
+
+
+class Offer(_Wire):
+    """An assignment that is not started: what one run wants this cluster to move to."""
+
+    run: str
+    generation: int
+    """Unique within the cluster, never used twice."""
+    deployments: tuple[BundleDeployment, ...]
+
+
+class Target(_Wire):
+    """All that one cluster is to run."""
+
+    cluster: str
+    epoch: int
+    serial: int
+    """Rises with every change within the epoch; the ETag is `"<epoch>-<serial>"`."""
+    current: tuple[BundleDeployment, ...] = ()
+    """What the agent keeps healed; `absent` ones stay until reported gone."""
+    offers: tuple[Offer, ...] = ()
+    generations: dict[str, int] = Field(default_factory=dict)
+    """Per current bundle: the generation under which it was granted."""
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """What an agent compares; never goes down."""
+        return (self.epoch, self.serial)
+
+    @property
+    def etag(self) -> str:
+        """The entity tag, quotes included."""
+        return f'"{self.epoch}-{self.serial}"'
+
+
+class StartRequest(_Wire):
+    """May I start this offer? Asked again it is answered alike. A grant answers the new target."""
+
+    run: str
+    generation: int
+    incarnation: str
+
+
+class Refusal(_Wire):
+    """409: the offer was withdrawn, ended or is held; the agent forgets it."""
+
+    code: str
+    message: str
+
+
+class FieldDrift(_Wire):
+    """One field that differs; a Secret's values are replaced by `(redacted)` in the agent."""
+
+    path: str
+    wanted: str | None = None
+    live: str | None = None
+    manager: str = ""
+
+
+class ObjectReport(_Wire):
+    """One object that is worth saying something about: not in sync, not healthy or drifted."""
+
+    object: str
+    """As `str(ObjectKey)`: `Deployment.apps shop/frontend`."""
+    sync: SyncState
+    health: Health
+    code: str = ""
+    message: str = ""
+    drift: tuple[FieldDrift, ...] = ()
+
+
+class DeploymentReport(_Wire):
+    """What the agent says of one bundle; always names the digest and generation it speaks of."""
+
+    bundle: str
+    digest: Digest
+    generation: int
+    sync: SyncState
+    health: Health
+    code: str = ""
+    """A stable error code where `sync` is Failed, for example `conflict`, `hook-failed`."""
+    message: str = ""
+    objects_total: int = 0
+    objects_ready: int = 0
+    objects: tuple[ObjectReport, ...] = ()
+    drifted: int = 0
+    """Objects that differ now (`warn`)."""
+    healed: int = 0
+    """Objects set back since this incarnation started (`correct`)."""
+    since: datetime | None = None
+    """When sync and health became what they are, by the agent's clock; for show only."""
+
+
+class Report(_Wire):
+    """Deltas since the last accepted report, or everything if `full`. An empty one is a heartbeat."""
+
+    cluster: str
+    incarnation: str
+    sequence: int
+    full: bool = False
+    epoch: int = 0
+    serial: int = 0
+    """The target that the agent acts on."""
+    kubernetes_version: str = ""
+    agent_version: str = ""
+    nodes: int = 0
+    deployments: tuple[DeploymentReport, ...] = ()
+
+
+class ReportAnswer(_Wire):
+    """`resync` asks for a full report next."""
+
+    accepted: bool
+    resync: bool = False
+    message: str = ""

@@ -1,0 +1,49 @@
+"""The states that hub, agent, CLI, API and pages show, each with one meaning."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class SyncState(StrEnum):
+    """Does the cluster hold what the bundle deployment says?"""
+
+    SYNCED = "Synced"
+    OUT_OF_SYNC = "OutOfSync"
+    SYNCING = "Syncing"
+    WAITING = "Waiting"
+    FAILED = "Failed"
+    UNKNOWN = "Unknown"
+
+
+class Health(StrEnum):
+    """Do the objects work? `UNKNOWN` never counts as success."""
+
+    HEALTHY = "Healthy"
+    PROGRESSING = "Progressing"
+    DEGRADED = "Degraded"
+    SUSPENDED = "Suspended"
+    MISSING = "Missing"
+    UNKNOWN = "Unknown"
+
+    @classmethod
+    def worst(cls, states: list[Health]) -> Health:
+        """The state that speaks for all of them; an empty list is healthy."""
+        return max(states, key=_SEVERITY.__getitem__, default=cls.HEALTHY)
+
+
+_SEVERITY = {
+    Health.HEALTHY: 0,
+    Health.SUSPENDED: 1,
+    Health.PROGRESSING: 2,
+    Health.UNKNOWN: 3,
+    Health.MISSING: 4,
+    Health.DEGRADED: 5,
+}
+
+
+class DriftMode(StrEnum):
+    """What an agent does about live state that differs from the applied artifact."""
+
+    CORRECT = "correct"
+    WARN = "warn"
