@@ -136,6 +136,8 @@ class ClusterGroup:
     listed: tuple[str, ...] = ()
     """The directories that the file lists under `resources`, as repository paths, in order."""
     at: str = ""
+    labels: Labels = field(default_factory=dict)
+    """For `clusterGroupSelector`."""
 
 
 class Form(StrEnum):
@@ -156,8 +158,9 @@ class HelmSpec:
     """Repository path of the chart's directory."""
     release_name: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
+    """What `values_files` hold and `values` says, already merged; null deletes."""
     values_files: tuple[str, ...] = ()
-    """Repository paths, later ones win; `values` wins over files."""
+    """Repository paths, later ones win; `values` wins over files. Only for people to see."""
     disable_templating: bool = False
     """`disablePreProcess`: leave `${ … }` in values alone."""
 
@@ -174,7 +177,9 @@ class Customization:
     do_not_deploy: bool = False
     helm: HelmSpec | None = None
     kustomize_dir: str = ""
+    """Repository path of the directory to build instead."""
     overlays: tuple[str, ...] = ()
+    """Repository paths, laid over the source's own."""
     namespace: str = ""
     default_namespace: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -211,7 +216,11 @@ class Source:
     """Declared names with their (templated) values."""
     customizations: tuple[Customization, ...] = ()
     files: tuple[str, ...] = ()
-    """For RAW: the manifests, sorted."""
+    """For RAW: the manifests, sorted, links followed."""
+    overlays: tuple[str, ...] = ()
+    """For RAW: directories laid over the files, as repository paths, in order."""
+    listable: bool = False
+    """A group's file could list it, so by place it goes only to groups without a file."""
     at: str = ""
     """The fleet.yaml, or the directory where there is none."""
 
@@ -248,6 +257,11 @@ class Repo:
     problems: tuple[Problem, ...] = ()
     held: frozenset[str] = frozenset()
     """Bundles whose declaration could not be read: they keep what they run, never pruned."""
+    held_clusters: frozenset[str] = frozenset()
+    """Declared clusters of which it is not known what they are to run: they keep all they have."""
+    unread: frozenset[str] = frozenset()
+    """Kinds (`Cluster`, `Rollout`, … or `""` if unknown) of which some document could not be read:
+    nothing may be concluded from the absence of one of that kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,11 @@ class Plan:
     problems: tuple[Problem, ...] = ()
     held: frozenset[str] = frozenset()
     """Bundles of which nothing may be concluded from absence: never removed by this plan."""
+    held_clusters: frozenset[str] = frozenset()
+    """Clusters that keep all they have: it is not known what they are to run."""
+    unread: frozenset[str] = frozenset()
+    """Kinds of which a document could not be read (`fleet.model.Repo.unread`): with `Cluster` or
+    `""` among them, a cluster's absence from `class_of` says nothing."""
 
     def entries_of(self, cluster: str) -> tuple[PlanEntry, ...]:
         """What one cluster is to run. Errors: `KeyError` for a cluster that is not declared."""
