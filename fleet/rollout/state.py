@@ -106,6 +106,10 @@ class StagePlan:
     soak_seconds: float = 0
     approval: bool = False
     approvers: tuple[str, ...] = ()
+    failure_budget_said: str = ""
+    """As the policy says it (`2%`): resolved again over who is online when the stage starts."""
+    min_healthy_said: str = ""
+    """As the policy says it; likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,8 @@ class RunPlan:
     title: str = ""
     """First line of the commit's message."""
     author: str = ""
+    number: int = 0
+    """Rises with every run of the hub; part of the uid."""
 
 
 class Intent(StrEnum):
@@ -203,6 +209,9 @@ class ClusterEvidence:
     """Another run that has an offer or an unsettled assignment of the same bundle here."""
     assignment: AssignmentEvidence | None = None
     bundles: Mapping[str, BundleEvidence] = field(default_factory=dict)
+    unsettled_since: datetime | None = None
+    """When a run that has ended left a started, unsettled assignment of the same bundle here: it
+    may still change, so it takes one of the stage's slots until the stage's clusterDeadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +221,8 @@ class Marks:
     ever_failed: frozenset[tuple[str, str]] = frozenset()
     """(stage, cluster); never shrinks."""
     failed: tuple[tuple[str, str, str], ...] = ()
-    """(stage, cluster, why) that stand now: terminal until a retry Decision."""
+    """(stage, cluster, why) that stand now: terminal until a retry Decision. `why` starts with the
+    cluster's state and a colon: `TimedOut: not Healthy within 1800 s`."""
     breached: tuple[tuple[str, str], ...] = ()
     """(stage, why): budgets that were breached and not answered by a retry."""
     denominators: tuple[tuple[str, int], ...] = ()
@@ -222,7 +232,17 @@ class Marks:
     """(stage, when its last cluster became Healthy)."""
     ramp_step: tuple[tuple[str, int], ...] = ()
     retried: tuple[tuple[str, int], ...] = ()
-    """(cluster, number of the last retry Decision that was carried out)."""
+    """(cluster, number of the last retry Decision that was carried out); cluster "" is the run."""
+    retired: tuple[tuple[str, int], ...] = ()
+    """(cluster, generation): assignments up to this one were set aside by a retry."""
+    clocks: tuple[tuple[str, float, datetime | None], ...] = ()
+    """(cluster, seconds in flight so far, since when the clock runs): for clusterDeadline."""
+    batch: tuple[tuple[str, str], ...] = ()
+    """(stage, cluster) of the batch that a ramp waits for."""
+    seen_run: str = ""
+    """The run's state as last told to the history; likewise the next two."""
+    seen_stages: tuple[tuple[str, str], ...] = ()
+    seen_clusters: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +254,8 @@ class Evidence:
     """Those of this run, in order."""
     superseded_by: str = ""
     """A newer run that replaces this one."""
+    waits_for: str = ""
+    """An older run with a bundle in common that goes first: this one is Queued."""
 
 
 @dataclass(frozen=True, slots=True)
