@@ -1,0 +1,82 @@
+"""In which order objects are written: stages that wait for each other, and ranks within a stage.
+
+| stage | what | before the next one |
+|---|---|---|
+| NAMESPACES | Namespace | |
+| CRDS | CustomResourceDefinition | established, discovery refreshed |
+| CLUSTER | cluster-scoped kinds, classes | |
+| REST | namespaced kinds, by Helm's install order | |
+| EXTENSIONS | webhooks and API services: their backends come first | |
+| CUSTOM | custom resources | |
+
+Objects of one rank are written in parallel. Pruning goes the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+from agents.diff import is_built_in
+from clusters.objects import ObjectKey
+
+
+class Stage(IntEnum):
+    """All of a stage passes a dry-run before any of it is written."""
+
+    NAMESPACES = 0
+    CRDS = 1
+    CLUSTER = 2
+    REST = 3
+    EXTENSIONS = 4
+    CUSTOM = 5
+
+
+_RANKS = {
+    kind: rank
+    for rank, kinds in enumerate(
+        (
+            "PriorityClass NetworkPolicy ResourceQuota LimitRange PodDisruptionBudget",
+            "ServiceAccount Secret ConfigMap StorageClass PersistentVolume",
+            "PersistentVolumeClaim ClusterRole Role",
+            "ClusterRoleBinding RoleBinding",
+            "Service",
+            "DaemonSet Pod ReplicationController ReplicaSet Deployment StatefulSet",
+            "HorizontalPodAutoscaler",
+            "Job CronJob",
+            "IngressClass",
+            "Ingress",
+        )
+    )
+    for kind in kinds.split()
+}
+_LAST = len(set(_RANKS.values()))
+_EXTENSIONS = frozenset(
+    {"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "APIService"}
+)
+
+
+def stage_of(key: ObjectKey) -> Stage:
+    """The stage of an object whose namespace is settled (empty means cluster-scoped)."""
+    if not is_built_in(key.group):
+        return Stage.CUSTOM
+    if key.kind == "Namespace" and not key.group:
+        return Stage.NAMESPACES
+    if key.kind == "CustomResourceDefinition":
+        return Stage.CRDS
+    if key.kind in _EXTENSIONS:
+        return Stage.EXTENSIONS
+    return Stage.REST if key.namespace else Stage.CLUSTER
+
+
+def rank_of(key: ObjectKey) -> tuple[int, int]:
+    """Stage and place within it; equal ranks need no order among them."""
+    return (stage_of(key), _RANKS.get(key.kind, _LAST))
+
+
+def waves(keys: Iterable[ObjectKey], *, backwards: bool = False) -> list[list[ObjectKey]]:
+    """The keys in groups of equal rank, in order of rank; each group sorted."""
+    groups: dict[tuple[int, int], list[ObjectKey]] = {}
+    for key in keys:
+        groups.setdefault(rank_of(key), []).append(key)
+    return [sorted(groups[rank]) for rank in sorted(groups, reverse=backwards)]

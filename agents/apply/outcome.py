@@ -1,0 +1,74 @@
+"""What becomes of one object and of one bundle in a pass; plain values that reports are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agents.diff import redacted
+from agents.errors import cure_of
+from agents.protocol import SyncState
+from clusters.errors import ClusterError, TooManyRequestsError
+from clusters.objects import Object, ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why one object could not be brought to what is wanted."""
+
+    key: ObjectKey
+    code: str
+    message: str
+    retry_after_seconds: float = 0.0
+    """What the API server asked for, 0 if it did not."""
+
+    @classmethod
+    def of(cls, key: ObjectKey, error: ClusterError, obj: Object | None = None) -> Failure:
+        """From the cluster's answer, without the values of a Secret."""
+        message = redacted(str(error), obj) if obj else str(error)
+        later = error.retry_after if isinstance(error, TooManyRequestsError) else 0.0
+        return cls(key, error.code, message, later)
+
+    def text(self) -> str:
+        """What and cure in one line."""
+        cure = cure_of(self.code)
+        return f"{self.message} (fix: {cure})" if cure else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where a bundle stands after a pass."""
+
+    sync: SyncState
+    code: str = ""
+    message: str = ""
+    failures: tuple[Failure, ...] = ()
+    pending: bool = False
+    """Something is under way that the next pass should look at soon."""
+    notes: Mapping[ObjectKey, str] | None = None
+    """Objects to say something about that failed nothing: kept, being deleted."""
+
+    @property
+    def failed(self) -> bool:
+        """Does the next attempt come after a back-off?"""
+        return self.sync is SyncState.FAILED
+
+
+def failed(failures: list[Failure]) -> Outcome:
+    """One outcome for several failures: the first by key speaks, all are listed."""
+    ordered = tuple(sorted(failures, key=lambda item: (item.key, item.code)))
+    first = ordered[0]
+    more = f", and {len(ordered) - 1} more" if len(ordered) > 1 else ""
+    message = f"{first.key}: {first.text()}{more}"
+    return Outcome(SyncState.FAILED, first.code, message, ordered)
+
+
+def failed_bundle(code: str, message: str) -> Outcome:
+    """A failure of the bundle as a whole."""
+    cure = cure_of(code)
+    return Outcome(SyncState.FAILED, code, f"{message} (fix: {cure})" if cure else message)
+
+
+def syncing(message: str) -> Outcome:
+    """Under way: look again soon."""
+    return Outcome(SyncState.SYNCING, message=message, pending=True)

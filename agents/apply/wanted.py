@@ -1,0 +1,147 @@
+"""From an artifact to the objects that one cluster is to hold. Pure.
+
+Variables are filled in, namespaces settled by what the cluster serves (a CRD of the bundle itself
+counts), the owner label is added, and what only a server may write is dropped. What cannot be
+settled is a `Failure` of that object; the rest goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agents.apply.outcome import Failure
+from agents.inventory import PART_OF, applyset_id
+from agents.protocol import Artifact, BundleDeployment, Hook, Options, substitute
+from clusters.cluster import Discovery
+from clusters.objects import (
+    Digest,
+    Kind,
+    Object,
+    ObjectKey,
+    digest_of,
+    key_of,
+    kind_of,
+    split_api_version,
+)
+
+_SERVER_FIELDS = (
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One object as this cluster is to hold it."""
+
+    key: ObjectKey
+    object: Object
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class WantedHook:
+    """One hook as this cluster is to run it."""
+
+    key: ObjectKey
+    hook: Hook
+    object: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that a bundle deployment wants of one cluster."""
+
+    objects: dict[ObjectKey, Wanted]
+    hooks: tuple[WantedHook, ...]
+    failures: tuple[Failure, ...]
+    """Objects that cannot even be tried; their keys may lack the namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """Which kinds are namespaced here; `None` for a kind that is not served."""
+
+    discovery: Discovery
+    own: dict[Kind, bool]
+
+    def namespaced(self, obj: Object) -> bool | None:
+        kind = kind_of(obj)
+        resource = self.discovery.find(kind)
+        version = split_api_version(obj["apiVersion"])[1]
+        if kind in self.own:
+            return self.own[kind]
+        if resource is None or (resource.versions and version not in resource.versions):
+            return None
+        return resource.namespaced
+
+
+def prepare(artifact: Artifact, deployment: BundleDeployment, discovery: Discovery) -> Prepared:
+    """Every object and hook of the artifact, settled for this cluster. Nothing is written."""
+    scope = _Scope(discovery, _own_kinds(artifact))
+    objects: dict[ObjectKey, Wanted] = {}
+    failures: list[Failure] = []
+    for raw in artifact.objects:
+        settled = _settle(raw, deployment, scope)
+        if isinstance(settled, Failure):
+            failures.append(settled)
+            continue
+        key = key_of(settled)
+        if key in objects:
+            failures.append(Failure(key, "duplicate", "is in the bundle twice"))
+            continue
+        owned = _labelled(settled, deployment.bundle)
+        objects[key] = Wanted(key, owned, digest_of(owned))
+    hooks: list[WantedHook] = []
+    for hook in artifact.hooks:
+        settled = _settle(hook.object, deployment, scope)
+        if isinstance(settled, Failure):
+            failures.append(settled)
+        else:
+            hooks.append(WantedHook(key_of(settled), hook, settled))
+    return Prepared(objects, tuple(hooks), tuple(failures))
+
+
+def _own_kinds(artifact: Artifact) -> dict[Kind, bool]:
+    """The kinds that the bundle's own CRDs define, each with whether it is namespaced."""
+    found: dict[Kind, bool] = {}
+    for obj in artifact.objects:
+        if kind_of(obj) == Kind("apiextensions.k8s.io", "CustomResourceDefinition"):
+            spec: dict[str, Any] = obj.get("spec") or {}
+            kind = (spec.get("names") or {}).get("kind", "")
+            found[Kind(spec.get("group", ""), kind)] = spec.get("scope") != "Cluster"
+    return found
+
+
+def _settle(raw: Object, deployment: BundleDeployment, scope: _Scope) -> Object | Failure:
+    obj: Object = substitute(raw, deployment.variables)
+    metadata = {k: v for k, v in obj["metadata"].items() if k not in _SERVER_FIELDS}
+    obj = {**{k: v for k, v in obj.items() if k != "status"}, "metadata": metadata}
+    namespaced = scope.namespaced(obj)
+    if namespaced is None:
+        message = f"this cluster does not serve {obj['apiVersion']} {obj['kind']}"
+        return Failure(key_of(obj), "kind-not-found", message)
+    if namespaced:
+        metadata["namespace"] = _namespace(metadata.get("namespace"), deployment.options)
+    elif deployment.options.force_namespace:
+        message = "is cluster-scoped, but `namespace:` puts the whole bundle into a namespace"
+        return Failure(replace(key_of(obj), namespace=""), "cluster-scoped", message)
+    else:
+        metadata.pop("namespace", None)
+    return obj
+
+
+def _namespace(said: str | None, options: Options) -> str:
+    default = options.namespace or "default"
+    return default if options.force_namespace or not said else said
+
+
+def _labelled(obj: Object, bundle: str) -> Object:
+    metadata = obj["metadata"]
+    labels = {**(metadata.get("labels") or {}), PART_OF: applyset_id(bundle)}
+    return {**obj, "metadata": {**metadata, "labels": labels}}

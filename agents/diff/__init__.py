@@ -1,0 +1,32 @@
+"""What differs between a wanted object and the live one. Pure.
+
+    differences  the wanted fields that the live object does not hold
+    settle       fields that are others' to fill in: autoscalers, aggregation, CA injectors
+    describe     differences as a report says them, Secrets redacted, with the manager to blame
+
+Promise: an object with no differences is never reported as drifted, and no drift is reported with
+an empty diff. Never reads a cluster; whether a difference is real is confirmed by a dry-run.
+"""
+
+from __future__ import annotations
+
+from agents.diff.fields import Difference, differences, is_built_in
+from agents.diff.path import Key, path_text
+from agents.diff.quantity import equal_quantities, parse_quantity
+from agents.diff.report import REDACTED, describe, redacted
+from agents.diff.tolerance import scaled_by, settle
+
+__all__ = [
+    "REDACTED",
+    "Difference",
+    "Key",
+    "describe",
+    "differences",
+    "equal_quantities",
+    "is_built_in",
+    "parse_quantity",
+    "path_text",
+    "redacted",
+    "scaled_by",
+    "settle",
+]

@@ -1,0 +1,196 @@
+"""What an agent owns, kept in the cluster it manages: one ApplySet (KEP-3659) for each bundle.
+
+The parent is a ConfigMap in `fleet-system`; every owned object carries the label
+`applyset.kubernetes.io/part-of` with the parent's id. The parent's data also holds what the label
+cannot: the identities (intent, written before the first write, so that a kill after any write
+leaves nothing unowned), the digest and generation last granted, what is completely applied, and
+which hooks of the attempt are done.
+
+Never holds values of objects, and never the namespace that the agent made for a bundle.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from agents.errors import BundleError
+from clusters.cluster import Cluster
+from clusters.errors import NotFoundError
+from clusters.objects import Digest, Kind, Object, ObjectKey, labels_of
+
+NAMESPACE = "fleet-system"
+AGENT_MANAGER = "fleet/agent"
+"""Field manager of what belongs to the agent itself: parents, namespaces it makes."""
+PART_OF = "applyset.kubernetes.io/part-of"
+_ID = "applyset.kubernetes.io/id"
+_TOOLING = "applyset.kubernetes.io/tooling"
+_KINDS = "applyset.kubernetes.io/contains-group-kinds"
+_NAMESPACES = "applyset.kubernetes.io/additional-namespaces"
+_CONFIG_MAP = Kind("", "ConfigMap")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What one bundle owns in this cluster, and how far its last attempt came."""
+
+    bundle: str
+    objects: tuple[ObjectKey, ...] = ()
+    digest: Digest = ""
+    """Last granted: what is being applied, or was."""
+    generation: int = 0
+    applied: Digest = ""
+    """Last completely applied; equal to `digest` unless an attempt is under way."""
+    operation: str = ""
+    """`install` or `upgrade`: what the attempt under way counts as for hooks."""
+    hooks_done: tuple[str, ...] = ()
+    """Hooks of the attempt under way that need not run again."""
+    keep_resources: bool = False
+    """Leave the objects in the cluster when the bundle goes."""
+
+    def owning(self, keys: Iterable[ObjectKey]) -> Inventory:
+        """The same with exactly these objects."""
+        return replace(self, objects=tuple(sorted(set(keys))))
+
+
+def manager_of(bundle: str) -> str:
+    """The field manager of a bundle; Kubernetes allows 128 characters."""
+    name = f"fleet/{bundle}"
+    return name if len(name) <= 128 else f"fleet/{hashlib.sha256(bundle.encode()).hexdigest()}"
+
+
+def parent_name(bundle: str) -> str:
+    """The name of a bundle's ApplySet parent; a digest where the bundle's name cannot be one."""
+    name = f"bundle-{bundle}"
+    if _NAME.match(bundle) and len(name) <= 253:
+        return name
+    return f"bundle-{hashlib.sha256(bundle.encode()).hexdigest()[:32]}-x"
+
+
+def applyset_id(bundle: str) -> str:
+    """KEP-3659's id: `applyset-<base64(sha256(name.namespace.kind.group))>-v1`."""
+    text = f"{parent_name(bundle)}.{NAMESPACE}.{_CONFIG_MAP.kind}.{_CONFIG_MAP.group}"
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"applyset-{base64.urlsafe_b64encode(digest).decode().rstrip('=')}-v1"
+
+
+def parent_of(inventory: Inventory) -> Object:
+    """The ConfigMap that holds an inventory."""
+    kinds = sorted({str(key.kind_key) for key in inventory.objects})
+    namespaces = sorted({key.namespace for key in inventory.objects} - {"", NAMESPACE})
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": parent_name(inventory.bundle),
+            "namespace": NAMESPACE,
+            "labels": {_ID: applyset_id(inventory.bundle)},
+            "annotations": {
+                _TOOLING: "fleet/v1",
+                _KINDS: ",".join(kinds),
+                _NAMESPACES: ",".join(namespaces),
+            },
+        },
+        "data": {
+            "objects": "\n".join(_line(key) for key in inventory.objects),
+            "state": orjson.dumps(_state(inventory), option=orjson.OPT_SORT_KEYS).decode(),
+        },
+    }
+
+
+def read_parent(parent: Object) -> Inventory:
+    """The inventory in a parent. Errors: `BundleError` (`inventory`) if somebody broke it."""
+    try:
+        data: dict[str, str] = parent["data"]
+        state = orjson.loads(data["state"])
+        keys = sorted(_key(line) for line in data.get("objects", "").splitlines())
+        state["hooks_done"] = tuple(state.get("hooks_done") or ())
+        return Inventory(objects=tuple(keys), **state)
+    except (KeyError, TypeError, ValueError) as error:
+        name = (parent.get("metadata") or {}).get("name", "")
+        raise BundleError(
+            "the inventory cannot be read",
+            at=f"ConfigMap {NAMESPACE}/{name}",
+            fix="restore it, or delete it: the objects are then adopted again",
+            code="inventory",
+        ) from error
+
+
+def _state(inventory: Inventory) -> dict[str, Any]:
+    return {
+        "bundle": inventory.bundle,
+        "digest": inventory.digest,
+        "generation": inventory.generation,
+        "applied": inventory.applied,
+        "operation": inventory.operation,
+        "hooks_done": list(inventory.hooks_done),
+        "keep_resources": inventory.keep_resources,
+    }
+
+
+def _line(key: ObjectKey) -> str:
+    return f"{key.group}/{key.kind}/{key.namespace}/{key.name}"
+
+
+def _key(line: str) -> ObjectKey:
+    group, kind, namespace, name = line.split("/")
+    return ObjectKey(group, kind, namespace, name)
+
+
+class InventoryStore:
+    """Inventories in the cluster; every call is one request, the first save also two more."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._namespace_made = False
+
+    async def load_all(self) -> tuple[dict[str, Inventory], dict[str, BundleError]]:
+        """Inventories by bundle, and what is unreadable by the name of the parent."""
+        try:
+            listing = await self._cluster.list(_CONFIG_MAP, namespace=NAMESPACE, labels=_ID)
+        except NotFoundError:
+            return {}, {}
+        found: dict[str, Inventory] = {}
+        broken: dict[str, BundleError] = {}
+        for parent in listing.items:
+            try:
+                inventory = read_parent(parent)
+                found[inventory.bundle] = inventory
+            except BundleError as error:
+                broken[parent["metadata"]["name"]] = error
+        return found, broken
+
+    async def save(self, inventory: Inventory) -> None:
+        """Write the parent, making `fleet-system` if it is missing."""
+        if not self._namespace_made:
+            await ensure_namespace(self._cluster, NAMESPACE)
+            self._namespace_made = True
+        try:
+            await self._cluster.apply(parent_of(inventory), manager=AGENT_MANAGER, force=True)
+        except NotFoundError:
+            self._namespace_made = False
+            raise
+
+    async def forget(self, bundle: str) -> None:
+        """Delete the parent of a bundle that owns nothing any more."""
+        await self._cluster.delete(ObjectKey("", "ConfigMap", NAMESPACE, parent_name(bundle)))
+
+
+async def ensure_namespace(cluster: Cluster, name: str) -> None:
+    """Make a namespace if it is not there; it is never owned and never pruned."""
+    if await cluster.get(ObjectKey("", "Namespace", "", name)) is not None:
+        return
+    wanted = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    await cluster.apply(wanted, manager=AGENT_MANAGER)
+
+
+def is_part_of(live: Object, bundle: str) -> bool:
+    """Does the live object say that this bundle owns it?"""
+    return labels_of(live).get(PART_OF) == applyset_id(bundle)

@@ -1,0 +1,34 @@
+"""How fast an agent goes about its work. Units are in the names; everything has a sane default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Intervals and bounds of one agent."""
+
+    poll_wait_seconds: float = 30.0
+    """How long the hub may hold a target request open; only `Agent.run` holds."""
+    poll_interval_seconds: float = 15.0
+    """Time between target requests where `Agent.step` polls without holding."""
+    health_interval_seconds: float = 2.0
+    """Time between looks at what is not yet healthy, deleted or complete."""
+    check_interval_seconds: float = 300.0
+    """Time between full checks of a bundle for drift; watches find most of it at once."""
+    report_delay_seconds: float = 0.2
+    """How long changes are gathered into one report."""
+    parallel_requests: int = 8
+    """Requests to the cluster in flight within one stage of one bundle."""
+    parallel_bundles: int = 4
+    """Bundles that are worked on at the same time."""
+    backoff_first_seconds: float = 1.0
+    backoff_factor: float = 2.0
+    backoff_limit_seconds: float = 120.0
+    backoff_jitter: float = 0.2
+    """Part of the delay that is drawn, 0.2 for ±20 %."""
+    request_limit_seconds: float = 20.0
+    """Time limit of one request to the hub, without the wait."""
+    reported_objects: int = 50
+    """Objects of one bundle that a report details at most."""
