@@ -1,0 +1,136 @@
+"""From what a client sent to what the server takes in, and to what it stores.
+
+`decode` reads a value against its schema: fields the kind does not have, values of the wrong
+type, nulls (which mean "not set"). `normalise` gives the stored form: empty optional lists and
+maps are left out, quantities are canonical, and required fields that are missing are named.
+
+Never sets defaults (`defaults`), never looks at more than the schema (`validation`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from clusters.simulation.server.quantities import canonical_quantity
+from clusters.simulation.server.schema import Node, Shape
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+}
+_ZERO_OMITTED = {
+    ("EnvVar", "value"): "",
+    ("Container", "stdin"): False,
+    ("Container", "stdinOnce"): False,
+    ("Container", "tty"): False,
+    ("PodSpec", "hostNetwork"): False,
+    ("PodSpec", "hostPID"): False,
+    ("PodSpec", "hostIPC"): False,
+    ("VolumeMount", "readOnly"): False,
+    ("VolumeMount", "subPath"): "",
+    ("Probe", "initialDelaySeconds"): 0,
+    ("DeploymentSpec", "minReadySeconds"): 0,
+    ("DeploymentSpec", "paused"): False,
+    ("StatefulSetSpec", "minReadySeconds"): 0,
+    ("DaemonSetSpec", "minReadySeconds"): 0,
+    ("ServiceSpec", "publishNotReadyAddresses"): False,
+    ("ServicePort", "name"): "",
+    ("ServicePort", "nodePort"): 0,
+}
+"""Fields that Go leaves out when they are zero, though the applied text may spell them."""
+
+
+@dataclass(slots=True)
+class Problems:
+    """What `decode` found: paths of unknown fields, and (path, message) of wrong types."""
+
+    unknown: list[str] = field(default_factory=list)
+    wrong: list[tuple[str, str, Any]] = field(default_factory=list)
+
+
+def decode(value: Any, node: Node, problems: Problems, path: str = "") -> Any:
+    """A copy without unknown fields and unset nulls; what was odd is noted in `problems`."""
+    if isinstance(value, dict):
+        return _decode_object(value, node, problems, path)
+    if isinstance(value, list):
+        return _decode_list(value, node, problems, path)
+    _check_scalar(value, node, problems, path)
+    return value
+
+
+def _decode_object(value: dict[str, Any], node: Node, problems: Problems, path: str) -> Any:
+    if node.shape in (Shape.SCALAR, Shape.LIST):
+        problems.wrong.append((path, node.scalar or node.shape.value, value))
+        return value
+    result = {}
+    for key, item in value.items():
+        inner = node.child(key)
+        where = f"{path}.{key}" if path else key
+        if inner is None:
+            problems.unknown.append(where)
+        elif item is not None:
+            result[key] = decode(item, inner, problems, where)
+        elif inner.nullable or node.shape is Shape.ANY or node.open:
+            result[key] = None
+    return result
+
+
+def _decode_list(value: list[Any], node: Node, problems: Problems, path: str) -> Any:
+    if node.shape not in (Shape.LIST, Shape.ANY):
+        problems.wrong.append((path, node.scalar or "object", value))
+        return value
+    inner = node.item()
+    return [decode(item, inner, problems, f"{path}[{i}]") for i, item in enumerate(value)]
+
+
+def _check_scalar(value: Any, node: Node, problems: Problems, path: str) -> None:
+    if value is None or node.shape is Shape.ANY:
+        return
+    if node.shape is not Shape.SCALAR:
+        expected = "array" if node.shape is Shape.LIST else "object"
+        problems.wrong.append((path, expected, value))
+        return
+    allowed = _TYPES.get(node.scalar)
+    if allowed is None:
+        return
+    if not isinstance(value, allowed) or (isinstance(value, bool) and node.scalar != "boolean"):
+        problems.wrong.append((path, node.scalar, value))
+
+
+def normalise(value: Any, node: Node, missing: list[str], path: str = "") -> Any:
+    """A fresh copy in the stored form; paths of required fields that it lacks go to `missing`."""
+    if isinstance(value, dict):
+        return _normalise_object(value, node, missing, path)
+    if isinstance(value, list):
+        inner = node.item()
+        return [normalise(item, inner, missing, f"{path}[{i}]") for i, item in enumerate(value)]
+    if node.name == "Quantity" and not isinstance(value, bool) and value is not None:
+        return canonical_quantity(str(value))
+    return value
+
+
+def _normalise_object(
+    value: dict[str, Any], node: Node, missing: list[str], path: str
+) -> dict[str, Any]:
+    result = {}
+    for key, item in value.items():
+        inner = node.child(key)
+        if inner is None or _is_left_out(node, inner, key, item):
+            continue
+        result[key] = normalise(item, inner, missing, f"{path}.{key}" if path else key)
+    for key in node.required:
+        if key not in result and not path.startswith("status"):
+            missing.append(f"{path}.{key}" if path else key)
+    return result
+
+
+def _is_left_out(node: Node, inner: Node, key: str, item: Any) -> bool:
+    if node.shape is not Shape.STRUCT or not node.name:
+        return False
+    if item == [] or (item == {} and inner.shape is Shape.MAP):
+        return key not in node.required
+    zero = _ZERO_OMITTED.get((node.name, key))
+    return zero is not None and item == zero and type(item) is type(zero)

@@ -1,0 +1,249 @@
+"""Who owns which field: `managedFields`, kept as Kubernetes' server-side apply keeps them.
+
+`apply_config` merges what a manager sends into the live object, takes away what it sent before
+and no longer does (unless somebody else owns it too), and refuses to change what others own.
+`track_update` records what any other write changed: the writer now owns it, the others do not.
+
+An entry is (manager, operation, subresource, apiVersion). Its time moves only with its set, so
+that an apply which changes nothing leaves the object equal, to the byte.
+
+Never stores anything, and never owns apiVersion, kind, name, namespace or what the server sets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from clusters.errors import ConflictError
+from clusters.objects import Object
+from clusters.simulation.server.fieldsets import (
+    FieldSet,
+    difference,
+    intersection,
+    readable_paths,
+    union,
+    without,
+)
+from clusters.simulation.server.schema import Node
+from clusters.simulation.server.typed import compare, fields_of, merge, named, remove
+
+APPLY = "Apply"
+UPDATE = "Update"
+_SERVER_FIELDS = (
+    ("apiVersion",),
+    ("kind",),
+    *(
+        ("metadata", name)
+        for name in (
+            "name",
+            "namespace",
+            "creationTimestamp",
+            "selfLink",
+            "uid",
+            "clusterName",
+            "generation",
+            "managedFields",
+            "resourceVersion",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+        )
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose fields an entry lists."""
+
+    manager: str
+    operation: str
+    subresource: str
+    api_version: str
+
+    def __str__(self) -> str:
+        """As Kubernetes names it in a conflict."""
+        subresource = f' with subresource "{self.subresource}"' if self.subresource else ""
+        using = f" using {self.api_version}" if self.operation == UPDATE else ""
+        return f'"{self.manager}"{subresource}{using}'
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The fields of one owner, and since when."""
+
+    fields: FieldSet
+    time: str
+
+
+Claims = dict[Owner, Claim]
+
+
+def read_claims(obj: Object) -> Claims:
+    """The entries of `metadata.managedFields`."""
+    claims: Claims = {}
+    for entry in obj.get("metadata", {}).get("managedFields") or ():
+        owner = Owner(
+            entry.get("manager", ""),
+            entry.get("operation", UPDATE),
+            entry.get("subresource", ""),
+            entry.get("apiVersion", ""),
+        )
+        claims[owner] = Claim(entry.get("fieldsV1") or {}, entry.get("time", ""))
+    return claims
+
+
+def write_claims(obj: Object, claims: Claims) -> None:
+    """Set `metadata.managedFields` of `obj`, which the caller owns; applied entries first."""
+    entries = []
+    for owner, claim in sorted(claims.items(), key=_entry_order):
+        entry: dict[str, Any] = {
+            "manager": owner.manager,
+            "operation": owner.operation,
+            "apiVersion": owner.api_version,
+            "time": claim.time,
+            "fieldsType": "FieldsV1",
+            "fieldsV1": claim.fields,
+        }
+        if owner.subresource:
+            entry["subresource"] = owner.subresource
+        entries.append(entry)
+    metadata = obj["metadata"] = {k: v for k, v in obj["metadata"].items() if k != "managedFields"}
+    if entries:
+        metadata["managedFields"] = entries
+
+
+def _entry_order(item: tuple[Owner, Claim]) -> tuple[bool, str, str, str]:
+    owner, claim = item
+    return (owner.operation != APPLY, claim.time, owner.manager, owner.subresource)
+
+
+def owned_fields(obj: Object, node: Node, ignored: tuple[tuple[str, ...], ...]) -> FieldSet:
+    """What a manager owns by applying `obj`. Errors: `typed.ItemKeyError`."""
+    return without(fields_of(obj, node), *_SERVER_FIELDS, *ignored)
+
+
+def apply_config(
+    live: Object,
+    applied: Object,
+    node: Node,
+    owner: Owner,
+    *,
+    now: str,
+    force: bool,
+    ignored: tuple[tuple[str, ...], ...],
+) -> tuple[Object, Claims]:
+    """The object after `owner` applies `applied`, and who owns what then.
+
+    `live` is `{}` when there is no object yet. `ignored` are paths that this kind of write
+    cannot own (`status`, or all but that). Errors: `ConflictError`, `typed.ItemKeyError`.
+    """
+    claims = read_claims(live)
+    fields = owned_fields(applied, node, ignored)
+    previous = _take(claims, owner)
+    kept = previous if previous is not None and previous.fields == fields else Claim(fields, now)
+    merged: Object = merge(live, applied, node)
+    if previous is not None:
+        merged = _let_go(merged, node, previous.fields, [kept, *claims.values()])
+    changed = compare(live, merged, node)
+    written = without(union(changed.added, changed.modified), *_SERVER_FIELDS)
+    conflicts = {
+        other: shared
+        for other, claim in claims.items()
+        if (shared := intersection(claim.fields, written))
+    }
+    if conflicts and not force:
+        raise conflict_error(conflicts)
+    lost = union(written, changed.removed)
+    for other, claim in list(claims.items()):
+        claims[other] = _less(claim, lost, now)
+    claims[owner] = kept
+    return merged, {other: claim for other, claim in claims.items() if claim.fields}
+
+
+def _take(claims: Claims, owner: Owner) -> Claim | None:
+    """Remove and return what this applier claimed last, in whichever apiVersion that was."""
+    for other in claims:
+        if replace(other, api_version=owner.api_version) == owner:
+            return claims.pop(other)
+    return None
+
+
+def _let_go(merged: Object, node: Node, previous: FieldSet, claims: list[Claim]) -> Object:
+    """`merged` less what was applied before and nobody owns any more."""
+    owned: FieldSet = {}
+    for claim in claims:
+        owned = union(owned, claim.fields)
+    result: Object = remove(merged, difference(named(previous, node), named(owned, node)), node)
+    return result
+
+
+def _less(claim: Claim, lost: FieldSet, now: str) -> Claim:
+    remaining = difference(claim.fields, lost)
+    return claim if remaining == claim.fields else Claim(remaining, now)
+
+
+def track_update(
+    live: Object,
+    new: Object,
+    node: Node,
+    owner: Owner,
+    *,
+    now: str,
+    ignored: tuple[tuple[str, ...], ...],
+) -> Claims:
+    """Who owns what after `owner` wrote `new` over `live` by anything but an apply."""
+    claims = read_claims(live)
+    changed = compare(live, new, node)
+    written = without(union(changed.added, changed.modified), *_SERVER_FIELDS, *ignored)
+    if not written and not changed.removed:
+        return claims
+    lost = union(written, changed.removed)
+    for other, claim in list(claims.items()):
+        if other != owner:
+            claims[other] = _less(claim, lost, now)
+    mine = claims.get(owner)
+    fields = union(difference(mine.fields, changed.removed) if mine else {}, written)
+    if mine is None or mine.fields != fields:
+        claims[owner] = Claim(fields, now)
+    return {other: claim for other, claim in claims.items() if claim.fields}
+
+
+def conflict_error(conflicts: dict[Owner, FieldSet]) -> ConflictError:
+    """The error of an apply that would change what others own, in Kubernetes' words."""
+    causes = [
+        (path, owner)
+        for owner, shared in sorted(conflicts.items(), key=lambda item: item[0].manager)
+        for path in readable_paths(shared)
+    ]
+    return FieldConflictError(
+        _conflict_text(causes),
+        managers=tuple(sorted({owner.manager for owner in conflicts})),
+        fields=tuple(path for path, _ in causes),
+        causes=tuple((path, f"conflict with {owner}") for path, owner in causes),
+    )
+
+
+def _conflict_text(causes: list[tuple[str, Owner]]) -> str:
+    if len(causes) == 1:
+        path, owner = causes[0]
+        return f"Apply failed with 1 conflict: conflict with {owner}: {path}"
+    lines: list[str] = []
+    for owner in dict.fromkeys(owner for _, owner in causes):
+        lines.append(f"conflicts with {owner}:")
+        lines.extend(f"- {path}" for path, other in causes if other == owner)
+    return f"Apply failed with {len(causes)} conflicts: " + "\n".join(lines)
+
+
+class FieldConflictError(ConflictError):
+    """An apply met fields of other managers; `causes` are (field, message) pairs."""
+
+    def __init__(
+        self,
+        message: str,
+        managers: tuple[str, ...],
+        fields: tuple[str, ...],
+        causes: tuple[tuple[str, str], ...],
+    ) -> None:
+        super().__init__(message, managers, fields)
+        self.causes = causes

@@ -1,0 +1,52 @@
+"""Quantities as Kubernetes writes them back: `1000m` → `1`, `1024Mi` → `1Gi`, `0.5` → `500m`.
+
+A stored object holds the canonical form, so it differs from what was applied, as on a real
+server. Text that is no quantity is returned as it is; saying so is validation's business.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from functools import lru_cache
+
+_PATTERN = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))([eE][+-]?\d+|[numkMGTPE]|[KMGTPE]i)?$")
+_BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+
+
+@lru_cache(maxsize=4096)
+def canonical_quantity(text: str) -> str:
+    """The form in which the server stores a quantity."""
+    match = _PATTERN.match(text)
+    if not match:
+        return text
+    number, suffix = Decimal(match[1]), match[2] or ""
+    if suffix in _BINARY and suffix:
+        return _binary(number * 1024 ** _BINARY.index(suffix))
+    if suffix[:1] in ("e", "E") and len(suffix) > 1:
+        return f"{_plain(number)}{suffix}"
+    return _decimal(number.scaleb(_DECIMAL[suffix]))
+
+
+def _binary(value: Decimal) -> str:
+    if value != value.to_integral_value():
+        return _decimal(value)
+    whole, power = int(value), 0
+    while whole and whole % 1024 == 0 and power < len(_BINARY) - 1:
+        whole, power = whole // 1024, power + 1
+    return f"{whole}{_BINARY[power]}"
+
+
+def _decimal(value: Decimal) -> str:
+    if value == 0:
+        return "0"
+    for suffix, exponent in reversed(_DECIMAL.items()):
+        scaled = value.scaleb(-exponent)
+        if scaled == scaled.to_integral_value():
+            return f"{int(scaled)}{suffix}"
+    return f"{int(value.scaleb(9).to_integral_value(rounding='ROUND_UP'))}n"
+
+
+def _plain(number: Decimal) -> str:
+    return format(number.normalize(), "f")

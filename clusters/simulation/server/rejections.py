@@ -1,0 +1,114 @@
+"""Refusals with the detail that Kubernetes' Status carries: which field, why, in what words.
+
+Every class is one of `clusters.errors`, so callers in process decide as they would with a real
+cluster; the HTTP face reads `causes` and the finer classes to answer as a real server does.
+
+::
+
+    InvalidError     ── RejectedError    422 with causes
+                     ── BadRequestError  400: cannot be read at all
+                     ── TypedPatchError  500, as real servers do: an apply with unknown fields
+    ImmutableError   ── RejectedImmutableError  422 with causes
+    ForbiddenError   ── NamespaceTerminatingError  403
+    ConflictError    ── PreconditionError  409: a precondition does not hold
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from clusters.errors import ConflictError, ForbiddenError, ImmutableError, InvalidError
+from clusters.objects import Kind
+
+
+class Cause(NamedTuple):
+    """One field that is wrong; `reason` is Kubernetes' word, such as `FieldValueRequired`."""
+
+    field: str
+    reason: str
+    message: str
+
+
+class RejectedError(InvalidError):
+    """422 with the causes."""
+
+    def __init__(self, message: str, causes: Sequence[Cause]) -> None:
+        super().__init__(message, tuple(cause.field for cause in causes))
+        self.causes = tuple(causes)
+
+
+class RejectedImmutableError(ImmutableError):
+    """422: every cause is a field that never changes."""
+
+    def __init__(self, message: str, causes: Sequence[Cause]) -> None:
+        super().__init__(message, tuple(cause.field for cause in causes))
+        self.causes = tuple(causes)
+
+
+class BadRequestError(InvalidError):
+    """400: the request cannot be understood."""
+
+
+class TypedPatchError(InvalidError):
+    """An applied configuration does not fit the kind's schema."""
+
+
+class NamespaceTerminatingError(ForbiddenError):
+    """403: nothing new may come into a namespace that is going away."""
+
+
+class PreconditionError(ConflictError):
+    """409: the object is not in the state that the caller named."""
+
+
+def required(field: str, hint: str = "") -> Cause:
+    """A field that must be there."""
+    return Cause(field, "FieldValueRequired", f"Required value{': ' + hint if hint else ''}")
+
+
+def wrong(field: str, value: object, why: str) -> Cause:
+    """A field with a value that cannot be. Not for Secrets: the value is shown."""
+    shown = f'"{value}"' if isinstance(value, str) else str(value)
+    return Cause(field, "FieldValueInvalid", f"Invalid value: {shown}: {why}")
+
+
+def hidden(field: str, why: str) -> Cause:
+    """A field with a wrong value that is not shown."""
+    return Cause(field, "FieldValueInvalid", f"Invalid value: {why}")
+
+
+def unsupported(field: str, value: object, allowed: Sequence[str]) -> Cause:
+    """A field whose value is not one of the allowed ones."""
+    choice = ", ".join(f'"{item}"' for item in allowed)
+    return Cause(
+        field, "FieldValueNotSupported", f'Unsupported value: "{value}": supported values: {choice}'
+    )
+
+
+def forbidden(field: str, why: str) -> Cause:
+    """A field that may not be set or changed."""
+    return Cause(field, "FieldValueForbidden", f"Forbidden: {why}")
+
+
+def duplicate(field: str, value: object) -> Cause:
+    """A value that is there twice."""
+    return Cause(field, "FieldValueDuplicate", f'Duplicate value: "{value}"')
+
+
+def rejected(kind: Kind, name: str, causes: Sequence[Cause]) -> RejectedError:
+    """The error for an object that is wrong in these ways."""
+    return RejectedError(_text(kind, name, causes), causes)
+
+
+def rejected_as_immutable(
+    kind: Kind, name: str, causes: Sequence[Cause]
+) -> RejectedImmutableError:
+    """The error for an object of which fields that never change were changed."""
+    return RejectedImmutableError(_text(kind, name, causes), causes)
+
+
+def _text(kind: Kind, name: str, causes: Sequence[Cause]) -> str:
+    parts = [f"{cause.field}: {cause.message}" for cause in causes]
+    what = parts[0] if len(parts) == 1 else "[" + ", ".join(parts) + "]"
+    return f'{kind} "{name}" is invalid: {what}'
