@@ -1,4 +1,4 @@
-"""What every test stands on: an environment that is the same on every machine, and no task left behind."""
+"""What every test stands on: the same environment on every machine, and no task left behind."""
 
 from __future__ import annotations
 
