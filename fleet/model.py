@@ -165,6 +165,16 @@ class HelmSpec:
     """`disablePreProcess`: leave `${ … }` in values alone."""
 
 
+def merge_values(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Helm's merge: mappings are merged, anything else replaces; null stays, for Helm to delete."""
+    result = dict(low)
+    for key, value in high.items():
+        below = result.get(key)
+        both = isinstance(value, dict) and isinstance(below, dict)
+        result[key] = merge_values(below, value) if both else value
+    return result
+
+
 @dataclass(frozen=True, slots=True)
 class Customization:
     """What a bundle changes for the clusters it selects; the first match wins."""

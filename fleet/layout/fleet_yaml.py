@@ -1,0 +1,269 @@
+"""`fleet.yaml`: the options of a source, in Rancher Fleet's own schema.
+
+What Rancher Fleet says and this Fleet honours becomes `FleetFile`; what it does not honour is a
+warning with file and line, or an error (which holds the bundle) where going on without it would
+deploy something else than what was meant. `variables:` is Fleet's own.
+
+`correctDrift` is on unless `enabled: false`. Paths come out relative to the repository.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.protocol import DriftMode
+from agents.protocol.substitution import NAME as VARIABLE_NAME
+from fleet.layout.fields import Fields
+from fleet.layout.files import Files, join, relative
+from fleet.layout.helm_fields import read_helm
+from fleet.model import Customization, HelmSpec, Selector, TargetRule
+
+_LATER = "Fleet does not honour it yet; remove it, or do without what it asks for"
+UNSUPPORTED = {
+    "diff": "Fleet does not read it yet: ignore a field by leaving it out of the manifest",
+    "rolloutStrategy": "say it in a document `kind: Rollout` under clusters/",
+    "ignore": _LATER,
+    "imageScans": _LATER,
+    "namespaceLabels": "put the Namespace with its labels among the manifests",
+    "namespaceAnnotations": "put the Namespace with its annotations among the manifests",
+    "serviceAccount": _LATER,
+    "forceSyncGeneration": _LATER,
+    "deleteNamespace": "Fleet never deletes a namespace that it did not apply",
+    "deleteCRDResources": "Fleet keeps CustomResourceDefinitions; delete them by hand",
+}
+_CHANGES_OBJECTS = (
+    "targets", "overrideTargets", "namespace", "helm", "kustomize", "yaml", "variables",
+    "targetCustomizations",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class FleetFile:
+    """What one fleet.yaml says, or what holds where there is none."""
+
+    name: str = ""
+    labels: dict[str, str] | None = None
+    """`None` if it says nothing about them."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Fields of `Options` but for depends_on."""
+    depends_on: list[tuple[str, str]] = field(default_factory=list)
+    """Bundle name and where that is said."""
+    depends_on_labels: list[tuple[Selector, str]] = field(default_factory=list)
+    targets: tuple[TargetRule, ...] | None = None
+    helm: HelmSpec | None = None
+    kustomize_dir: str = ""
+    overlays: tuple[str, ...] = ()
+    variables: dict[str, str] = field(default_factory=dict)
+    customizations: tuple[Customization, ...] = ()
+    broken: bool = False
+    at: str = ""
+
+
+def read_fleet_yaml(fields: Fields, files: Files, directory: str, *, listed: bool) -> FleetFile:
+    """The file of a source directory. `listed`: a group's file lists the directory."""
+    page = fields.page
+    said = FleetFile(at=page.file)
+    said.name = fields.text("name")
+    page.bundle = said.name or page.bundle
+    if "labels" in fields:
+        said.labels = fields.text_map("labels")
+    said.depends_on, said.depends_on_labels = _depends_on(fields)
+    said.options = read_options(fields)
+    _read_namespaces(fields, said.options)
+    if fields.flag("paused"):
+        page.error(
+            "paused", "the bundle is paused: its clusters keep what they run", ("paused",),
+            "remove `paused` to go on",
+        )  # fmt: skip
+    if listed:
+        _refuse_changes(fields)
+    else:
+        _read_content(fields, files, directory, said)
+    fields.done(UNSUPPORTED)
+    said.broken = page.broken
+    return said
+
+
+def _refuse_changes(fields: Fields) -> None:
+    """A listed directory is what `kustomize build` of the group prints: nothing may change it."""
+    for key in _CHANGES_OBJECTS:
+        if key in fields:
+            fields.ask(key)
+            fields.page.error(
+                "listed-field",
+                f"{fields.page.file} says `{key}`, but a group's kustomization.yaml lists its "
+                "directory",
+                (key,),
+                f"remove `{key}`, or take the directory off the list so that place or targets "
+                "bring it",
+            )
+
+
+def _read_content(fields: Fields, files: Files, directory: str, said: FleetFile) -> None:
+    said.helm = read_helm(fields.part("helm"), files, directory, said.options)
+    said.kustomize_dir = read_kustomize(fields, files, directory)
+    said.overlays = read_overlays(fields, files, directory)
+    said.variables = read_variables(fields)
+    said.targets = _targets(fields)
+    said.customizations = tuple(
+        _customization(part, index, files, directory)
+        for index, part in enumerate(fields.parts("targetCustomizations"))
+    )
+
+
+def _read_namespaces(fields: Fields, options: dict[str, Any]) -> None:
+    forced, default = fields.text("namespace"), fields.text("defaultNamespace")
+    if forced or default:
+        options["namespace"] = forced or default
+    if forced:
+        options["force_namespace"] = True
+
+
+def read_options(fields: Fields) -> dict[str, Any]:
+    """correctDrift and keepResources as fields of `Options`."""
+    options: dict[str, Any] = {}
+    if fields.value.get("keepResources") is not None:
+        options["keep_resources"] = fields.flag("keepResources")
+    fields.ask("keepResources")
+    drift = fields.part("correctDrift")
+    if drift is not None:
+        corrects = drift.flag("enabled", True)
+        options["drift"] = DriftMode.CORRECT if corrects else DriftMode.WARN
+        # Fleet keeps no Helm releases, so there is no history of failed ones to keep or drop.
+        drift.flag("keepFailHistory")
+        if drift.flag("force"):
+            path = (*drift.path, "force")
+            drift.page.warning(
+                "unsupported-field", "correctDrift.force is not honoured", path,
+                "use helm.force if objects with immutable fields are to be made again",
+            )  # fmt: skip
+        drift.done()
+    return options
+
+
+def _depends_on(fields: Fields) -> tuple[list[tuple[str, str]], list[tuple[Selector, str]]]:
+    names: list[tuple[str, str]] = []
+    selectors: list[tuple[Selector, str]] = []
+    for part in fields.parts("dependsOn"):
+        name, selector = part.text("name"), part.selector("selector")
+        if name:
+            names.append((name, part.page.at(part.path)))
+        if selector is not None:
+            selectors.append((selector, part.page.at(part.path)))
+        if not name and selector is None:
+            part.page.error(
+                "bad-field", "an entry of dependsOn names no bundle", part.path, "give it a name"
+            )
+        part.done({"acceptedStates": "a dependency must be Synced and Healthy here"})
+    return names, selectors
+
+
+def read_kustomize(fields: Fields, files: Files, directory: str) -> str:
+    """`kustomize.dir` as a repository path, `""` if it is not said."""
+    part = fields.part("kustomize")
+    if part is None:
+        return ""
+    said = part.text("dir")
+    part.done()
+    if not said:
+        return ""
+    path = relative(directory, said)
+    if path is None or not files.kustomization(path):
+        part.page.error(
+            "kustomize-missing",
+            f"kustomize.dir {said!r} has no kustomization file",
+            (*part.path, "dir"),
+            "point it at a directory of this repository that has one, relative to the fleet.yaml",
+        )
+        return ""
+    return path
+
+
+def read_overlays(fields: Fields, files: Files, directory: str) -> tuple[str, ...]:
+    """`yaml.overlays` as directories below `overlays/`."""
+    part = fields.part("yaml")
+    if part is None:
+        return ()
+    found: list[str] = []
+    for index, name in enumerate(part.texts("overlays")):
+        path = relative(join(directory, "overlays"), name)
+        if path is None or not files.is_directory(path):
+            part.page.error(
+                "overlay-missing",
+                f"there is no directory {join(directory, 'overlays')}/{name}",
+                (*part.path, "overlays", index),
+                "make it, or take its name off the list",
+            )
+        else:
+            found.append(path)
+    part.done()
+    return tuple(found)
+
+
+def read_variables(fields: Fields) -> dict[str, str]:
+    """`variables`: names that `${NAME}` may stand for; null leaves the default in the text."""
+    found: dict[str, str] = {}
+    for name, value in fields.mapping("variables").items():
+        path = (*fields.path, "variables", name)
+        if not VARIABLE_NAME.match(name):
+            fields.page.error(
+                "bad-variable", f"{name!r} is no name of a variable", path,
+                "use letters, digits and `_`, no digit at the start",
+            )  # fmt: skip
+        elif value is None or isinstance(value, str):
+            found[name] = value or ""
+        else:
+            fields.wrong("variables", "text", value, name)
+    return found
+
+
+def _targets(fields: Fields) -> tuple[TargetRule, ...] | None:
+    key = "overrideTargets" if "overrideTargets" in fields else "targets"
+    if key not in fields:
+        return None
+    rules = []
+    for part in fields.parts(key):
+        name, match = part.text("name"), _match(part)
+        part.done()
+        rules.append(TargetRule(name=name, **match))
+    return tuple(rules)
+
+
+def _match(part: Fields) -> dict[str, Any]:
+    """Whom an entry of targets or targetCustomizations selects; all that it says must hold."""
+    match = {
+        "selector": part.selector("clusterSelector"),
+        "group": part.text("clusterGroup"),
+        "group_selector": part.selector("clusterGroupSelector"),
+        "cluster": part.text("clusterName"),
+    }
+    if match["selector"] is match["group_selector"] is None and not (
+        match["group"] or match["cluster"]
+    ):
+        part.page.warning(
+            "matches-nothing",
+            "an entry that selects no cluster",
+            part.path,
+            "give it a clusterSelector ({} selects all), clusterGroup or clusterName",
+        )
+    return match
+
+
+def _customization(part: Fields, index: int, files: Files, directory: str) -> Customization:
+    options = read_options(part)
+    helm = read_helm(part.part("helm"), files, directory, options)
+    result = Customization(
+        name=part.text("name") or f"target{index:03d}",
+        **_match(part),
+        do_not_deploy=part.flag("doNotDeploy"),
+        helm=helm,
+        kustomize_dir=read_kustomize(part, files, directory),
+        overlays=read_overlays(part, files, directory),
+        namespace=part.text("namespace"),
+        default_namespace=part.text("defaultNamespace"),
+        variables=read_variables(part),
+        options=options,
+    )
+    part.done(UNSUPPORTED)
+    return result
