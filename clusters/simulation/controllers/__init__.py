@@ -1,0 +1,24 @@
+"""The controllers of a simulated cluster: they make workloads ready, in time, or fail as told.
+
+    loop          `Controllers`: change feed and timers → controllers → writes
+    decision      what a controller is: a pure function to an `Outcome`
+    surveyor      whom a change concerns
+    images        words in an image → how its containers behave
+    timing        `Timing`: how long things take; the dice
+    pods          the life of a pod
+    deployments   (with `rollover`), replicasets, statefulsets, daemonsets, jobs
+    services      endpoints, load balancers, Ingress addresses
+    storage       claims and their volumes
+    surroundings  nodes, a namespace's own objects, APIServices, budgets, autoscalers
+
+Never: served over a network, in need of threads, or different from run to run. CronJobs are left
+alone: a simulated cluster does not live long enough for them.
+"""
+
+from __future__ import annotations
+
+from clusters.simulation.controllers.images import Behaviour, behaviour_of
+from clusters.simulation.controllers.loop import Controllers
+from clusters.simulation.controllers.timing import Timing
+
+__all__ = ["Behaviour", "Controllers", "Timing", "behaviour_of"]

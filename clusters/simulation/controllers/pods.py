@@ -1,0 +1,229 @@
+"""The life of a pod: a function of its age, its images and the dice. The kubelet, in short.
+
+::
+
+    created ──► Pending, ContainerCreating ──► Running and ready            no word, `slow`
+                                          ├──► Running, not ready           `neverready`
+                                          ├──► CrashLoopBackOff, restarts   `crashloop`, `exit1`
+                                          ├──► ImagePullBackOff             `pullerror`
+                                          └──► Succeeded or Failed          pods of Jobs
+    no node fits its nodeSelector ──► Pending, Unschedulable
+
+A restart comes at twice the age of the one before, but not later than after five minutes.
+
+Never runs anything, never looks at probes: the image's word is the probe.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+from clusters.objects import Kind, Object, key_of
+from clusters.simulation.controllers.decision import (
+    NOTHING,
+    Outcome,
+    View,
+    after,
+    condition,
+    set_status,
+    stamp,
+)
+from clusters.simulation.controllers.images import Behaviour, behaviour_of
+from clusters.simulation.controllers.timing import seconds_for, short_hash
+
+POD = Kind("", "Pod")
+_LONGEST_BACKOFF = 300.0
+_SEVERITY = (
+    Behaviour.PULL_ERROR,
+    Behaviour.CRASHLOOP,
+    Behaviour.EXIT_1,
+    Behaviour.NEVER_READY,
+    Behaviour.SLOW,
+)
+
+
+def reconcile_pod(pod: Object, view: View, now: datetime) -> Outcome:
+    """The status that a pod has reached by now, and when it changes next."""
+    if pod["metadata"].get("deletionTimestamp") or phase_of(pod) in ("Succeeded", "Failed"):
+        return NOTHING
+    if not pod["spec"].get("nodeName"):
+        return Outcome(set_status(pod, _unschedulable(pod, now)))
+    born = view.since(pod)
+    ready_at = after(born, _seconds_to_ready(pod, view))
+    if now < ready_at:
+        return Outcome(set_status(pod, _pending(pod, now)), ready_at)
+    return _settled(pod, now, born, ready_at)
+
+
+def phase_of(pod: Object) -> str:
+    """The pod's phase; `Pending` before anybody looked at it."""
+    return str((pod.get("status") or {}).get("phase") or "Pending")
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether the pod serves: condition Ready is True and it is not going away."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return ready and not pod["metadata"].get("deletionTimestamp")
+
+
+def node_for(spec: Object, nodes: list[Object], name: str) -> str:
+    """The node that a pod goes to, by hash among those its nodeSelector allows; ``""`` if none."""
+    fitting = [node for node in nodes if node_fits(spec, node)]
+    if not fitting:
+        return ""
+    number = int(seconds_for(0, name, (0.0, float(len(fitting)))))
+    return str(fitting[min(number, len(fitting) - 1)]["metadata"]["name"])
+
+
+def node_fits(spec: Object, node: Object) -> bool:
+    """Whether a node has the labels that a pod's nodeSelector asks for."""
+    labels = node["metadata"].get("labels") or {}
+    return all(labels.get(k) == v for k, v in (spec.get("nodeSelector") or {}).items())
+
+
+def _behaviour(pod: Object) -> Behaviour:
+    spec = pod["spec"]
+    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    found = {behaviour_of(str(c.get("image", ""))) for c in containers}
+    return next((behaviour for behaviour in _SEVERITY if behaviour in found), Behaviour.NORMAL)
+
+
+def _ends(pod: Object) -> bool:
+    return bool(pod["spec"].get("restartPolicy", "Always") != "Always")
+
+
+def _seconds_to_ready(pod: Object, view: View) -> float:
+    within = view.timing.job_run if _ends(pod) else view.timing.pod_ready
+    if _behaviour(pod) is Behaviour.SLOW:
+        within = view.timing.slow
+    return seconds_for(view.seed, pod["metadata"]["name"], within)
+
+
+def _settled(pod: Object, now: datetime, born: datetime, ready_at: datetime) -> Outcome:
+    """The pod once its start-up time is over."""
+    behaviour = _behaviour(pod)
+    if behaviour is Behaviour.PULL_ERROR:
+        return Outcome(set_status(pod, _waiting(pod, now, "ImagePullBackOff")))
+    crashes = behaviour in (Behaviour.CRASHLOOP, Behaviour.EXIT_1)
+    if _ends(pod) and behaviour is not Behaviour.NEVER_READY:
+        return Outcome(set_status(pod, _ended(pod, now, failed=crashes)))
+    if not crashes:
+        return Outcome(set_status(pod, _running(pod, now, ready=behaviour in _BECOMES_READY)))
+    restarts, next_at = _restarts(born, ready_at, now)
+    return Outcome(set_status(pod, _crashing(pod, now, restarts)), next_at)
+
+
+_BECOMES_READY = (Behaviour.NORMAL, Behaviour.SLOW)
+
+
+def _restarts(born: datetime, first: datetime, now: datetime) -> tuple[int, datetime]:
+    """How often a crashing container was started again by now, and when it is next."""
+    unit = max((first - born).total_seconds(), 0.01)
+    age = (now - born).total_seconds()
+    doublings = int(math.log2(max(_LONGEST_BACKOFF / unit, 1.0)))
+    count = min(int(math.log2(max(age / unit, 1.0))), doublings)
+    due = unit * 2 ** (count + 1)
+    if count == doublings:
+        steady = int((age - unit * 2**doublings) / _LONGEST_BACKOFF)
+        count, due = count + steady, unit * 2**doublings + (steady + 1) * _LONGEST_BACKOFF
+    return count, after(born, max(due, age + 0.001))
+
+
+def _conditions(pod: Object, now: datetime, ready: bool, reason: str) -> list[Object]:
+    old = pod.get("status") or {}
+    why = "" if ready else reason
+    return [
+        condition(old, "PodScheduled", "True", now),
+        condition(old, "Initialized", "True", now),
+        condition(old, "ContainersReady", str(ready), now, why),
+        condition(old, "Ready", str(ready), now, why),
+    ]
+
+
+def _status(
+    pod: Object, now: datetime, phase: str, states: list[Object], ready: bool, reason: str
+) -> Object:
+    old = pod.get("status") or {}
+    address = _address(pod["metadata"]["uid"])
+    return {
+        "phase": phase,
+        "conditions": _conditions(pod, now, ready, reason),
+        "containerStatuses": states,
+        "hostIP": "10.0.0.1",
+        "podIP": address,
+        "podIPs": [{"ip": address}],
+        "qosClass": old.get("qosClass", "Burstable"),
+        "startTime": old.get("startTime") or stamp(now),
+    }
+
+
+def _address(uid: str) -> str:
+    number = int(seconds_for(0, uid, (0.0, 65000.0)))
+    return f"10.244.{number // 250}.{number % 250 + 2}"
+
+
+def _container_states(pod: Object, state: Object, **more: object) -> list[Object]:
+    ready = bool(more.get("ready", False))
+    return [
+        {
+            "name": container["name"],
+            "image": container.get("image", ""),
+            "imageID": f"sim://{short_hash(str(container.get('image', '')), 20)}",
+            "ready": ready,
+            "started": "running" in state,
+            "restartCount": 0,
+            "state": state,
+            "lastState": {},
+            **more,
+        }
+        for container in pod["spec"].get("containers") or ()
+    ]
+
+
+def _pending(pod: Object, now: datetime) -> Object:
+    return _waiting(pod, now, "ContainerCreating")
+
+
+def _waiting(pod: Object, now: datetime, reason: str) -> Object:
+    states = _container_states(pod, {"waiting": {"reason": reason}})
+    return _status(pod, now, "Pending", states, False, "ContainersNotReady")
+
+
+def _running(pod: Object, now: datetime, *, ready: bool) -> Object:
+    before = (pod.get("status") or {}).get("containerStatuses") or [{}]
+    started = (before[0].get("state") or {}).get("running") or {"startedAt": stamp(now)}
+    states = _container_states(pod, {"running": started}, ready=ready)
+    return _status(pod, now, "Running", states, ready, "ContainersNotReady")
+
+
+def _crashing(pod: Object, now: datetime, restarts: int) -> Object:
+    last = {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": stamp(now)}}
+    before = (pod.get("status") or {}).get("containerStatuses") or [{}]
+    if before[0].get("restartCount") == restarts and before[0].get("lastState"):
+        last = before[0]["lastState"]
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting failed"}}
+    states = _container_states(pod, waiting, restartCount=restarts, lastState=last)
+    return _status(pod, now, "Running", states, False, "ContainersNotReady")
+
+
+def _ended(pod: Object, now: datetime, *, failed: bool) -> Object:
+    end = {
+        "exitCode": 1 if failed else 0,
+        "reason": "Error" if failed else "Completed",
+        "finishedAt": stamp(now),
+    }
+    states = _container_states(pod, {"terminated": end})
+    reason = "PodFailed" if failed else "PodCompleted"
+    return _status(pod, now, "Failed" if failed else "Succeeded", states, False, reason)
+
+
+def _unschedulable(pod: Object, now: datetime) -> Object:
+    old = pod.get("status") or {}
+    message = f"0 nodes fit the nodeSelector of {key_of(pod)}"
+    return {
+        "phase": "Pending",
+        "conditions": [condition(old, "PodScheduled", "False", now, "Unschedulable", message)],
+        "qosClass": "Burstable",
+    }
