@@ -1,9 +1,9 @@
-"""What becomes of one object and of one bundle in a pass; plain values that reports are made from."""
+"""What becomes of one object and of one bundle in a pass: plain values; reports tell them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.diff import redacted
 from agents.errors import cure_of
@@ -72,3 +72,30 @@ def failed_bundle(code: str, message: str) -> Outcome:
 def syncing(message: str) -> Outcome:
     """Under way: look again soon."""
     return Outcome(SyncState.SYNCING, message=message, pending=True)
+
+
+_ENDLESS = frozenset({"unreachable", "timed-out", "too-many-requests", "expired"})
+"""The cluster's own trouble: says nothing about the bundle, however long it lasts."""
+_PATIENT = _ENDLESS | {"kind-not-found", "not-found", "admission", "cluster-error", "artifact"}
+"""What another bundle, a webhook's backend or the hub may mend within a few attempts."""
+PATIENCE = 5
+"""Failures in a row after which patience ends."""
+
+
+def soften(now: Outcome, before: Outcome | None, failures: int, *, moving: bool) -> Outcome:
+    """A failure as it is reported: one that waiting may mend is not called Failed at once.
+
+    A rollout takes Failed for the end of the attempt. `failures` counts those in a row, this one
+    included; an applied bundle that merely cannot be looked at stays what it was for a while.
+    """
+    codes = {item.code for item in now.failures} or {now.code}
+    if not now.failed or not codes <= _PATIENT:
+        return now
+    endless = codes <= _ENDLESS
+    if moving:
+        return replace(now, sync=SyncState.SYNCING) if endless or failures <= PATIENCE else now
+    if not endless:
+        return now
+    if before is not None and failures <= PATIENCE:
+        return before
+    return replace(now, sync=SyncState.UNKNOWN)

@@ -23,12 +23,30 @@ from clusters.objects import Object, kind_of
 
 _IGNORED = frozenset({"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp"})
 _BUILT_IN = frozenset(
-    "admissionregistration.k8s.io apiextensions.k8s.io apiregistration.k8s.io apps "
-    "authentication.k8s.io authorization.k8s.io autoscaling batch certificates.k8s.io "
-    "coordination.k8s.io discovery.k8s.io events.k8s.io flowcontrol.apiserver.k8s.io "
-    "networking.k8s.io node.k8s.io policy rbac.authorization.k8s.io resource.k8s.io "
-    "scheduling.k8s.io storage.k8s.io".split()
-) | {""}
+    {
+        "",
+        "admissionregistration.k8s.io",
+        "apiextensions.k8s.io",
+        "apiregistration.k8s.io",
+        "apps",
+        "authentication.k8s.io",
+        "authorization.k8s.io",
+        "autoscaling",
+        "batch",
+        "certificates.k8s.io",
+        "coordination.k8s.io",
+        "discovery.k8s.io",
+        "events.k8s.io",
+        "flowcontrol.apiserver.k8s.io",
+        "networking.k8s.io",
+        "node.k8s.io",
+        "policy",
+        "rbac.authorization.k8s.io",
+        "resource.k8s.io",
+        "scheduling.k8s.io",
+        "storage.k8s.io",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +136,21 @@ def _key(element: dict[str, Any], names: tuple[str, ...]) -> Key:
 
 
 _AMOUNTS = frozenset(
-    "limits requests hard capacity sizeLimit divisor min max default defaultRequest "
-    "maxLimitRequestRatio averageValue podFixed".split()
+    {
+        "averageValue",
+        "capacity",
+        "default",
+        "defaultRequest",
+        "divisor",
+        "hard",
+        "limits",
+        "max",
+        "maxLimitRequestRatio",
+        "min",
+        "podFixed",
+        "requests",
+        "sizeLimit",
+    }
 )
 """Names under which built-in kinds hold quantities."""
 

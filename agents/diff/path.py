@@ -1,6 +1,6 @@
 """Where a field is: names, list-map keys and indices, as the user reads it and as managedFields do.
 
-    ("spec", "containers", Key((("name", "app"),)), "image")  ↔  spec.containers[name=app].image
+("spec", "containers", Key((("name", "app"),)), "image")  ↔  spec.containers[name=app].image
 """
 
 from __future__ import annotations

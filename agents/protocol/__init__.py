@@ -11,7 +11,7 @@ The hub knows an agent only by this package. It imports nothing but `clusters.ob
 
 from __future__ import annotations
 
-from agents.protocol.artifact import Artifact, Hook, HookEvent, read_artifact
+from agents.protocol.artifact import Artifact, ArtifactError, Hook, HookEvent, read_artifact
 from agents.protocol.deployment import ABSENT, BundleDeployment, Options, deployment_digest
 from agents.protocol.substitution import SubstitutionError, substitute
 from agents.protocol.wire import (
@@ -21,6 +21,7 @@ from agents.protocol.wire import (
     FieldDrift,
     ObjectReport,
     Offer,
+    Refusal,
     RegisterAnswer,
     RegisterRequest,
     Report,
@@ -35,6 +36,7 @@ __all__ = [
     "PROTOCOL_MAX",
     "PROTOCOL_MIN",
     "Artifact",
+    "ArtifactError",
     "BundleDeployment",
     "DeploymentReport",
     "DriftMode",
@@ -45,6 +47,7 @@ __all__ = [
     "ObjectReport",
     "Offer",
     "Options",
+    "Refusal",
     "RegisterAnswer",
     "RegisterRequest",
     "Report",

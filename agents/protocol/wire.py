@@ -149,7 +149,7 @@ class DeploymentReport(_Wire):
 
 
 class Report(_Wire):
-    """Deltas since the last accepted report, or everything if `full`. An empty one is a heartbeat."""
+    """Deltas since the last accepted report, or everything if `full`; empty: a heartbeat."""
 
     cluster: str
     incarnation: str

@@ -1,0 +1,210 @@
+"""Bringing a cluster to a bundle deployment that it does not hold yet, as far as it goes at once.
+
+    intent into the inventory → default namespace → pre hooks → stages → post hooks → prune → done
+
+Every step may be asked again: what is done is seen to be done. Nothing here waits; an outcome that
+is `pending` asks for another pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from agents.apply import hooks
+from agents.apply.observe import find_scaled, list_owned, note_health
+from agents.apply.outcome import Failure, Outcome, failed, failed_bundle, syncing
+from agents.apply.ownership import Claimant, Claims
+from agents.apply.prune import Pruned, prune
+from agents.apply.site import Site
+from agents.apply.stages import Written, write_stages
+from agents.apply.state import BundleState
+from agents.apply.wanted import Prepared
+from agents.inventory import Inventory, InventoryStore, ensure_namespace
+from agents.protocol import Artifact, BundleDeployment, SyncState
+from clusters.objects import Object, ObjectKey
+
+_UNTRIED = frozenset({"duplicate", "cluster-scoped"})
+"""Failures of preparation that forbid to write any of the bundle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one bundle is to be in this cluster, and who else wants what."""
+
+    deployment: BundleDeployment
+    generation: int
+    artifact: Artifact | None = None
+    """`None` for the order to remove."""
+    claims: Claims = field(default_factory=Claims)
+
+
+async def move(
+    site: Site,
+    store: InventoryStore,
+    state: BundleState,
+    order: Order,
+    prepared: Prepared,
+    now: datetime,
+) -> Outcome:
+    """One pass towards the order. Errors: `ClusterError` of reads and of the inventory."""
+    refusal = _refusal(state.inventory, prepared)
+    if refusal is not None:
+        return refusal
+    live = await list_owned(site, state.inventory.objects)
+    await find_scaled(site, state, prepared)
+    live |= await _scaled_live(site, state, prepared, live)
+    await _intend(site, store, state, order, prepared)
+    await _make_namespace(site, order, prepared)
+    waiting = await _hooks(site, store, state, order, prepared, now, "pre")
+    if waiting is not None:
+        return waiting
+    claimant = Claimant(site.bundle, order.claims, order.deployment.options.take_ownership)
+    written = await write_stages(
+        site, state, prepared.objects, live, claimant, recreate=order.deployment.options.force
+    )
+    await note_health(site, state, written.live)
+    unfinished = _unfinished(written, prepared)
+    if unfinished is not None:
+        return unfinished
+    waiting = await _hooks(site, store, state, order, prepared, now, "post")
+    if waiting is not None:
+        return waiting
+    if site.superseded():
+        return syncing("a newer target takes over")
+    return await _finish(site, store, state, order, prepared)
+
+
+def _refusal(inventory: Inventory, prepared: Prepared) -> Outcome | None:
+    """What must not even begin."""
+    untried = [item for item in prepared.failures if item.code in _UNTRIED]
+    if untried:
+        return failed(untried)
+    if inventory.objects and not prepared.objects and not prepared.failures:
+        message = f"the new revision has no objects, the bundle owns {len(inventory.objects)}"
+        return failed_bundle("wipe-guard", message)
+    return None
+
+
+async def _scaled_live(
+    site: Site, state: BundleState, prepared: Prepared, live: dict[ObjectKey, Object]
+) -> dict[ObjectKey, Object]:
+    """Autoscaled objects that are there without our label: their replicas must stay."""
+    keys = [key for key in prepared.objects if key in state.scaled and key not in live]
+    found = await site.live(keys)
+    return {key: item for key, item in found.items() if isinstance(item, dict)}
+
+
+async def _intend(
+    site: Site, store: InventoryStore, state: BundleState, order: Order, prepared: Prepared
+) -> None:
+    """Write down what is about to be owned, before any of it is written."""
+    before, wanted = state.inventory, order.deployment
+    same = before.digest == wanted.digest and before.generation == order.generation
+    operation = before.operation if same or not before.applied else ""
+    intent = replace(
+        before.owning({*before.objects, *prepared.objects}),
+        digest=wanted.digest,
+        generation=order.generation,
+        operation=operation or await _operation(site, before, prepared),
+        hooks_done=before.hooks_done if same else (),
+        keep_resources=wanted.options.keep_resources,
+    )
+    await _save(store, state, intent)
+
+
+async def _operation(site: Site, before: Inventory, prepared: Prepared) -> str:
+    """`upgrade` if the bundle was ever complete here, or if any of its objects exists."""
+    if before.applied:
+        return "upgrade"
+    if prepared.hooks:
+        found = await site.live(prepared.objects)
+        if any(isinstance(item, dict) for item in found.values()):
+            return "upgrade"
+    return "install"
+
+
+async def _save(store: InventoryStore, state: BundleState, inventory: Inventory) -> None:
+    if inventory != state.inventory:
+        await store.save(inventory)
+        state.inventory = inventory
+
+
+async def _make_namespace(site: Site, order: Order, prepared: Prepared) -> None:
+    """The default namespace, unless the bundle brings it itself before anything needs it."""
+    name = order.deployment.options.namespace or "default"
+    inside = [key for key in prepared.objects if key.namespace == name]
+    inside += [item.key for item in prepared.hooks if item.key.namespace == name]
+    brings_it = ObjectKey("", "Namespace", "", name) in prepared.objects
+    if inside and (prepared.hooks or not brings_it):
+        await ensure_namespace(site.cluster, name)
+
+
+async def _hooks(
+    site: Site,
+    store: InventoryStore,
+    state: BundleState,
+    order: Order,
+    prepared: Prepared,
+    now: datetime,
+    moment: str,
+) -> Outcome | None:
+    due = hooks.due(prepared.hooks, moment, state.inventory.operation)
+    if not due:
+        return None
+    name = f"{order.deployment.digest}/{order.generation}"
+    attempt = hooks.Attempt(name, order.deployment.options.timeout_seconds)
+    return await hooks.run_phase(site, state, due, attempt, now, moment, _recorder(store, state))
+
+
+def _recorder(store: InventoryStore, state: BundleState) -> Callable[[str], Awaitable[None]]:
+    async def record(name: str) -> None:
+        done = (*state.inventory.hooks_done, name)
+        await _save(store, state, replace(state.inventory, hooks_done=done))
+
+    return record
+
+
+def _unfinished(written: Written, prepared: Prepared) -> Outcome | None:
+    failures: list[Failure] = [*written.failures, *prepared.failures]
+    if failures:
+        return failed(failures)
+    return syncing("; ".join(sorted(written.pending)[:3])) if written.pending else None
+
+
+async def _finish(
+    site: Site, store: InventoryStore, state: BundleState, order: Order, prepared: Prepared
+) -> Outcome:
+    """All is applied: remove what is left over, and write down that the attempt is complete."""
+    pruned = await prune_leftovers(site, state, order, prepared)
+    if pruned.failures:
+        return failed(pruned.failures)
+    done = replace(
+        state.inventory.owning({*prepared.objects, *pruned.remaining}),
+        applied=order.deployment.digest,
+        operation="",
+        hooks_done=(),
+    )
+    await _save(store, state, done)
+    for memory in (state.drift, state.check_failures, state.hooks_seen):
+        memory.clear()
+    return synced(pruned)
+
+
+async def prune_leftovers(
+    site: Site, state: BundleState, order: Order, prepared: Prepared
+) -> Pruned:
+    """Remove what the inventory has and the bundle no longer wants, as its options say."""
+    leftovers = [key for key in state.inventory.objects if key not in prepared.objects]
+    pruned = await prune(site, leftovers, order.claims, keep=not order.deployment.options.prune)
+    for key in leftovers:
+        state.forget(key)
+    return pruned
+
+
+def synced(pruned: Pruned) -> Outcome:
+    """In sync, with a word about leftovers that are still there."""
+    notes = dict(pruned.remaining)
+    notes |= dict.fromkeys(pruned.kept, "was left in the cluster; Fleet no longer owns it")
+    return Outcome(SyncState.SYNCED, notes=notes, pending=bool(pruned.remaining))

@@ -1,0 +1,77 @@
+"""Looking at what a bundle owns: live objects, autoscalers, the health of each. Never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from agents.apply.site import Site
+from agents.apply.state import BundleState
+from agents.apply.wanted import Prepared, Wanted
+from agents.diff import scaled_by
+from agents.health import assess, pod_selector, wants_pods
+from agents.inventory import PART_OF, applyset_id
+from clusters.errors import ClusterError, KindNotFoundError
+from clusters.objects import Kind, Object, ObjectKey, key_of
+
+_AUTOSCALER = Kind("autoscaling", "HorizontalPodAutoscaler")
+_POD = Kind("", "Pod")
+
+
+async def list_owned(site: Site, keys: Iterable[ObjectKey]) -> dict[ObjectKey, Object]:
+    """Live objects with this bundle's label, of the kinds of `keys`; one request for each kind.
+
+    Errors: `ClusterError`; a kind that is not served has no objects.
+    """
+    kinds = sorted({key.kind_key for key in keys})
+    selector = f"{PART_OF}={applyset_id(site.bundle)}"
+
+    async def listed(kind: Kind) -> tuple[Object, ...]:
+        try:
+            return (await site.cluster.list(kind, labels=selector)).items
+        except KindNotFoundError:
+            return ()
+
+    return {key_of(item): item for items in await site.each(kinds, listed) for item in items}
+
+
+async def find_scaled(site: Site, state: BundleState, prepared: Prepared) -> None:
+    """Note what autoscalers target; asks the cluster only if the bundle sets any replicas."""
+    sets_replicas = any("replicas" in (w.object.get("spec") or {}) for w in _values(prepared))
+    if not sets_replicas:
+        state.scaled = frozenset()
+        return
+    own = [w.object for w in _values(prepared) if w.key.kind_key == _AUTOSCALER]
+    try:
+        live = (await site.cluster.list(_AUTOSCALER)).items
+    except KindNotFoundError:
+        live = ()
+    state.scaled = scaled_by([*own, *live])
+
+
+def _values(prepared: Prepared) -> Iterable[Wanted]:
+    return prepared.objects.values()
+
+
+async def note_health(
+    site: Site, state: BundleState, live: Mapping[ObjectKey, Object | None]
+) -> None:
+    """Assess these objects, looking at the pods of workloads that are not ready."""
+
+    async def look(key: ObjectKey) -> None:
+        found = live[key]
+        pods = await _pods(site, found) if found is not None and wants_pods(found) else ()
+        state.health[key] = assess(found, pods)
+
+    await site.each(sorted(live), look)
+
+
+async def _pods(site: Site, workload: Object) -> tuple[Object, ...]:
+    """A workload's pods; none if they cannot be read, since its own status still counts."""
+    selector = pod_selector(workload)
+    namespace = workload["metadata"].get("namespace", "")
+    if not selector:
+        return ()
+    try:
+        return (await site.cluster.list(_POD, namespace=namespace, labels=selector)).items
+    except ClusterError:
+        return ()

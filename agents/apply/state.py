@@ -1,0 +1,123 @@
+"""What one incarnation of an agent remembers of a bundle; all of it can be found out again.
+
+`Known` is how an object looked after the last apply or check. While it looks like that, it is not
+compared, let alone written. A change of status alone leaves the fingerprint of kinds that count
+generations as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from agents.apply.outcome import Failure, Outcome
+from agents.apply.wanted import Prepared
+from agents.health import Assessment, status_matters
+from agents.inventory import Inventory
+from agents.protocol import FieldDrift
+from clusters.cluster import Discovery
+from clusters.objects import Digest, Object, ObjectKey, digest_of, key_of
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One object as it was last seen in order."""
+
+    wanted: Digest
+    fingerprint: Digest
+    resource_version: str
+
+
+@dataclass(slots=True)
+class BundleState:
+    """Memory of one bundle; changed by the passes, read by reports."""
+
+    inventory: Inventory
+    prepared: Prepared | None = None
+    prepared_for: tuple[Digest, Discovery | None] = ("", None)
+    """The digest and the discovery that `prepared` was made from."""
+    outcome: Outcome | None = None
+    known: dict[ObjectKey, Known] = field(default_factory=dict)
+    health: dict[ObjectKey, Assessment] = field(default_factory=dict)
+    drift: dict[ObjectKey, tuple[FieldDrift, ...]] = field(default_factory=dict)
+    check_failures: dict[ObjectKey, Failure] = field(default_factory=dict)
+    touched: dict[ObjectKey, Object | None] = field(default_factory=dict)
+    """Objects that changed since the last pass, as a watch showed them, or to be read."""
+    scaled: frozenset[ObjectKey] = frozenset()
+    """What autoscalers target, as of the last full pass."""
+    hooks_failed: set[str] = field(default_factory=set)
+    """Uids of hook objects whose failure was reported already: the next attempt replaces them."""
+    hooks_seen: dict[str, datetime] = field(default_factory=dict)
+    healed: int = 0
+    failures_in_a_row: int = 0
+    next_look: datetime | None = None
+    full_check: datetime | None = None
+
+    def remember(self, wanted: Digest, live: Object) -> None:
+        """Note that this object is in order as it is."""
+        version = live["metadata"].get("resourceVersion", "")
+        self.known[key_of(live)] = Known(wanted, fingerprint(live), version)
+
+    def is_known(self, key: ObjectKey, wanted: Digest, live: Object) -> bool:
+        """Is the object as it was when it was last in order with these wanted bytes?"""
+        known = self.known.get(key)
+        return known is not None and known.wanted == wanted and _same(known, live)
+
+    def forget(self, key: ObjectKey) -> None:
+        """Drop all that is remembered of an object that is no longer owned."""
+        for memory in (self.known, self.health, self.drift, self.check_failures, self.touched):
+            memory.pop(key, None)
+
+    def saw(self, key: ObjectKey, live: Object | None, *, whole: bool) -> bool:
+        """Take note of a watch event; is there anything to do about it?
+
+        `live` is `None` for a deletion; `whole` says that it is not metadata alone. Own writes,
+        older versions, and a new status of a kind whose health does not depend on it are nothing.
+        """
+        known = self.known.get(key)
+        if live is not None and known is not None:
+            version = live["metadata"].get("resourceVersion", "")
+            if version == known.resource_version or _is_older(version, known.resource_version):
+                return False
+            if _same(known, live) and not status_matters(key.kind_key):
+                return False
+        self.touched[key] = live if whole else None
+        return True
+
+
+def fingerprint(live: Object) -> Digest:
+    """Digest of what changes with every change that is not one of status alone.
+
+    Reads metadata only, so whole objects and partial ones have the same. A kind that counts no
+    generations is known by its resourceVersion.
+    """
+    metadata = live["metadata"]
+    kept = {
+        name: metadata.get(name)
+        for name in ("uid", "generation", "labels", "annotations", "finalizers")
+    }
+    kept["deleting"] = "deletionTimestamp" in metadata
+    kept["owners"] = metadata.get("ownerReferences")
+    kept["managed"] = [
+        [entry.get("manager"), entry.get("operation"), entry.get("fieldsV1")]
+        for entry in metadata.get("managedFields") or []
+        if entry.get("subresource") != "status" and not _only_status(entry)
+    ]
+    if metadata.get("generation") is None:
+        kept["version"] = metadata.get("resourceVersion")
+    return digest_of(kept)
+
+
+def _only_status(entry: dict[str, Any]) -> bool:
+    return set(entry.get("fieldsV1") or {}) == {"f:status"}
+
+
+def _same(known: Known, live: Object) -> bool:
+    version = live["metadata"].get("resourceVersion", "")
+    return version == known.resource_version or fingerprint(live) == known.fingerprint
+
+
+def _is_older(version: str, than: str) -> bool:
+    """resourceVersions are decimal numbers that rise (Kubernetes promises it from 1.35 on)."""
+    return version.isdecimal() and than.isdecimal() and int(version) < int(than)

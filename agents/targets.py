@@ -1,0 +1,85 @@
+"""What to make of a target: may it be accepted, what is to be asked for, who waits for whom. Pure.
+
+| question | answer |
+|---|---|
+| `may_replace` | a target of this cluster whose (epoch, serial) is not lower |
+| `claims_of` | which bundle wants which object, over the whole target |
+| `held_by` | the bundles in `dependsOn` that are not Synced and Healthy here |
+| `left_out` | bundles with objects here that the target no longer names: kept, reported |
+
+A bundle that is only missing from a target is never removed; `absent` is the one order to remove.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agents.apply import BundleState, Claims, Prepared
+from agents.inventory import Inventory
+from agents.protocol import (
+    BundleDeployment,
+    DeploymentReport,
+    Health,
+    SyncState,
+    Target,
+)
+from clusters.objects import Digest, Kind, ObjectKey
+
+
+def may_replace(new: Target, held: Target | None, cluster: str) -> bool:
+    """Is `new` for this cluster, and not older than what the agent holds?"""
+    return new.cluster == cluster and (held is None or new.order >= held.order)
+
+
+def artifacts_of(target: Target) -> frozenset[Digest]:
+    """Every artifact that the target names, in current and in offers."""
+    deployments = [*target.current, *(item for o in target.offers for item in o.deployments)]
+    return frozenset(item.artifact for item in deployments if item.artifact)
+
+
+def claims_of(
+    target: Target, prepared: Mapping[str, Prepared | None], known: Mapping[str, BundleState]
+) -> Claims:
+    """Who wants what; a bundle without `Prepared` is named as missing."""
+    by_key: dict[ObjectKey, tuple[str, ...]] = {}
+    unresolved: set[tuple[Kind, str]] = set()
+    missing: list[str] = []
+    for item in target.current:
+        ready = prepared.get(item.bundle)
+        if item.is_absent:
+            continue
+        if ready is None:
+            missing.append(item.bundle)
+            continue
+        for key in ready.objects:
+            by_key[key] = (*by_key.get(key, ()), item.bundle)
+        unresolved |= {
+            (failure.key.kind_key, failure.key.name)
+            for failure in ready.failures
+            if failure.code == "kind-not-found"
+        }
+    bundles = sorted({item.bundle for item in target.current} | known.keys())
+    return Claims(by_key, frozenset(unresolved), tuple(bundles), tuple(missing))
+
+
+def held_by(
+    deployment: BundleDeployment, target: Target, reports: Mapping[str, DeploymentReport]
+) -> tuple[str, ...]:
+    """Why the deployment may not start yet: each dependency, and how it is."""
+    wanted = {item.bundle: item for item in target.current}
+    reasons = []
+    for name in sorted(deployment.options.depends_on):
+        dependency, report = wanted.get(name), reports.get(name)
+        if dependency is None or dependency.is_absent:
+            reasons.append(f"{name} is not in this cluster")
+        elif report is None or report.digest != dependency.digest:
+            reasons.append(f"{name} is not started")
+        elif report.sync is not SyncState.SYNCED or report.health is not Health.HEALTHY:
+            reasons.append(f"{name} is {report.sync.value}, {report.health.value}")
+    return tuple(reasons)
+
+
+def left_out(target: Target, inventories: Mapping[str, Inventory]) -> tuple[str, ...]:
+    """Bundles that the inventory knows and the target does not name."""
+    named = {item.bundle for item in target.current}
+    return tuple(sorted(name for name in inventories if name not in named))
