@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from clusters.cluster import EventType, WatchEvent
 from clusters.errors import ExpiredError
 from clusters.objects import Kind, Object, ObjectKey
-from clusters.simulation.server.copies import clone
 
 Filter = Callable[[Object], bool]
+Render = Callable[[Object], Object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +36,19 @@ class Change:
 
 
 class Subscription:
-    """One watch of one kind: what `matches` lets through, as events to `poll`.
+    """One watch of one kind: what `matches` lets through, as `render` shows it, to be polled.
 
     `wake` is called when there is something new (or the watch was closed); an asynchronous reader
     sets it to its event's `set`.
     """
 
     def __init__(
-        self, history: History, kind: Kind, matches: Filter, version: str, limit: int
+        self, history: History, kind: Kind, matches: Filter, render: Render, limit: int
     ) -> None:
         self._history = history
         self._kind = kind
         self._matches = matches
-        self._version = version
+        self._render = render
         self._limit = limit
         self._events: deque[WatchEvent] = deque()
         self._overflowed = False
@@ -63,17 +63,9 @@ class Subscription:
         self._events.clear()
         return events
 
-    def bookmark(self) -> WatchEvent:
-        """How far the watch has come; only meaningful when `poll` has nothing left."""
-        version = str(self._history.revision)
-        return WatchEvent(
-            EventType.BOOKMARK,
-            {
-                "apiVersion": self._version,
-                "kind": self._kind.kind,
-                "metadata": {"resourceVersion": version},
-            },
-        )
+    def position(self) -> str:
+        """How far the watch has come, for a bookmark; true when `poll` has nothing left."""
+        return str(self._history.revision)
 
     def close(self) -> None:
         """End the watch; its reader is woken and finds it closed."""
@@ -97,11 +89,6 @@ class Subscription:
             self._events.append(WatchEvent(_event_type(before, now), change.object))
         if self.wake:
             self.wake()
-
-    def _render(self, stored: Object) -> Object:
-        copy = clone(stored)
-        copy["apiVersion"] = self._version
-        return copy
 
 
 def _event_type(before: bool, now: bool) -> EventType:
@@ -146,13 +133,13 @@ class History:
         return stop
 
     def watch(
-        self, kind: Kind, matches: Filter, *, since: int | None, version: str, limit: int
+        self, kind: Kind, matches: Filter, *, since: int | None, render: Render, limit: int
     ) -> Subscription:
         """A watch of `kind` after revision `since` (`None`: from now on).
 
         Errors: `ExpiredError` if changes after `since` have been compacted.
         """
-        watch = Subscription(self, kind, matches, version, limit)
+        watch = Subscription(self, kind, matches, render, limit)
         for change in self._after(since):
             watch.offer(change)
         self._watches.setdefault(kind, []).append(watch)
@@ -168,7 +155,5 @@ class History:
         if since is None or since >= self.revision:
             return
         if since < self._compacted:
-            raise ExpiredError(
-                f"too old resource version: {since} ({self._compacted}); list again"
-            )
+            raise ExpiredError(f"too old resource version: {since} ({self._compacted}); list again")
         yield from (change for change in self._recent if change.revision > since)

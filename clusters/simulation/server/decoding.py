@@ -2,13 +2,14 @@
 
 `decode` reads a value against its schema: fields the kind does not have, values of the wrong
 type, nulls (which mean "not set"). `normalise` gives the stored form: empty optional lists and
-maps are left out, quantities are canonical, and required fields that are missing are named.
+maps are left out, quantities are canonical. `missing_fields` names what is required and not there.
 
 Never sets defaults (`defaults`), never looks at more than the schema (`validation`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,31 +101,36 @@ def _check_scalar(value: Any, node: Node, problems: Problems, path: str) -> None
         problems.wrong.append((path, node.scalar, value))
 
 
-def normalise(value: Any, node: Node, missing: list[str], path: str = "") -> Any:
-    """A fresh copy in the stored form; paths of required fields that it lacks go to `missing`."""
+def normalise(value: Any, node: Node) -> Any:
+    """A fresh copy in the stored form; it shares nothing with `value`."""
     if isinstance(value, dict):
-        return _normalise_object(value, node, missing, path)
+        result = {}
+        for key, item in value.items():
+            inner = node.child(key)
+            if inner is not None and not _is_left_out(node, inner, key, item):
+                result[key] = normalise(item, inner)
+        return result
     if isinstance(value, list):
-        inner = node.item()
-        return [normalise(item, inner, missing, f"{path}[{i}]") for i, item in enumerate(value)]
+        inner_node = node.item()
+        return [normalise(item, inner_node) for item in value]
     if node.name == "Quantity" and not isinstance(value, bool) and value is not None:
         return canonical_quantity(str(value))
     return value
 
 
-def _normalise_object(
-    value: dict[str, Any], node: Node, missing: list[str], path: str
-) -> dict[str, Any]:
-    result = {}
-    for key, item in value.items():
-        inner = node.child(key)
-        if inner is None or _is_left_out(node, inner, key, item):
-            continue
-        result[key] = normalise(item, inner, missing, f"{path}.{key}" if path else key)
-    for key in node.required:
-        if key not in result and not path.startswith("status"):
-            missing.append(f"{path}.{key}" if path else key)
-    return result
+def missing_fields(value: Any, node: Node, path: str = "") -> Iterator[str]:
+    """Paths of the required fields that a stored form lacks; a status may be unfinished."""
+    if isinstance(value, dict):
+        for key in sorted(node.required):
+            if key not in value:
+                yield f"{path}.{key}" if path else key
+        for key, item in value.items():
+            inner = node.child(key)
+            if inner is not None and (path or key not in ("status", "metadata")):
+                yield from missing_fields(item, inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from missing_fields(item, node.item(), f"{path}[{index}]")
 
 
 def _is_left_out(node: Node, inner: Node, key: str, item: Any) -> bool:

@@ -89,7 +89,8 @@ def read_claims(obj: Object) -> Claims:
             entry.get("subresource", ""),
             entry.get("apiVersion", ""),
         )
-        claims[owner] = Claim(entry.get("fieldsV1") or {}, entry.get("time", ""))
+        if entry.get("fieldsV1"):
+            claims[owner] = Claim(entry["fieldsV1"], entry.get("time", ""))
     return claims
 
 
@@ -118,9 +119,9 @@ def _entry_order(item: tuple[Owner, Claim]) -> tuple[bool, str, str, str]:
     return (owner.operation != APPLY, claim.time, owner.manager, owner.subresource)
 
 
-def owned_fields(obj: Object, node: Node, ignored: tuple[tuple[str, ...], ...]) -> FieldSet:
+def owned_fields(obj: Object, node: Node) -> FieldSet:
     """What a manager owns by applying `obj`. Errors: `typed.ItemKeyError`."""
-    return without(fields_of(obj, node), *_SERVER_FIELDS, *ignored)
+    return without(fields_of(obj, node), *_SERVER_FIELDS)
 
 
 def apply_config(
@@ -131,15 +132,13 @@ def apply_config(
     *,
     now: str,
     force: bool,
-    ignored: tuple[tuple[str, ...], ...],
 ) -> tuple[Object, Claims]:
     """The object after `owner` applies `applied`, and who owns what then.
 
-    `live` is `{}` when there is no object yet. `ignored` are paths that this kind of write
-    cannot own (`status`, or all but that). Errors: `ConflictError`, `typed.ItemKeyError`.
+    `live` is `{}` when there is no object yet. Errors: `ConflictError`, `typed.ItemKeyError`.
     """
     claims = read_claims(live)
-    fields = owned_fields(applied, node, ignored)
+    fields = owned_fields(applied, node)
     previous = _take(claims, owner)
     kept = previous if previous is not None and previous.fields == fields else Claim(fields, now)
     merged: Object = merge(live, applied, node)
@@ -189,13 +188,17 @@ def track_update(
     node: Node,
     owner: Owner,
     *,
+    claims: Claims,
     now: str,
-    ignored: tuple[tuple[str, ...], ...],
 ) -> Claims:
-    """Who owns what after `owner` wrote `new` over `live` by anything but an apply."""
-    claims = read_claims(live)
+    """Who owns what after `owner` wrote `new` over `live` by anything but an apply.
+
+    `claims` is who owned what before: the live object's entries, or those a client sent in
+    their place.
+    """
+    claims = dict(claims)
     changed = compare(live, new, node)
-    written = without(union(changed.added, changed.modified), *_SERVER_FIELDS, *ignored)
+    written = without(union(changed.added, changed.modified), *_SERVER_FIELDS)
     if not written and not changed.removed:
         return claims
     lost = union(written, changed.removed)

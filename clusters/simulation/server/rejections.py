@@ -101,9 +101,7 @@ def rejected(kind: Kind, name: str, causes: Sequence[Cause]) -> RejectedError:
     return RejectedError(_text(kind, name, causes), causes)
 
 
-def rejected_as_immutable(
-    kind: Kind, name: str, causes: Sequence[Cause]
-) -> RejectedImmutableError:
+def rejected_as_immutable(kind: Kind, name: str, causes: Sequence[Cause]) -> RejectedImmutableError:
     """The error for an object of which fields that never change were changed."""
     return RejectedImmutableError(_text(kind, name, causes), causes)
 

@@ -197,7 +197,9 @@ def _fill_object(node: Node, schema: dict[str, Any]) -> None:
     if properties or embedded:
         node.shape = Shape.STRUCT
         node.required = frozenset(schema.get("required", ()))
-        node.fields.update({key: compile_schema(value) for key, value in (properties or {}).items()})
+        node.fields.update(
+            {key: compile_schema(value) for key, value in (properties or {}).items()}
+        )
         if embedded:
             node.open = True
             node.fields["metadata"] = object_meta()

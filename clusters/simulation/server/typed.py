@@ -63,8 +63,7 @@ def _parts(node: Node, value: Any) -> dict[str, tuple[Any, Node]]:
     """The parts of a granular value by path element, each with its schema."""
     if isinstance(value, dict):
         return {
-            field_element(key): (item, node.child(key) or _NO_SCHEMA)
-            for key, item in value.items()
+            field_element(key): (item, node.child(key) or _NO_SCHEMA) for key, item in value.items()
         }
     inner = node.item()
     return {item_element(node, item): (item, inner) for item in value}

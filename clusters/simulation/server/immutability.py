@@ -1,0 +1,172 @@
+"""Fields that never change once an object exists: one table, kind → rule.
+
+A rule compares the stored and the new object and gives the causes. What it refuses becomes
+`ImmutableError`: only deleting and recreating the object helps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from clusters.objects import Kind, Object
+from clusters.simulation.server.rejections import Cause, forbidden, hidden, wrong
+
+Rule = Callable[[Object, Object], list[Cause]]
+_IMMUTABLE = "field is immutable"
+_STATEFUL_SET_MUTABLE = (
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+)
+_STATEFUL_SET_WORDS = (
+    "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
+    "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "
+    "'minReadySeconds' are forbidden"
+)
+_POD_MUTABLE_CONTAINER = ("image", "resources", "resizePolicy")
+
+
+def immutable_changes(kind: Kind, old: Object, new: Object) -> list[Cause]:
+    """What the update from `old` to `new` changes that never changes; empty if nothing."""
+    rule = _RULES.get(kind)
+    return rule(old, new) if rule else []
+
+
+def _at(obj: Object, path: str) -> Any:
+    value: Any = obj
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _fields(*paths: str) -> Rule:
+    def rule(old: Object, new: Object) -> list[Cause]:
+        return [
+            wrong(path, _at(new, path), _IMMUTABLE)
+            for path in paths
+            if _at(old, path) != _at(new, path)
+        ]
+
+    return rule
+
+
+def _stateful_set(old: Object, new: Object) -> list[Cause]:
+    before, after = old.get("spec", {}), new.get("spec", {})
+    changed = {
+        name
+        for name in {*before, *after}
+        if name not in _STATEFUL_SET_MUTABLE and before.get(name) != after.get(name)
+    }
+    return [forbidden("spec", _STATEFUL_SET_WORDS)] if changed else []
+
+
+def _job(old: Object, new: Object) -> list[Cause]:
+    causes = _fields("spec.selector", "spec.completionMode")(old, new)
+    if _at(old, "spec.template") != _at(new, "spec.template") and not _at(old, "spec.suspend"):
+        causes.append(hidden("spec.template", _IMMUTABLE))
+    if _at(old, "spec.completions") != _at(new, "spec.completions"):
+        causes.append(wrong("spec.completions", _at(new, "spec.completions"), _IMMUTABLE))
+    return causes
+
+
+def _service(old: Object, new: Object) -> list[Cause]:
+    before, after = _at(old, "spec.clusterIP"), _at(new, "spec.clusterIP")
+    if "ExternalName" in (_at(old, "spec.type"), _at(new, "spec.type")):
+        return []
+    if before and before != after:
+        return [wrong("spec.clusterIPs[0]", after or "", "may not change once set")]
+    return []
+
+
+def _claim(old: Object, new: Object) -> list[Cause]:
+    before, after = dict(old.get("spec", {})), dict(new.get("spec", {}))
+    for spec in (before, after):
+        spec.pop("volumeAttributesClassName", None)
+        resources = dict(spec.get("resources") or {})
+        resources.pop("requests", None)
+        spec["resources"] = resources
+    if not before.get("volumeName"):
+        before.pop("volumeName", None)
+        after.pop("volumeName", None)
+    if before == after:
+        return []
+    words = "spec is immutable after creation except resources.requests and "
+    return [forbidden("spec", words + "volumeAttributesClassName for bound claims")]
+
+
+def _frozen_data(old: Object, new: Object) -> list[Cause]:
+    """A Secret or ConfigMap with `immutable: true`; values are never shown."""
+    if not old.get("immutable"):
+        return []
+    names = ("data", "binaryData", "immutable")
+    return [
+        forbidden(name, "field is immutable when `immutable` is set")
+        for name in names
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _secret(old: Object, new: Object) -> list[Cause]:
+    causes = _frozen_data(old, new)
+    if old.get("type") != new.get("type"):
+        causes.append(wrong("type", new.get("type"), _IMMUTABLE))
+    return causes
+
+
+def _role_ref(old: Object, new: Object) -> list[Cause]:
+    if old.get("roleRef") == new.get("roleRef"):
+        return []
+    return [wrong("roleRef", new.get("roleRef"), "cannot change roleRef")]
+
+
+def _pod(old: Object, new: Object) -> list[Cause]:
+    if _without_mutable(old.get("spec", {})) == _without_mutable(new.get("spec", {})):
+        return []
+    words = (
+        "pod updates may not change fields other than `spec.containers[*].image`, "
+        "`spec.initContainers[*].image`, `spec.activeDeadlineSeconds`, `spec.tolerations` "
+        "(only additions to existing tolerations), `spec.terminationGracePeriodSeconds`"
+    )
+    return [forbidden("spec", words)]
+
+
+def _without_mutable(spec: dict[str, Any]) -> dict[str, Any]:
+    ignored = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName")
+    result = {key: value for key, value in spec.items() if key not in ignored}
+    for name in ("containers", "initContainers"):
+        result[name] = [
+            {key: value for key, value in item.items() if key not in _POD_MUTABLE_CONTAINER}
+            for item in spec.get(name, ())
+        ]
+    return result
+
+
+def _custom_resource(old: Object, new: Object) -> list[Cause]:
+    return _fields("spec.group", "spec.scope", "spec.names.kind", "spec.names.plural")(old, new)
+
+
+_RULES: dict[Kind, Rule] = {
+    Kind("", "Service"): _service,
+    Kind("", "PersistentVolumeClaim"): _claim,
+    Kind("", "Secret"): _secret,
+    Kind("", "ConfigMap"): _frozen_data,
+    Kind("", "Pod"): _pod,
+    Kind("apps", "Deployment"): _fields("spec.selector"),
+    Kind("apps", "DaemonSet"): _fields("spec.selector"),
+    Kind("apps", "ReplicaSet"): _fields("spec.selector"),
+    Kind("apps", "StatefulSet"): _stateful_set,
+    Kind("batch", "Job"): _job,
+    Kind("rbac.authorization.k8s.io", "RoleBinding"): _role_ref,
+    Kind("rbac.authorization.k8s.io", "ClusterRoleBinding"): _role_ref,
+    Kind("storage.k8s.io", "StorageClass"): _fields(
+        "provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"
+    ),
+    Kind("scheduling.k8s.io", "PriorityClass"): _fields("value", "preemptionPolicy"),
+    Kind("networking.k8s.io", "IngressClass"): _fields("spec.controller"),
+    Kind("apiextensions.k8s.io", "CustomResourceDefinition"): _custom_resource,
+}

@@ -1,0 +1,187 @@
+"""From what a client sends to a request that the server can work on.
+
+Finds the kind, completes the namespace, reads the object against its schema and converts it to
+the version it is stored in. Nothing of the caller's is kept: the result is a copy.
+
+Errors: `KindNotFoundError`, `BadRequestError`, `TypedPatchError`, `RejectedError`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from clusters.errors import InvalidError
+from clusters.objects import Kind, Object, ObjectKey, split_api_version
+from clusters.simulation.server.builtin import KindTraits
+from clusters.simulation.server.catalog import Catalog
+from clusters.simulation.server.conversion import convert
+from clusters.simulation.server.copies import clone
+from clusters.simulation.server.decoding import Problems, decode
+from clusters.simulation.server.rejections import (
+    BadRequestError,
+    Cause,
+    TypedPatchError,
+    forbidden,
+    rejected,
+)
+from clusters.simulation.server.schema import Node
+
+STRICT = "Strict"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One object to write, in its storage version, and what is known of its kind."""
+
+    traits: KindTraits
+    version: str
+    """The version in which the client speaks."""
+    key: ObjectKey
+    obj: Object
+    schema: Node
+    warnings: tuple[str, ...] = ()
+
+
+def copy_of(obj: Any) -> Object:
+    """The caller's object as the server's own. Errors: `BadRequestError` for what is no JSON."""
+    try:
+        copied = clone(obj)
+    except TypeError as error:
+        raise BadRequestError(f"the object cannot be written as JSON: {error}") from error
+    if not isinstance(copied, dict):
+        raise BadRequestError(f"the object is a {type(obj).__name__}, not a mapping")
+    if not isinstance(copied.get("apiVersion"), str) or not isinstance(copied.get("kind"), str):
+        raise BadRequestError("Object 'Kind' is missing: apiVersion and kind must be text")
+    if not isinstance(copied.get("metadata"), dict):
+        raise BadRequestError("the object has no metadata")
+    return copied
+
+
+def read_request(catalog: Catalog, obj: Any, *, applied: bool, validation: str = "Warn") -> Request:
+    """Read what a client wants to write.
+
+    `applied` is server-side apply, which refuses unknown fields always; other writes refuse them
+    when `validation` is `Strict` and drop them with a warning otherwise.
+    """
+    copied = copy_of(obj)
+    group, version = split_api_version(copied["apiVersion"])
+    traits = catalog.find_version(Kind(group, copied["kind"]), version)
+    problems = Problems()
+    decoded = decode(copied, catalog.schema(traits, version), problems)
+    key = _key(traits, decoded)
+    if applied:
+        _refuse_untyped(key, decoded, problems)
+    elif problems.wrong:
+        raise _wrong_type(traits, version, key, problems)
+    elif problems.unknown and validation == STRICT:
+        raise BadRequestError("strict decoding error: " + ", ".join(_unknown(problems)))
+    if not traits.resource.namespaced and decoded["metadata"].get("namespace"):
+        cause = forbidden("metadata.namespace", "not allowed on this type")
+        raise rejected(traits.kind, key.name, (cause,))
+    stored = convert(decoded, traits.storage_version)
+    if key.namespace:
+        stored["metadata"]["namespace"] = key.namespace
+    schema = catalog.schema(traits, traits.storage_version)
+    return Request(traits, version, key, stored, schema, tuple(_unknown(problems)))
+
+
+def _key(traits: KindTraits, obj: Object) -> ObjectKey:
+    metadata = obj["metadata"] if isinstance(obj.get("metadata"), dict) else {}
+    namespace = metadata.get("namespace") or "default" if traits.resource.namespaced else ""
+    name = metadata.get("name") or ""
+    return ObjectKey(traits.kind.group, traits.kind.kind, str(namespace), str(name))
+
+
+def _unknown(problems: Problems) -> list[str]:
+    return [f'unknown field "{path}"' for path in problems.unknown]
+
+
+def _refuse_untyped(key: ObjectKey, obj: Object, problems: Problems) -> None:
+    errors = [f".{path}: field not declared in schema" for path in problems.unknown]
+    errors += [
+        f".{path}: expected {wanted}, got {_go_type(value)}"
+        for path, wanted, value in problems.wrong
+    ]
+    if errors:
+        raise typed_patch_error(key, obj["apiVersion"], errors, tuple(_paths(problems)))
+
+
+def _paths(problems: Problems) -> list[str]:
+    return [*problems.unknown, *(path for path, _, _ in problems.wrong)]
+
+
+def typed_patch_error(
+    key: ObjectKey, api_version: str, errors: list[str], fields: tuple[str, ...]
+) -> TypedPatchError:
+    """The error of an apply whose configuration does not fit the schema."""
+    what = f"{key.namespace}/{key.name}" if key.namespace else f"/{key.name}"
+    text = errors[0] if len(errors) == 1 else "errors:\n" + "\n".join(f"  {e}" for e in errors)
+    return TypedPatchError(
+        f"failed to create typed patch object ({what}; {api_version}, Kind={key.kind}): {text}",
+        fields,
+    )
+
+
+def _wrong_type(
+    traits: KindTraits, version: str, key: ObjectKey, problems: Problems
+) -> InvalidError:
+    path, wanted, value = problems.wrong[0]
+    if traits.custom:
+        causes = [
+            Cause(
+                path,
+                "FieldValueTypeInvalid",
+                f'Invalid value: "{_go_type(value)}": {path} in body must be of type {wanted}: '
+                f'"{_go_type(value)}"',
+            )
+            for path, wanted, value in problems.wrong
+        ]
+        return rejected(traits.kind, key.name, causes)
+    kind = traits.kind.kind
+    return BadRequestError(
+        f'{kind} in version "{version}" cannot be handled as a {kind}: json: cannot unmarshal '
+        f"{_go_type(value)} into Go struct field {kind}.{path} of type {wanted}",
+        (path,),
+    )
+
+
+def _go_type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    names: dict[type, str] = {str: "string", int: "number", float: "number", list: "array"}
+    return names.get(type(value), "object")
+
+
+def addressed(key: ObjectKey, obj: Any) -> Object:
+    """An applied body, held to the name, namespace and kind it was sent to.
+
+    Errors: `BadRequestError`.
+    """
+    copied = copy_of(obj)
+    metadata = copied["metadata"]
+    if metadata.setdefault("name", key.name) != key.name:
+        raise BadRequestError("the name of the object does not match the name on the request")
+    if key.namespace and metadata.setdefault("namespace", key.namespace) != key.namespace:
+        raise BadRequestError(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    if Kind(split_api_version(copied["apiVersion"])[0], copied["kind"]) != key.kind_key:
+        raise BadRequestError("the kind of the object does not match the request")
+    return copied
+
+
+def appliable(request: Request, subresource: str) -> Object:
+    """What of an applied object a request can touch: its status, or all but that."""
+    if subresource == "status":
+        metadata = request.obj["metadata"]
+        return {
+            "apiVersion": request.obj["apiVersion"],
+            "kind": request.obj["kind"],
+            "metadata": {k: metadata[k] for k in ("name", "namespace") if k in metadata},
+            "status": request.obj.get("status", {}),
+        }
+    applied = dict(request.obj)
+    if request.traits.has_status:
+        applied.pop("status", None)
+    return applied

@@ -1,0 +1,204 @@
+"""The way of every write to the store: complete, check, claim, count, put.
+
+::
+
+    new object ─▶ stored form ─▶ defaults, addresses ─▶ validation, immutability
+               ─▶ generation ─▶ managedFields ─▶ same as before? keep it : put
+
+A write that changes nothing puts nothing: the resourceVersion stays.
+
+Never decides what the new object is (that is `api`), and never deletes (that is `deletion`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from clusters.objects import Kind, Object, ObjectKey, canonical_bytes
+from clusters.simulation.server.builtin import KindTraits
+from clusters.simulation.server.catalog import CRD, shared_spec
+from clusters.simulation.server.copies import clone
+from clusters.simulation.server.decoding import missing_fields, normalise
+from clusters.simulation.server.defaults import set_defaults, set_schema_defaults
+from clusters.simulation.server.immutability import immutable_changes
+from clusters.simulation.server.ownership import (
+    Claims,
+    Owner,
+    read_claims,
+    track_update,
+    write_claims,
+)
+from clusters.simulation.server.rejections import rejected, rejected_as_immutable, required
+from clusters.simulation.server.schema import Node
+from clusters.simulation.server.state import State
+from clusters.simulation.server.validation import validate
+
+_SERVICE = Kind("", "Service")
+_CARRIED = (
+    "name",
+    "namespace",
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "resourceVersion",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One object on its way into the store."""
+
+    traits: KindTraits
+    schema: Node
+    key: ObjectKey
+    new: Object
+    live: Object | None
+    owner: Owner
+    claims: Claims | None = None
+    """Who owns what afterwards, where an apply has worked that out; else it is tracked."""
+    subresource: str = ""
+    dry_run: bool = False
+
+
+def perform(state: State, write: Write) -> Object:
+    """Carry out a write; returns the object as stored (not a copy), or as it would be.
+
+    Errors: `RejectedError`, `RejectedImmutableError`.
+    """
+    final = _complete(state, write)
+    _check(write, final)
+    _count_generation(write, final)
+    _claim(state, write, final)
+    if write.live is not None and final == write.live:
+        return write.live
+    if write.dry_run:
+        return final
+    state.store.put(write.key, final)
+    return final
+
+
+def _complete(state: State, write: Write) -> Object:
+    new, live = _with_status(write), write.live
+    new["metadata"] = _metadata(state, write, new["metadata"])
+    final: Object = normalise(new, write.schema)
+    if write.traits.custom:
+        set_schema_defaults(final, write.schema)
+        return final
+    set_defaults(write.traits.kind, final)
+    if write.traits.kind == _SERVICE and "spec" in final:
+        addresses = clone_addresses(state, write.dry_run)
+        addresses.complete(final, live)
+    elif write.traits.kind == CRD:
+        _accept_definition(state, final)
+    return final
+
+
+def clone_addresses(state: State, dry_run: bool) -> Any:
+    """The cluster's addresses, or for a dry run a copy that nobody will miss."""
+    if not dry_run:
+        return state.addresses
+    copied = type(state.addresses)()
+    copied.__dict__.update(state.addresses.__dict__)
+    return copied
+
+
+def _with_status(write: Write) -> Object:
+    """Only the status subresource writes status, and it writes nothing else."""
+    live = write.live
+    if write.subresource == "status" and live is not None:
+        return {**live, "status": write.new.get("status", {})}
+    new = dict(write.new)
+    if write.traits.has_status:
+        new.pop("status", None)
+        if live is not None and "status" in live:
+            new["status"] = live["status"]
+    return new
+
+
+def _metadata(state: State, write: Write, sent: Any) -> dict[str, Any]:
+    """The client's labels, annotations, owners and finalizers; the server's everything else."""
+    own = {key: value for key, value in sent.items() if key not in (*_CARRIED, "managedFields")}
+    if write.live is not None:
+        live = write.live["metadata"]
+        return {**{key: live[key] for key in _CARRIED if key in live}, **own}
+    result: dict[str, Any] = {"name": write.key.name}
+    if write.key.namespace:
+        result["namespace"] = write.key.namespace
+    result["uid"] = "" if write.dry_run else state.next_uid()
+    result["creationTimestamp"] = state.now()
+    return {**result, **own}
+
+
+def _accept_definition(state: State, definition: Object) -> None:
+    """A CustomResourceDefinition is established at once; its spec is shared by all clusters."""
+    definition["spec"] = shared_spec(canonical_bytes(definition["spec"]))
+    names = definition["spec"]["names"]
+    status = definition.setdefault("status", {})
+    status["acceptedNames"] = clone(names)
+    stored = [v["name"] for v in definition["spec"].get("versions", ()) if v.get("storage")]
+    known = status.get("storedVersions") or []
+    status["storedVersions"] = [*known, *(name for name in stored if name not in known)]
+    if not status.get("conditions"):
+        status["conditions"] = [
+            _condition(state, "NamesAccepted", "NoConflicts", "no conflicts found"),
+            _condition(
+                state, "Established", "InitialNamesAccepted", "the initial names have been accepted"
+            ),
+        ]
+
+
+def _condition(state: State, kind: str, reason: str, message: str) -> dict[str, str]:
+    return {
+        "type": kind,
+        "status": "True",
+        "lastTransitionTime": state.now(),
+        "reason": reason,
+        "message": message,
+    }
+
+
+def _check(write: Write, final: Object) -> None:
+    kind, live = write.traits.kind, write.live
+    if write.subresource == "status":
+        return
+    causes = [required(path) for path in missing_fields(final, write.schema)]
+    known = {cause.field for cause in causes}
+    causes += [
+        cause
+        for cause in (() if write.traits.custom and causes else validate(kind, final))
+        if cause.field not in known
+    ]
+    if causes:
+        raise rejected(kind, write.key.name, causes)
+    frozen = immutable_changes(kind, live, final) if live is not None else ()
+    if frozen:
+        raise rejected_as_immutable(kind, write.key.name, frozen)
+
+
+def _count_generation(write: Write, final: Object) -> None:
+    if not write.traits.counts_generation:
+        return
+    if write.live is None:
+        final["metadata"]["generation"] = 1
+    elif _desired(write, final) != _desired(write, write.live):
+        final["metadata"]["generation"] = write.live["metadata"].get("generation", 1) + 1
+
+
+def _desired(write: Write, obj: Object) -> dict[str, Any]:
+    ignored = ("metadata", "status") if write.traits.has_status else ("metadata",)
+    return {key: value for key, value in obj.items() if key not in ignored}
+
+
+def _claim(state: State, write: Write, final: Object) -> None:
+    live = write.live or {}
+    claims = write.claims
+    if claims is None:
+        sent = write.new["metadata"].get("managedFields")
+        before = read_claims(write.new if sent else live)
+        claims = track_update(
+            live, final, write.schema, write.owner, claims=before, now=state.now()
+        )
+    write_claims(final, claims)
