@@ -1,35 +1,43 @@
-"""What people are told: rows of the store in, documents out. Pure; the API and the CLI print them.
+"""From rows to the documents that CLI, API and pages show. Pure: no clock, no store.
 
-    states      the one table that says which sync state and health a bundle deployment shows
-    summaries   rows for clusters, groups, bundles, bundle deployments, runs, and the overview
+    sync        which sync state and health a row amounts to: one table
+    fleets      the whole fleet, clusters, groups
+    bundles     bundles and bundle deployments
+    runs        rollout runs with their stages
     explain     why a cluster runs what it runs of one bundle
 
-A cluster that is offline shows its states as of its last report, marked so, and is counted as
-Unknown: nobody knows what it runs now.
+An offline cluster's states are shown as of its last report and counted as `offline`, never among
+the current ones. No document holds a token, a variable's value or an object's content.
 """
 
 from __future__ import annotations
 
-from fleet.status.explain import explanation
-from fleet.status.states import Facts, Shown, shown
-from fleet.status.summaries import (
-    bundle_rows,
-    cluster_rows,
-    deployment_row,
-    group_rows,
-    overview,
-    run_row,
+from fleet.status.bundles import bundle_document, deployment_document
+from fleet.status.explain import explain
+from fleet.status.fleets import (
+    cluster_document,
+    connection,
+    fleet_document,
+    group_document,
+    problem_document,
 )
+from fleet.status.runs import event_document, run_details, run_document
+from fleet.status.sync import Tally, health_of, sync_of, tally
 
 __all__ = [
-    "Facts",
-    "Shown",
-    "bundle_rows",
-    "cluster_rows",
-    "deployment_row",
-    "explanation",
-    "group_rows",
-    "overview",
-    "run_row",
-    "shown",
+    "Tally",
+    "bundle_document",
+    "cluster_document",
+    "connection",
+    "deployment_document",
+    "event_document",
+    "explain",
+    "fleet_document",
+    "group_document",
+    "health_of",
+    "problem_document",
+    "run_details",
+    "run_document",
+    "sync_of",
+    "tally",
 ]

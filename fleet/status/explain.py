@@ -1,75 +1,138 @@
-"""Why a cluster runs what it runs of one bundle, from Git to the live objects, in one document."""
+"""Why a cluster runs what it runs of one bundle, and why not something else.
+
+Three questions in order: what does Git want and where does it say so; what did the hub let the
+cluster start, by which run; what does the cluster say. `because` is the answer in sentences.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fleet.status.states import shown
-from fleet.status.summaries import deployment_row, facts_of
+from fleet.status.sync import Row
 
-Row = Mapping[str, Any]
+Document = Mapping[str, Any]
 
 
-def explanation(
-    row: Row, runs: Sequence[Row], objects: Sequence[Row], problems: Sequence[Row]
+def explain(
+    deployment: Document,
+    cluster: Document,
+    *,
+    objects: Iterable[Document],
+    runs: Iterable[Row],
+    problems: Iterable[Document],
+    stray: Row,
 ) -> dict[str, Any]:
-    """The document that `fleet explain CLUSTER BUNDLE` prints.
+    """The document of `fleet explain CLUSTER BUNDLE`.
 
-    `row` as for `deployment_row`; `runs` are the live runs that carry the bundle, each with the
-    `stage`, `state` and `reason` of this cluster in it; `objects` are the reported objects that
-    are worth a word, drift included; `problems` those of this bundle or cluster.
+    `deployment` and `cluster` are documents; `objects` is what the agent says of single objects;
+    `runs` are rows of live runs that carry the bundle to this cluster (`run`, `stage`, `state`,
+    `reason`, `run_state`, `run_reason`); `stray` has `stray` and `stray_generation`.
     """
-    deployment = deployment_row(row)
+    carriers: list[dict[str, Any]] = [dict(run) for run in runs]
+    objects = list(objects)
     return {
-        "cluster": row["cluster"],
-        "bundle": row["bundle"],
+        "cluster": deployment["cluster"],
+        "bundle": deployment["bundle"],
+        "clusterState": cluster["state"],
         "sync": deployment["sync"],
         "health": deployment["health"],
-        "asOf": row["since"],
-        "git": {
-            "source": row["source_path"],
-            "why": row["reason"],
-            "customization": row["customization"],
-            "wanted": row["wanted"],
-            "commit": row["wanted_commit"],
-            "held": bool(row["held"]),
+        "wanted": _wanted_part(deployment),
+        "current": {
+            "digest": deployment["current"],
+            "commit": deployment["commit"],
+            "run": deployment["run"],
+            "generation": deployment["generation"],
         },
-        "released": {
-            "assigned": row["current"],
-            "commit": row["current_commit"],
-            "run": row["current_run"],
-            "generation": row["generation"],
-        },
-        "agent": {
-            "reported": row["reported"],
-            "generation": row["reported_generation"],
-            "code": row["code"],
-            "message": row["message"],
-            "objects": list(objects),
-            "drifted": row["drifted"],
-            "healed": row["healed"],
-        },
-        "runs": list(runs),
+        "reported": _reported_part(deployment),
+        "runs": carriers,
+        "drift": [entry for o in objects for entry in _drift(o)],
+        "troubles": [_trouble(o) for o in objects if not _fine(o)],
         "problems": list(problems),
-        "because": because(row, runs),
+        "because": [
+            *_wanted(deployment),
+            *_allowed(deployment, carriers),
+            *_there(deployment, cluster, stray),
+        ],
     }
 
 
-def because(row: Row, runs: Sequence[Row]) -> list[str]:
-    """The sentences that answer "why", the most telling first."""
-    lines = []
-    state = shown(facts_of(row))
-    if row["message"]:
-        lines.append(f"the agent says: {row['message']}")
-    lines += [
-        f"run {run['run']} ({run['stage']}): {run['state']}"
-        + (f", {run['reason']}" if run["reason"] else "")
-        for run in runs
-    ]
-    if state.why:
-        lines.append(state.why)
-    if row["drifted"]:
-        lines.append(f"{row['drifted']} objects differ from what was applied and are left so")
-    lines.append(f"the cluster gets it because it is {row['reason']}" if row["reason"] else "")
-    return [line for line in lines if line]
+def _wanted_part(d: Document) -> dict[str, Any]:
+    return {
+        "digest": d["wanted"],
+        "commit": d["wantedCommit"],
+        "source": d["source"],
+        "customization": d["customization"],
+        "reason": d["reason"],
+        "held": d["held"],
+        "images": d["images"],
+        "charts": d["charts"],
+    }
+
+
+def _reported_part(d: Document) -> dict[str, Any]:
+    return {
+        "digest": d["reported"],
+        "asOf": d["asOf"],
+        "since": d["since"],
+        "code": d["code"],
+        "message": d["message"],
+        "objects": d["objects"],
+        "objectsReady": d["objectsReady"],
+    }
+
+
+def _drift(obj: Document) -> list[dict[str, Any]]:
+    return [{"object": obj["object"], **field} for field in obj.get("drift", ())]
+
+
+def _fine(obj: Document) -> bool:
+    return (obj["sync"], obj["health"]) == ("Synced", "Healthy")
+
+
+def _trouble(obj: Document) -> dict[str, Any]:
+    return {key: obj.get(key, "") for key in ("object", "sync", "health", "code", "message")}
+
+
+def _wanted(d: Document) -> list[str]:
+    if d["held"]:
+        return ["what Git wants did not render: the cluster keeps what it has"]
+    if d["wanted"] == "absent":
+        return [f"Git wants it gone: {d['reason']}"]
+    if not d["wanted"]:
+        return ["Git wants nothing of it here"]
+    source = f"Git wants it from {d['source'] or d['bundle']}: {d['reason']}"
+    chosen = f"customization {d['customization']} applies" if d["customization"] else ""
+    return [source, chosen] if chosen else [source]
+
+
+def _allowed(d: Document, runs: list[dict[str, Any]]) -> list[str]:
+    if d["wanted"] in ("", d["current"]):
+        return [f"the hub let it start in run {d['run']}"] if d["run"] else []
+    if not runs:
+        return ["no live run carries it: see `fleet runs` and `fleet status` for the reason"]
+    return [_carrier(run) for run in runs]
+
+
+def _carrier(run: Document) -> str:
+    said = f"run {run['run']} ({run['run_state']}), stage {run['stage']}: {run['state']}"
+    why = run["reason"] or run["run_reason"]
+    return f"{said}: {why}" if why else said
+
+
+def _there(d: Document, cluster: Document, stray: Row) -> list[str]:
+    said = []
+    if cluster["state"] != "Online":
+        said.append(f"the cluster is {cluster['state']}; its states are as of {d['asOf']}")
+    if d["message"]:
+        said.append(f"the agent says: {d['message']}")
+    if d["drifted"]:
+        said.append(f"{d['drifted']} objects differ from what was applied, and are left so")
+    if d["healed"]:
+        said.append(f"{d['healed']} objects were set back since the agent started")
+    if stray["stray"]:
+        said.append(
+            f"the agent reports {stray['stray']} under generation {stray['stray_generation']},"
+            " which is not what it was last let start: not counted"
+        )
+    return said

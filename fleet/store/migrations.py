@@ -1,0 +1,166 @@
+"""The numbered steps from an empty file to today's tables. A step that was released never changes.
+
+Rows stand under the names that Git gives (cluster, bundle); digests and generations say which
+content. Times are text (see `codec`), lists and maps are JSON. What people ask in SQL are the views
+of `fleet.store.views`, which are made anew whenever the hub opens the file.
+
+::
+
+    cluster ──< bundle_deployment >── bundle          wanted, current, reported, side by side
+       │  └──< assignment ──< assignment_bundle       by generation, never reused
+       ├── agent, agent_token, agent_incarnation      who speaks for it
+       └──< group_member >── cluster_group
+    run ──< run_bundle, run_cluster, decision         one attempt; its plan is never edited
+    plan_commit, problem, event, meta
+"""
+
+from __future__ import annotations
+
+import sqlite_utils
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("fleet")
+
+
+@migrations(name="0001_first")
+def first(db: sqlite_utils.Database) -> None:
+    """Everything that the main job needs, with `source` and `project` from the first day."""
+    for statement in (*_DECLARED, *_AGENTS, *_DEPLOYMENTS, *_RUNS, *_HISTORY):
+        db.execute(statement)
+    db.table("meta").insert({"key": "epoch", "value": "1"})
+
+
+_OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"
+
+_DECLARED = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    f"""CREATE TABLE cluster (
+        uid INTEGER PRIMARY KEY AUTOINCREMENT, {_OWNER},
+        name TEXT NOT NULL UNIQUE,
+        declared INTEGER NOT NULL,
+        labels TEXT NOT NULL DEFAULT '{{}}',
+        kubernetes_version TEXT NOT NULL DEFAULT '',
+        at TEXT NOT NULL DEFAULT '',
+        serial INTEGER NOT NULL DEFAULT 1,
+        generation INTEGER NOT NULL DEFAULT 0)""",
+    f"""CREATE TABLE cluster_group (
+        name TEXT PRIMARY KEY, {_OWNER}, at TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
+    """CREATE TABLE group_member (
+        group_name TEXT NOT NULL, cluster TEXT NOT NULL,
+        PRIMARY KEY (group_name, cluster)) WITHOUT ROWID""",
+    "CREATE INDEX group_member_by_cluster ON group_member (cluster)",
+    f"""CREATE TABLE bundle (
+        name TEXT PRIMARY KEY, {_OWNER},
+        declared INTEGER NOT NULL,
+        labels TEXT NOT NULL DEFAULT '{{}}',
+        depends_on TEXT NOT NULL DEFAULT '[]',
+        sources TEXT NOT NULL DEFAULT '[]') WITHOUT ROWID""",
+)
+
+_AGENTS = (
+    """CREATE TABLE agent_token (
+        cluster TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE,
+        created_at TEXT NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE agent (
+        cluster TEXT PRIMARY KEY,
+        incarnation TEXT NOT NULL, sequence INTEGER NOT NULL DEFAULT -1,
+        registered_at TEXT NOT NULL, last_seen TEXT NOT NULL, online INTEGER NOT NULL,
+        protocol INTEGER NOT NULL DEFAULT 1,
+        agent_version TEXT NOT NULL DEFAULT '', kubernetes_version TEXT NOT NULL DEFAULT '',
+        nodes INTEGER NOT NULL DEFAULT 0,
+        epoch INTEGER NOT NULL DEFAULT 0, serial INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
+    "CREATE INDEX agent_by_last_seen ON agent (online, last_seen)",
+    """CREATE TABLE agent_incarnation (
+        cluster TEXT NOT NULL, incarnation TEXT NOT NULL,
+        first_seen TEXT NOT NULL, last_seen TEXT NOT NULL, replaced_at TEXT,
+        PRIMARY KEY (cluster, incarnation)) WITHOUT ROWID""",
+)
+
+_DEPLOYMENTS = (
+    """CREATE TABLE deployment_body (
+        digest TEXT PRIMARY KEY, artifact TEXT NOT NULL, body TEXT NOT NULL) WITHOUT ROWID""",
+    f"""CREATE TABLE bundle_deployment (
+        cluster TEXT NOT NULL, bundle TEXT NOT NULL, {_OWNER},
+        wanted TEXT NOT NULL DEFAULT '', wanted_commit TEXT NOT NULL DEFAULT '',
+        held INTEGER NOT NULL DEFAULT 0,
+        reason TEXT NOT NULL DEFAULT '', source_path TEXT NOT NULL DEFAULT '',
+        customization TEXT NOT NULL DEFAULT '', objects_wanted INTEGER NOT NULL DEFAULT 0,
+        images TEXT NOT NULL DEFAULT '[]', charts TEXT NOT NULL DEFAULT '[]',
+        current TEXT NOT NULL DEFAULT '', current_commit TEXT NOT NULL DEFAULT '',
+        current_run TEXT NOT NULL DEFAULT '', generation INTEGER NOT NULL DEFAULT 0,
+        granted_at TEXT, gone INTEGER NOT NULL DEFAULT 0,
+        previous TEXT NOT NULL DEFAULT '', baked TEXT NOT NULL DEFAULT '',
+        reported TEXT NOT NULL DEFAULT '', reported_generation INTEGER NOT NULL DEFAULT 0,
+        sync TEXT NOT NULL DEFAULT 'Unknown', health TEXT NOT NULL DEFAULT 'Unknown',
+        code TEXT NOT NULL DEFAULT '', message TEXT NOT NULL DEFAULT '',
+        since TEXT, reported_at TEXT,
+        objects_total INTEGER NOT NULL DEFAULT 0, objects_ready INTEGER NOT NULL DEFAULT 0,
+        drifted INTEGER NOT NULL DEFAULT 0, healed INTEGER NOT NULL DEFAULT 0,
+        objects TEXT NOT NULL DEFAULT '[]',
+        stray TEXT NOT NULL DEFAULT '', stray_generation INTEGER, stray_at TEXT,
+        PRIMARY KEY (cluster, bundle)) WITHOUT ROWID""",
+    "CREATE INDEX bundle_deployment_by_bundle ON bundle_deployment (bundle, cluster)",
+    """CREATE TABLE assignment (
+        cluster TEXT NOT NULL, generation INTEGER NOT NULL, run TEXT NOT NULL,
+        offered_at TEXT NOT NULL, lease_seconds REAL NOT NULL,
+        started_at TEXT, incarnation TEXT NOT NULL DEFAULT '',
+        withdrawn_at TEXT, withdrawn_why TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (cluster, generation)) WITHOUT ROWID""",
+    "CREATE INDEX assignment_by_run ON assignment (run, cluster, generation)",
+    """CREATE INDEX assignment_open ON assignment (cluster)
+        WHERE started_at IS NULL AND withdrawn_at IS NULL""",
+    """CREATE TABLE assignment_bundle (
+        cluster TEXT NOT NULL, generation INTEGER NOT NULL, bundle TEXT NOT NULL,
+        digest TEXT NOT NULL, previous TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (cluster, generation, bundle)) WITHOUT ROWID""",
+)
+
+_RUNS = (
+    f"""CREATE TABLE run (
+        uid TEXT PRIMARY KEY, number INTEGER NOT NULL, {_OWNER},
+        rollout TEXT NOT NULL, lane TEXT NOT NULL, commit_id TEXT NOT NULL,
+        title TEXT NOT NULL DEFAULT '', author TEXT NOT NULL DEFAULT '',
+        created_at TEXT NOT NULL, ended_at TEXT, wake_at TEXT,
+        plan TEXT NOT NULL, plan_hash TEXT NOT NULL,
+        state TEXT NOT NULL, intent TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+        marks TEXT NOT NULL, stages TEXT NOT NULL DEFAULT '[]',
+        superseded_by TEXT NOT NULL DEFAULT '',
+        version INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
+    "CREATE INDEX run_active ON run (number) WHERE ended_at IS NULL",
+    """CREATE TABLE run_bundle (
+        bundle TEXT NOT NULL, run TEXT NOT NULL, PRIMARY KEY (bundle, run)) WITHOUT ROWID""",
+    """CREATE TABLE run_cluster (
+        run TEXT NOT NULL, cluster TEXT NOT NULL, stage TEXT NOT NULL, state TEXT NOT NULL,
+        reason TEXT NOT NULL DEFAULT '', code TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (run, cluster)) WITHOUT ROWID""",
+    """CREATE TABLE decision (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, verb TEXT NOT NULL,
+        actor TEXT NOT NULL, at TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+        stage TEXT NOT NULL DEFAULT '', plan_hash TEXT NOT NULL DEFAULT '',
+        clusters TEXT NOT NULL DEFAULT '[]')""",
+    "CREATE INDEX decision_by_run ON decision (run)",
+    """CREATE TRIGGER decision_stays BEFORE UPDATE ON decision
+        BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END""",
+    """CREATE TRIGGER decision_is_kept BEFORE DELETE ON decision
+        BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END""",
+)
+
+_HISTORY = (
+    """CREATE TABLE event (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, kind TEXT NOT NULL,
+        run TEXT NOT NULL DEFAULT '', stage TEXT NOT NULL DEFAULT '',
+        cluster TEXT NOT NULL DEFAULT '', message TEXT NOT NULL)""",
+    "CREATE INDEX event_by_run ON event (run, number)",
+    f"""CREATE TABLE plan_commit (
+        id TEXT PRIMARY KEY, {_OWNER}, number INTEGER NOT NULL,
+        title TEXT NOT NULL DEFAULT '', author TEXT NOT NULL DEFAULT '',
+        seen_at TEXT NOT NULL, planned_at TEXT, state TEXT NOT NULL,
+        clusters INTEGER NOT NULL DEFAULT 0, bundle_deployments INTEGER NOT NULL DEFAULT 0,
+        changed INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
+    f"""CREATE TABLE problem (
+        origin TEXT NOT NULL, {_OWNER}, code TEXT NOT NULL, severity TEXT NOT NULL,
+        what TEXT NOT NULL, at TEXT NOT NULL, fix TEXT NOT NULL,
+        bundle TEXT NOT NULL, cluster TEXT NOT NULL,
+        commit_id TEXT NOT NULL DEFAULT '', since TEXT NOT NULL,
+        PRIMARY KEY (origin, code, what, at, bundle, cluster)) WITHOUT ROWID""",
+)

@@ -1,0 +1,283 @@
+"""Rollout runs as rows: pinned plans, marks, statuses, decisions; and a step performed at once.
+
+`perform` writes everything that `advance` answered in the caller's one transaction, and only if
+nobody decided anything since the evidence was read (`version`): a pause that came in between wins.
+Performing the same step twice repeats nothing: an open offer is not offered again, an ended run is
+not stepped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fleet.rollout.state import (
+    Change,
+    ClusterStatus,
+    Decision,
+    Intent,
+    Marks,
+    RunPlan,
+    RunState,
+    StageState,
+    StageStatus,
+    Step,
+    Verb,
+)
+from fleet.store.codec import (
+    MARKS,
+    RUN_PLAN,
+    STAGES,
+    dump,
+    json_text,
+    json_value,
+    moment_of,
+    moment_or_none,
+    text_of,
+    text_or_none,
+)
+from fleet.store.database import Connection
+from fleet.store.events import add_event
+from fleet.store.targets import has_open_offer, offer, withdraw
+
+TERMINAL = frozenset({RunState.SUCCEEDED, RunState.ABORTED, RunState.SUPERSEDED})
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """What changes of a run between two steps; its plan is read once by `read_plan`."""
+
+    uid: str
+    number: int
+    state: RunState
+    intent: Intent
+    marks: Marks
+    superseded_by: str
+    wake_at: datetime | None
+    created_at: datetime
+    ended_at: datetime | None
+    bundles: tuple[str, ...]
+    version: int
+
+
+def add_run(c: Connection, plan: RunPlan, now: datetime) -> bool:
+    """Begin a run; one that is there already is left alone. Was it new?"""
+    added = c.execute(
+        "INSERT INTO run (uid, number, rollout, lane, commit_id, title, author, created_at, plan,"
+        " plan_hash, state, intent, marks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (
+            *(plan.uid, plan.number, plan.rollout, str(plan.lane), plan.commit, plan.title),
+            *(plan.author, text_of(plan.created), dump(RUN_PLAN, plan), plan.plan_hash),
+            *(str(RunState.QUEUED), str(Intent.RUN), dump(MARKS, Marks())),
+        ),
+    ).rowcount
+    if not added:
+        return False
+    c.executemany(
+        "INSERT INTO run_bundle (bundle, run) VALUES (?, ?)",
+        [(bundle, plan.uid) for bundle in plan.bundles],
+    )
+    c.executemany(
+        "INSERT INTO run_cluster (run, cluster, stage, state) VALUES (?, ?, ?, 'Queued')",
+        [(plan.uid, cluster, s.name) for s in plan.stages for cluster in s.clusters],
+    )
+    bundles = ", ".join(plan.bundles)
+    add_event(c, now, "run-created", f"{plan.uid}: {bundles} of {plan.commit[:12]}", run=plan.uid)
+    return True
+
+
+def next_run_number(c: Connection) -> int:
+    """One more than any run of this hub ever had."""
+    (highest,) = c.execute("SELECT coalesce(max(number), 0) FROM run").fetchone()
+    return int(highest) + 1
+
+
+def read_plan(c: Connection, uid: str) -> RunPlan:
+    """The pinned plan of a run. Errors: `KeyError`."""
+    row = c.execute("SELECT plan FROM run WHERE uid = ?", (uid,)).fetchone()
+    if row is None:
+        raise KeyError(uid)
+    return RUN_PLAN.validate_json(row["plan"])
+
+
+_COLUMNS = (
+    "uid, number, state, intent, marks, superseded_by, wake_at, created_at, ended_at, version,"
+    " (SELECT json_group_array(bundle) FROM run_bundle WHERE run = uid) AS bundles"
+)
+
+
+def active_runs(c: Connection) -> list[RunRow]:
+    """Every run that has not ended, oldest first."""
+    rows = c.execute(f"SELECT {_COLUMNS} FROM run WHERE ended_at IS NULL ORDER BY number")
+    return [_run_row(row) for row in rows]
+
+
+def find_run(c: Connection, uid: str) -> RunRow | None:
+    """One run."""
+    row = c.execute(f"SELECT {_COLUMNS} FROM run WHERE uid = ?", (uid,)).fetchone()
+    return None if row is None else _run_row(row)
+
+
+def newest_runs(c: Connection) -> dict[str, RunRow]:
+    """For each bundle that ever had one, its newest staged run, whatever its state."""
+    rows = c.execute(
+        f"SELECT b.bundle AS of_bundle, {_COLUMNS} FROM run JOIN ("
+        " SELECT rb.bundle, max(r.number) AS highest FROM run_bundle rb"
+        " JOIN run r ON r.uid = rb.run WHERE r.lane = 'Staged' GROUP BY rb.bundle) b"
+        " ON b.highest = run.number"
+    )
+    return {row["of_bundle"]: _run_row(row) for row in rows}
+
+
+def _run_row(row: Any) -> RunRow:
+    return RunRow(
+        uid=row["uid"],
+        number=row["number"],
+        state=RunState(row["state"]),
+        intent=Intent(row["intent"]),
+        marks=MARKS.validate_json(row["marks"]),
+        superseded_by=row["superseded_by"],
+        wake_at=moment_or_none(row["wake_at"]),
+        created_at=moment_of(row["created_at"]),
+        ended_at=moment_or_none(row["ended_at"]),
+        bundles=tuple(sorted(json_value(row["bundles"]))),
+        version=row["version"],
+    )
+
+
+def perform(
+    c: Connection, run: RunRow, plan: RunPlan, step: Step, now: datetime
+) -> set[str] | None:
+    """Write a step. Returns the clusters whose target changed; `None` if it is out of date."""
+    ended = step.state in TERMINAL
+    written = c.execute(
+        "UPDATE run SET state = ?, reason = ?, marks = ?, stages = ?, wake_at = ?, ended_at = ?,"
+        " version = version + 1 WHERE uid = ? AND version = ? AND ended_at IS NULL",
+        (
+            *(str(step.state), step.reason, dump(MARKS, step.marks), dump(STAGES, step.stages)),
+            *(text_or_none(step.wake_at), text_of(now) if ended else None, run.uid, run.version),
+        ),
+    ).rowcount
+    if not written:
+        return None
+    changed = {x for x in step.withdraw if withdraw(c, run.uid, x, step.reason, now)}
+    for cluster in step.offer:
+        if not has_open_offer(c, run.uid, cluster):
+            _offer(c, plan, cluster, now)
+            changed.add(cluster)
+    if ended:
+        changed |= _withdraw_all(c, run.uid, f"run {run.uid} is {step.state}", now)
+    _write_clusters(c, run.uid, step.clusters)
+    for event in step.events:
+        add_event(
+            c, now, event.kind, event.message, run=run.uid, stage=event.stage, cluster=event.cluster
+        )
+    return changed
+
+
+def _offer(c: Connection, plan: RunPlan, cluster: str, now: datetime) -> None:
+    changes: tuple[Change, ...] = plan.changes[cluster]
+    offer(c, plan.uid, cluster, changes, plan.lease_seconds, now)
+
+
+def _withdraw_all(c: Connection, run: str, why: str, now: datetime) -> set[str]:
+    rows = c.execute(
+        "SELECT cluster FROM assignment"
+        " WHERE run = ? AND started_at IS NULL AND withdrawn_at IS NULL",
+        (run,),
+    ).fetchall()
+    return {row["cluster"] for row in rows if withdraw(c, run, row["cluster"], why, now)}
+
+
+def _write_clusters(c: Connection, run: str, statuses: Iterable[ClusterStatus]) -> None:
+    had = {
+        row["cluster"]: (row["stage"], row["state"], row["reason"], row["code"])
+        for row in c.execute(
+            "SELECT cluster, stage, state, reason, code FROM run_cluster WHERE run = ?", (run,)
+        )
+    }
+    c.executemany(
+        "INSERT INTO run_cluster (run, cluster, stage, state, reason, code)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run, cluster) DO UPDATE SET"
+        " stage = excluded.stage, state = excluded.state, reason = excluded.reason,"
+        " code = excluded.code",
+        [
+            (run, s.cluster, s.stage, str(s.state), s.reason, s.code)
+            for s in statuses
+            if had.get(s.cluster) != (s.stage, str(s.state), s.reason, s.code)
+        ],
+    )
+
+
+def mark_baked(c: Connection, run: str, clusters: Iterable[str]) -> None:
+    """The stage of these clusters is Done: what the run brought there counts as baked."""
+    c.executemany(
+        "UPDATE bundle_deployment SET baked = current"
+        " WHERE cluster = ? AND current_run = ? AND baked <> current",
+        [(cluster, run) for cluster in clusters],
+    )
+
+
+def supersede(c: Connection, run: str, by: str, now: datetime) -> None:
+    """A newer run replaces this one; the next step of this one ends it."""
+    written = c.execute(
+        "UPDATE run SET superseded_by = ?, version = version + 1"
+        " WHERE uid = ? AND superseded_by = '' AND ended_at IS NULL",
+        (by, run),
+    ).rowcount
+    if written:
+        add_event(c, now, "run-superseded", f"{run} is replaced by {by}", run=run)
+
+
+def set_intent(c: Connection, run: str, intent: Intent) -> None:
+    """What people want of the run from now on; a step that was decided before is void."""
+    c.execute("UPDATE run SET intent = ?, version = version + 1 WHERE uid = ?", (str(intent), run))
+
+
+def add_decision(c: Connection, decision: Decision) -> int:
+    """Append a decision (its `number` is given here) and make older steps of the run void."""
+    number = c.execute(
+        "INSERT INTO decision (run, verb, actor, at, reason, stage, plan_hash, clusters)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(decision.run, str(decision.verb), decision.actor, text_of(decision.at)),
+            *(decision.reason, decision.stage, decision.plan_hash),
+            json_text(list(decision.clusters)),
+        ),
+    ).lastrowid
+    c.execute("UPDATE run SET version = version + 1 WHERE uid = ?", (decision.run,))
+    return int(number or 0)
+
+
+def decisions_of(c: Connection, run: str) -> tuple[Decision, ...]:
+    """Every decision on a run, in order."""
+    rows = c.execute("SELECT * FROM decision WHERE run = ? ORDER BY number", (run,))
+    return tuple(
+        Decision(
+            number=row["number"],
+            run=row["run"],
+            verb=Verb(row["verb"]),
+            actor=row["actor"],
+            at=moment_of(row["at"]),
+            reason=row["reason"],
+            stage=row["stage"],
+            plan_hash=row["plan_hash"],
+            clusters=tuple(json_value(row["clusters"])),
+        )
+        for row in rows
+    )
+
+
+def stages_of(c: Connection, run: str) -> tuple[StageStatus, ...]:
+    """The stages of a run as its last step left them."""
+    row = c.execute("SELECT stages FROM run WHERE uid = ?", (run,)).fetchone()
+    return () if row is None else STAGES.validate_json(row["stages"])
+
+
+def waiting_gates(stages: Iterable[StageStatus]) -> tuple[str, ...]:
+    """The stages whose gates wait now."""
+    waiting = (StageState.GATED_BEFORE, StageState.GATED_AFTER)
+    return tuple(s.name for s in stages if s.state in waiting)
