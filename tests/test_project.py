@@ -12,7 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.test_tidy import ROOT, repository
+from tests.test_tidy import PACKAGES, ROOT, repository
 
 RUNTIME_LOCK = "deploy/requirements.lock"
 DEV_LOCK = "deploy/requirements-dev.lock"
@@ -128,6 +128,8 @@ def test_the_changelog_knows_the_version() -> None:
     assert re.search(rf"^## \[?{re.escape(fleet.__version__)}\b", changelog, re.M)
 
 
-def test_every_package_says_that_it_is_typed() -> None:
-    for package in pyproject()["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
+def test_every_package_is_shipped_and_says_that_it_is_typed() -> None:
+    shipped = pyproject()["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
+    for package in PACKAGES:
+        assert package in shipped
         assert (ROOT / package / "py.typed").exists(), package
