@@ -10,13 +10,13 @@ Never adds time of its own: with no faults set, no call waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from clusters.clock import Clock
 from clusters.cluster import Discovery, Listing, WatchEvent
-from clusters.errors import KindNotFoundError, NotFoundError, UnreachableError
+from clusters.errors import NotFoundError, UnreachableError
 from clusters.objects import Kind, Object, ObjectKey
 from clusters.simulation.server import ApiServer, Subscription
 
@@ -95,33 +95,29 @@ class SimulatedCluster:
 
     async def _wait(self, changed: asyncio.Event, due: datetime | None) -> None:
         """Return on a change or at `due`, whichever comes first."""
-        waits = [asyncio.ensure_future(changed.wait())]
+        waits = [asyncio.create_task(_finish(changed.wait()))]
         if due is not None:
             seconds = (due - self._clock.now()).total_seconds()
-            waits.append(asyncio.ensure_future(self._sleep(seconds)))
+            waits.append(asyncio.create_task(_finish(self._clock.sleep(seconds))))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
 
-    async def _sleep(self, seconds: float) -> bool:
-        await self._clock.sleep(seconds)
-        return True
-
     async def version(self) -> str:
         """The server's version."""
-        await self._reach()
+        await self.reach()
         return self.kubernetes_version
 
     async def discover(self, *, refresh: bool = False) -> Discovery:
         """The kinds served; always fresh, so `refresh` changes nothing here."""
-        await self._reach()
+        await self.reach()
         return self.server.resources()
 
     async def get(self, key: ObjectKey) -> Object | None:
         """The live object, `None` if there is none."""
-        await self._reach()
+        await self.reach()
         try:
             return self.server.get(key)
         except NotFoundError:
@@ -131,7 +127,7 @@ class SimulatedCluster:
         self, kind: Kind, *, namespace: str = "", labels: str = "", metadata_only: bool = False
     ) -> Listing:
         """All objects of a kind, as of one revision."""
-        await self._reach()
+        await self.reach()
         items, revision, _ = self.server.list(kind, namespace=namespace, labels=labels)
         shown = (partial_metadata(item) for item in items) if metadata_only else items
         return Listing(tuple(shown), revision)
@@ -140,12 +136,12 @@ class SimulatedCluster:
         self, obj: Object, *, manager: str, force: bool = False, dry_run: bool = False
     ) -> Object:
         """Server-side apply; returns the object as stored."""
-        await self._reach()
+        await self.reach()
         return self.server.apply(obj, manager=manager, force=force, dry_run=dry_run)
 
     async def patch(self, key: ObjectKey, patch: Object, *, manager: str) -> Object:
         """JSON merge patch."""
-        await self._reach()
+        await self.reach()
         return self.server.patch(key, patch, patch_type="merge", manager=manager)
 
     async def delete(
@@ -158,7 +154,7 @@ class SimulatedCluster:
         dry_run: bool = False,
     ) -> None:
         """Delete; gone already is a success."""
-        await self._reach()
+        await self.reach()
         try:
             self.server.delete(
                 key,
@@ -183,7 +179,7 @@ class SimulatedCluster:
 
         A custom kind that is served no longer ends the stream, as on a real server.
         """
-        await self._reach()
+        await self.reach()
         watch = self.server.watch(
             kind, namespace=namespace, labels=labels, resource_version=resource_version
         )
@@ -202,18 +198,14 @@ class SimulatedCluster:
             unlisten()
             watch.close()
 
-    def _events(self, watch: Subscription) -> list[WatchEvent]:
+    def _events(self, watch: Subscription) -> Sequence[WatchEvent]:
         self._check_reachable()
-        try:
-            return watch.poll()
-        except KindNotFoundError:
-            watch.close()
-            return []
+        return watch.poll()
 
     async def close(self) -> None:
         """Nothing to give back."""
 
-    async def _reach(self) -> None:
+    async def reach(self) -> None:
         """The way to the server and back, as `faults` has it."""
         if self.faults.latency_seconds:
             await self._clock.sleep(self.faults.latency_seconds)
@@ -222,6 +214,10 @@ class SimulatedCluster:
     def _check_reachable(self) -> None:
         if self.faults.partitioned:
             raise UnreachableError(f"cluster {self.name} cannot be reached: it is partitioned")
+
+
+async def _finish(wait: Awaitable[object]) -> None:
+    await wait
 
 
 def partial_metadata(obj: Object) -> Object:

@@ -287,7 +287,7 @@ class ApiServer:
         version: str = "",
         limit: int = WATCH_LIMIT,
     ) -> Subscription:
-        """Changes after `resource_version` (without one: from now on).
+        """Changes after `resource_version`; without one (or 0) first what is there, as ADDED.
 
         Errors: `ExpiredError` if that is compacted, `BadRequestError` if it is no number.
         """
@@ -295,13 +295,17 @@ class ApiServer:
         if resource_version and not resource_version.isdigit():
             raise BadRequestError(f"invalid resource version {resource_version!r}")
         shown = version or traits.resource.version
-        return self._history.watch(
+        since = int(resource_version or 0)
+        watch = self._history.watch(
             kind,
             object_filter(namespace, labels, fields),
-            since=int(resource_version) if resource_version else None,
+            since=since or None,
             render=lambda obj: self._shown(obj, shown),
             limit=limit,
         )
+        if not since:
+            watch.present(self.peek_all(kind))
+        return watch
 
     def _write(
         self,
@@ -365,7 +369,7 @@ class ApiServer:
             )
 
     def _with_generated_name(self, obj: Object) -> Object:
-        metadata = obj.get("metadata") if isinstance(obj, dict) else None
+        metadata = obj.get("metadata")
         if not isinstance(metadata, dict) or metadata.get("name"):
             return obj
         prefix = metadata.get("generateName")

@@ -18,6 +18,7 @@ VERBS = frozenset(
     ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 )
 
+_ADMISSION = "admissionregistration.k8s.io"
 _ROWS = """
 v1  Namespace                 namespaces               s     ns
 v1  ConfigMap                 configmaps               n     cm
@@ -71,12 +72,12 @@ resource.k8s.io/v1  DeviceClass            deviceclasses           -g
 resource.k8s.io/v1  ResourceClaim          resourceclaims          ns
 resource.k8s.io/v1  ResourceClaimTemplate  resourceclaimtemplates  n
 resource.k8s.io/v1  ResourceSlice          resourceslices          g
-admissionregistration.k8s.io/v1  MutatingWebhookConfiguration      mutatingwebhookconfigurations  g
-admissionregistration.k8s.io/v1  ValidatingWebhookConfiguration    validatingwebhookconfigurations  g
-admissionregistration.k8s.io/v1  ValidatingAdmissionPolicy         validatingadmissionpolicies  sg
-admissionregistration.k8s.io/v1  ValidatingAdmissionPolicyBinding  validatingadmissionpolicybindings  g
-admissionregistration.k8s.io/v1  MutatingAdmissionPolicy           mutatingadmissionpolicies  g
-admissionregistration.k8s.io/v1  MutatingAdmissionPolicyBinding    mutatingadmissionpolicybindings  g
+ADMISSION/v1  MutatingWebhookConfiguration      mutatingwebhookconfigurations      g
+ADMISSION/v1  ValidatingWebhookConfiguration    validatingwebhookconfigurations    g
+ADMISSION/v1  ValidatingAdmissionPolicy         validatingadmissionpolicies        sg
+ADMISSION/v1  ValidatingAdmissionPolicyBinding  validatingadmissionpolicybindings  g
+ADMISSION/v1  MutatingAdmissionPolicy           mutatingadmissionpolicies          g
+ADMISSION/v1  MutatingAdmissionPolicyBinding    mutatingadmissionpolicybindings    g
 apiextensions.k8s.io/v1    CustomResourceDefinition  customresourcedefinitions  sg  crd,crds
 apiregistration.k8s.io/v1  APIService                apiservices  s
 """
@@ -108,7 +109,7 @@ def _read(rows: str) -> dict[Kind, KindTraits]:
         if not row.strip():
             continue
         api_version, kind_name, plural, flags, *short = row.split()
-        group, version = split_api_version(api_version)
+        group, version = split_api_version(api_version.replace("ADMISSION", _ADMISSION))
         kind = Kind(group, kind_name)
         known = table.get(kind)
         preferred = known.resource.version if known else version

@@ -10,7 +10,7 @@ than the buffer gets `ExpiredError` and lists again; the writer never waits for 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from clusters.cluster import EventType, WatchEvent
@@ -90,6 +90,12 @@ class Subscription:
         if self.wake:
             self.wake()
 
+    def present(self, objects: Iterable[Object]) -> None:
+        """Begin with what is there already, beyond the limit of the buffer."""
+        found = [WatchEvent(EventType.ADDED, obj) for obj in objects if self._matches(obj)]
+        self._events.extend(found)
+        self._limit += len(found)
+
 
 def _event_type(before: bool, now: bool) -> EventType:
     """A watch with a selector sees an object come and go as it starts and stops matching."""
@@ -135,7 +141,7 @@ class History:
     def watch(
         self, kind: Kind, matches: Filter, *, since: int | None, render: Render, limit: int
     ) -> Subscription:
-        """A watch of `kind` after revision `since` (`None`: from now on).
+        """A watch of `kind` after revision `since` (`None`: from the present on).
 
         Errors: `ExpiredError` if changes after `since` have been compacted.
         """
@@ -144,6 +150,11 @@ class History:
             watch.offer(change)
         self._watches.setdefault(kind, []).append(watch)
         return watch
+
+    def end(self, kind: Kind) -> None:
+        """Close every watch of a kind that is served no longer."""
+        for watch in tuple(self._watches.get(kind, ())):
+            watch.close()
 
     def leave(self, watch: Subscription) -> None:
         """Forget a watch that was closed."""

@@ -56,6 +56,7 @@ def release(state: State, key: ObjectKey) -> None:
     state.store.drop(key)
     if key.kind_key == CRD:
         state.catalog.uninstall(custom_kind(obj))
+        state.store.history.end(custom_kind(obj))
     if key.kind_key == NAMESPACE:
         state.store.population.pop(key.name, None)
     _cascade(state, obj)

@@ -40,7 +40,6 @@ class Request:
     key: ObjectKey
     obj: Object
     schema: Node
-    warnings: tuple[str, ...] = ()
 
 
 def copy_of(obj: Any) -> Object:
@@ -83,7 +82,7 @@ def read_request(catalog: Catalog, obj: Any, *, applied: bool, validation: str =
     if key.namespace:
         stored["metadata"]["namespace"] = key.namespace
     schema = catalog.schema(traits, traits.storage_version)
-    return Request(traits, version, key, stored, schema, tuple(_unknown(problems)))
+    return Request(traits, version, key, stored, schema)
 
 
 def _key(traits: KindTraits, obj: Object) -> ObjectKey:

@@ -188,15 +188,15 @@ def _strategic_list(document: list[Any], patch: list[Any], node: Node) -> list[A
 
 def _ordered(items: list[Any], order: list[Any], merge_key: str) -> list[Any]:
     """`items` in the order asked for; those not named keep their place after the one before."""
-    if merge_key in ("", "*"):
-        names, name_of = order, lambda item: item
-    else:
-        names = [entry.get(merge_key) for entry in order if isinstance(entry, dict)]
-        name_of = lambda item: item.get(merge_key)  # noqa: E731
-    ranks = {str(name): rank for rank, name in enumerate(names)}
+    by_key = merge_key not in ("", "*")
+
+    def name_of(item: Any) -> str:
+        return str(item.get(merge_key) if by_key and isinstance(item, dict) else item)
+
+    ranks = {name_of(entry): rank for rank, entry in enumerate(order)}
     keyed: list[tuple[int, int, Any]] = []
     last = -1
     for place, item in enumerate(items):
-        last = ranks.get(str(name_of(item)), last)
+        last = ranks.get(name_of(item), last)
         keyed.append((last, place, item))
     return [item for _, _, item in sorted(keyed, key=lambda entry: entry[:2])]
