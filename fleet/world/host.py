@@ -1,0 +1,100 @@
+"""Simulated clusters with their agents on one event loop: what a Ray actor is a shell of.
+
+Each cluster is a whole simulated Kubernetes with controllers; its agent talks to it in process and
+to the hub over real HTTP, as it would in production. The clusters are also served over HTTP on
+loopback, so that people (and the demo's `kubectl`) can reach into them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agents.agent import Agent
+from agents.hub_client import HttpHub
+from clusters.simulation.http import Serving, serve
+
+from agents.settings import Settings
+from clusters.clock import SystemClock
+from clusters.simulation import SimulatedCluster
+from clusters.simulation.controllers import Controllers
+
+AGENT_SETTINGS = Settings(health_interval_seconds=0.5, poll_wait_seconds=20)
+"""Quick enough to watch; everything else is as in production."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostSpec:
+    """What one host runs. Picklable: it travels to a Ray actor."""
+
+    hub_url: str
+    tokens: dict[str, str] = field(repr=False)
+    """Cluster name → the token of its agent."""
+    state_dir: Path
+    kubernetes_versions: dict[str, str] = field(default_factory=dict)
+    port: int = 0
+
+
+class Host:
+    """Clusters and agents of one spec; `start` and `stop` on a running event loop."""
+
+    def __init__(self, spec: HostSpec) -> None:
+        self._spec = spec
+        self._clusters: dict[str, SimulatedCluster] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._hubs: list[HttpHub] = []
+        self._serving: Serving | None = None
+
+    async def start(self) -> dict[str, str]:
+        """Start everything; cluster name → URL of its API server on loopback."""
+        clock = SystemClock()
+        for name in sorted(self._spec.tokens):
+            cluster = SimulatedCluster(
+                name,
+                clock,
+                seed=seed_of(name),
+                kubernetes_version=self._spec.kubernetes_versions.get(name) or "v1.37.2",
+                controllers=Controllers,
+            )
+            self._clusters[name] = cluster
+            self._tasks.append(asyncio.create_task(cluster.run(), name=f"cluster {name}"))
+        self._serving = await serve(self._clusters, port=self._spec.port)
+        for name, cluster in self._clusters.items():
+            self._start_agent(name, cluster, clock)
+        return {name: self._serving.url_of(name) for name in self._clusters}
+
+    def _start_agent(self, name: str, cluster: SimulatedCluster, clock: SystemClock) -> None:
+        hub = HttpHub(self._spec.hub_url, name, self._spec.tokens[name])
+        self._hubs.append(hub)
+        agent = Agent(
+            cluster,
+            hub,
+            clock,
+            name=name,
+            incarnation=secrets.token_hex(8),
+            state_dir=self._spec.state_dir / name,
+            settings=AGENT_SETTINGS,
+            seed=seed_of(name),
+        )
+        self._tasks.append(asyncio.create_task(agent.run(), name=f"agent {name}"))
+
+    async def stop(self) -> None:
+        """Stop agents and clusters and give back their sockets."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        for hub in self._hubs:
+            await hub.close()
+        if self._serving:
+            await self._serving.close()
+
+
+def seed_of(name: str) -> int:
+    """A seed of its own for each cluster, the same in every run."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
