@@ -133,6 +133,8 @@ class ClusterGroup:
     selector: Selector | None = None
     kustomization: str = ""
     """Directory of the group's own kustomization file (`clusters/production`); empty: none."""
+    file: str = ""
+    """The path of that file."""
     listed: tuple[str, ...] = ()
     """The directories that the file lists under `resources`, as repository paths, in order."""
     at: str = ""

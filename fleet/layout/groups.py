@@ -118,7 +118,7 @@ def _with_list(
     path = files.kustomization(directory) if directory else ""
     if not path:
         return group
-    group = replace(group, kustomization=directory)
+    group = replace(group, kustomization=directory, file=path)
     if not NAME.match(own_bundle(group.name)):
         findings.error(
             "bad-name",
@@ -152,8 +152,9 @@ def _with_list(
         return replace(group, listed=listed)
     result.held.add(group.name)
     guesses = _LISTED_BY_HAND.findall(data.decode("utf-8", "replace"))
-    for guess in guesses:
-        result.listed.setdefault(relative(directory, guess) or "", [])
+    for guessed in (relative(directory, guess) for guess in guesses):
+        if guessed:
+            result.listed.setdefault(guessed, [])
     return group
 
 

@@ -118,7 +118,7 @@ def chart_of(files: Files, directory: str, said: FleetFile) -> str:
 def read_said(
     files: Files, directory: str, findings: Findings, held: set[str], *, listed: bool
 ) -> FleetFile:
-    """The directory's fleet.yaml; one that cannot be read holds the bundle that it seems to name."""
+    """The directory's fleet.yaml; one that cannot be read holds the bundle it seems to name."""
     path = join(directory, FLEET_YAML)
     last = directory.rpartition("/")[2]
     if files.entry(path) is None:
