@@ -222,6 +222,7 @@ class Controllers:
             self._look_again(key, after(now, min(2.0**failures, LONGEST_RETRY)))
             return
         self._refused.pop(key, None)
+        self._due.pop(key, None)
         if outcome.again_at is not None:
             self._look_again(key, outcome.again_at)
 
