@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor
 
@@ -37,7 +38,8 @@ class Amount:
     def __str__(self) -> str:
         if self.percent is None:
             return str(self.count)
-        return f"{float(self.percent):g}%"
+        text = Decimal(self.percent.numerator) / Decimal(self.percent.denominator)
+        return f"{text.normalize():f}%"
 
     @property
     def is_zero(self) -> bool:
@@ -52,6 +54,11 @@ class Amount:
     def up(self, total: int) -> int:
         """Clusters of `total`, fractions counted as one; a count may be more than all."""
         return self.count if self.percent is None else ceil(self.percent * total / 100)
+
+
+ONE = Amount(1)
+NONE = Amount(0)
+TWO = Amount(2)
 
 
 def read_duration(value: object) -> float:

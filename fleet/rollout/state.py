@@ -85,7 +85,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """Resolved parallelism: batch sizes in clusters; the last one repeats. One entry is constant."""
+    """Resolved parallelism as batch sizes; the last one repeats, a single one is fixed."""
 
     steps: tuple[int, ...]
 

@@ -1,0 +1,37 @@
+"""Staged rollouts: who may move now, and why nobody else does. Pure: no clock, no disk.
+
+::
+
+    read_policies(documents, groups) → PolicyBook        numbers, document, policy, presets
+    propose(situation)               → Proposal          differences, needs, units, plans, lane
+    advance(run, marks, intent, evidence, now) → Step    standing, budgets, gates, slots, progress
+    explain(run, step, evidence, cluster) → reasons      explain
+    refusal(verb, run, state, marks, stage) → text       decisions
+
+`fleet.store` records what they answer; agents perform it. See docs/rollouts.md.
+"""
+
+from __future__ import annotations
+
+from fleet.rollout.advance import advance
+from fleet.rollout.decisions import refusal
+from fleet.rollout.explain import Reason, explain
+from fleet.rollout.policy import PolicyBook, overlaps, read_policies
+from fleet.rollout.runs import propose, waits_for
+from fleet.rollout.situation import Held, Proposal, RunRecord, Situation
+
+__all__ = [
+    "Held",
+    "PolicyBook",
+    "Proposal",
+    "Reason",
+    "RunRecord",
+    "Situation",
+    "advance",
+    "explain",
+    "overlaps",
+    "propose",
+    "read_policies",
+    "refusal",
+    "waits_for",
+]

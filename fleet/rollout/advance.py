@@ -1,0 +1,199 @@
+"""The engine: `advance(run, marks, intent, evidence, now) → Step`. Pure; no clock, no disk.
+
+::
+
+    retries → where is every cluster → budgets → where is every stage → withdraw, offer → history
+
+The order is the promise: a breach is judged before anything is assigned in the same tick, and what
+is withdrawn frees its slot in that tick. The run's state is derived from plan, assignments,
+reports, decisions and time; only `Marks` are remembered, so a crash loses nothing. Asking again
+with the stored marks yields no offer and no event twice.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from fleet.rollout import budgets, decisions, history, slots, standing, tables
+from fleet.rollout.explain import words_for
+from fleet.rollout.memory import Memory
+from fleet.rollout.progress import View, walk
+from fleet.rollout.standing import NOWHERE, Standing
+from fleet.rollout.state import (
+    ClusterState,
+    Evidence,
+    Intent,
+    Marks,
+    RunPlan,
+    RunState,
+    StagePlan,
+    StageState,
+    Step,
+)
+from fleet.rollout.tables import RunEvent
+
+
+def advance(run: RunPlan, marks: Marks, intent: Intent, evidence: Evidence, now: datetime) -> Step:
+    """What may happen now in this run, and why it is where it is."""
+    memory = Memory.of(marks)
+    wakes: list[datetime] = []
+    ended = memory.seen_run in tables.ENDED
+    if not ended:
+        decisions.carry_out_retries(run, memory, evidence)
+    views = [_view(run, stage, evidence, memory, ended, now, wakes) for stage in run.stages]
+    for view in views:
+        budgets.judge(view.plan, memory)
+    may_act = _may_act(intent, evidence) and not ended
+    if ended:
+        _as_it_ended(views, memory)
+    else:
+        walk(run, views, memory, evidence.decisions, may_act, now, wakes)
+    state, reason = _run_state(run, views, marks, memory, intent, evidence)
+    acts = may_act and not memory.breached and state not in tables.ENDED
+    withdraw = _withdraw(views, acts, evidence)
+    if withdraw and acts:
+        wakes.append(now)
+    offer = _offer(views, evidence, memory) if acts else []
+    if offer:
+        wakes.append(_first_due(run, now))
+    for view in views:
+        view.recount()
+    statuses = tuple(
+        status for view in views for status in words_for(view, state, reason, evidence)
+    )
+    events = history.tell(state, reason, views, memory)
+    if state is RunState.FAILING:
+        wakes.append(now)
+    return Step(
+        state=state,
+        stages=tuple(view.status(memory) for view in views),
+        clusters=statuses,
+        offer=tuple(offer),
+        withdraw=tuple(withdraw),
+        marks=memory.close(),
+        events=tuple(events),
+        reason=reason,
+        wake_at=None if state in tables.ENDED else min(wakes, default=None),
+    )
+
+
+def _first_due(run: RunPlan, now: datetime) -> datetime:
+    """When time could first end an offer that is made now."""
+    shortest = min(stage.cluster_deadline_seconds for stage in run.stages)
+    return now + timedelta(seconds=min(shortest, run.lease_seconds))
+
+
+def _may_act(intent: Intent, evidence: Evidence) -> bool:
+    return intent is Intent.RUN and not evidence.waits_for and not evidence.superseded_by
+
+
+def _view(
+    run: RunPlan,
+    stage: StagePlan,
+    evidence: Evidence,
+    memory: Memory,
+    ended: bool,
+    now: datetime,
+    wakes: list[datetime],
+) -> View:
+    if ended or stage.name in memory.done:
+        return View(stage, [_as_told(c, evidence, memory) for c in stage.clusters])
+    known = evidence.clusters
+    return View(
+        stage,
+        [
+            standing.stand(run, stage, c, known.get(c, NOWHERE), memory, now, wakes)
+            for c in stage.clusters
+        ],
+    )
+
+
+def _as_told(cluster: str, evidence: Evidence, memory: Memory) -> Standing:
+    """A cluster of a stage that is over: as it was then, whatever happens to it later."""
+    state = memory.seen_clusters.get(cluster, ClusterState.QUEUED)
+    failed = memory.failed.get(cluster)
+    why = failed[1].partition(": ")[2] if failed else ""
+    known = evidence.clusters.get(cluster, NOWHERE)
+    offer = standing.live_assignment(known, memory.retired.get(cluster, 0))
+    return Standing(cluster, state, why, unstarted=offer is not None and offer.started_at is None)
+
+
+def _as_it_ended(views: list[View], memory: Memory) -> None:
+    for view in views:
+        view.recount()
+        view.state = memory.seen_stages.get(view.plan.name, StageState.WAITING)
+
+
+def _run_state(
+    run: RunPlan,
+    views: list[View],
+    marks: Marks,
+    memory: Memory,
+    intent: Intent,
+    evidence: Evidence,
+) -> tuple[RunState, str]:
+    event, reason = _run_event(run, views, marks, memory, intent, evidence)
+    before = RunState(memory.seen_run) if memory.seen_run else RunState.QUEUED
+    return tables.run_after(before, event), reason
+
+
+def _run_event(
+    run: RunPlan,
+    views: list[View],
+    marks: Marks,
+    memory: Memory,
+    intent: Intent,
+    evidence: Evidence,
+) -> tuple[RunEvent, str]:
+    if memory.seen_run in tables.ENDED:
+        return RunEvent.FINISHED, "the run has ended"
+    if all(stage.name in memory.done for stage in run.stages):
+        return RunEvent.FINISHED, "every stage is Done"
+    if intent is Intent.ABORT:
+        return RunEvent.ABORTED, "aborted; what has started settles by itself"
+    if evidence.superseded_by:
+        return RunEvent.REPLACED, f"replaced by run {evidence.superseded_by}"
+    if memory.breached:
+        stage, why = min(memory.breached.items())
+        known = dict(marks.breached)
+        event = RunEvent.STOPPED if set(memory.breached) <= set(known) else RunEvent.BREACHED
+        return event, f"stage {stage} failed: {why}"
+    if intent is Intent.PAUSE:
+        return RunEvent.PAUSED, "paused by a person"
+    if evidence.waits_for:
+        return RunEvent.BLOCKED, f"waits for run {evidence.waits_for}"
+    open_views = [view for view in views if view.plan.name not in memory.done]
+    return RunEvent.GO, "; ".join(f"{v.plan.name}: {v.reason}" for v in open_views[:3])
+
+
+def _withdraw(views: list[View], acts: bool, evidence: Evidence) -> list[str]:
+    """Unstarted offers that must not be started any more; their clusters are free at once."""
+    taken = []
+    for view in views:
+        for one in view.standings:
+            if not one.unstarted:
+                continue
+            if acts and not one.lapsed and one.state is ClusterState.ASSIGNED:
+                continue
+            taken.append(one.cluster)
+            if one.state is ClusterState.ASSIGNED:
+                known = evidence.clusters.get(one.cluster, NOWHERE)
+                one.state = ClusterState.QUEUED if known.online else ClusterState.OFFLINE
+                one.lapsed = True
+    return taken
+
+
+def _offer(views: list[View], evidence: Evidence, memory: Memory) -> list[str]:
+    offered = []
+    for view in views:
+        if view.state is not StageState.UPDATING:
+            continue
+        held = frozenset(
+            one.cluster
+            for one in view.standings
+            if evidence.clusters.get(one.cluster, NOWHERE).held_by
+        )
+        for one in slots.choose(view.plan, view.standings, held, memory):
+            one.state, one.reason, one.code = ClusterState.ASSIGNED, "offered", "Offered"
+            offered.append(one.cluster)
+    return offered

@@ -1,0 +1,105 @@
+"""What is wanted and not granted: bundle → cluster → digest, removals as `absent`.
+
+Missing data is not an order to delete: what did not render, a bundle or cluster that is held, and a
+cluster that suddenly wants nothing at all keep what they have, and are shown as held. A cluster
+that is no longer declared is released, never emptied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from agents.protocol import ABSENT
+from clusters.objects import Digest
+from fleet.rollout.situation import Held, RunRecord, Situation, Wanted
+from fleet.rollout.state import RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """What differs, and what differs and is held."""
+
+    of: dict[str, dict[str, Digest]] = field(default_factory=dict)
+    held: list[Held] = field(default_factory=list)
+
+
+def differences(situation: Situation) -> Differences:
+    """Every bundle × cluster whose wanted digest is not the one last granted."""
+    found = Differences()
+    if not situation.wanted and any(situation.assigned.values()):
+        found.held.append(
+            Held("", "", "TurndownSuspected", "no cluster is declared any more; nothing is removed")
+        )
+    for cluster in sorted(situation.wanted):
+        wanted = situation.wanted[cluster]
+        granted = situation.assigned.get(cluster, {})
+        if wanted == granted:
+            continue
+        for bundle in sorted({*wanted, *granted}):
+            _compare(situation, found, cluster, bundle)
+    return found
+
+
+def _compare(situation: Situation, found: Differences, cluster: str, bundle: str) -> None:
+    have = situation.assigned.get(cluster, {}).get(bundle, ABSENT)
+    want = target_digest(situation, cluster, bundle)
+    if want is not None:
+        if want != have:
+            found.of.setdefault(bundle, {})[cluster] = want
+        return
+    if situation.wanted[cluster].get(bundle, ABSENT) is None:
+        found.held.append(Held(bundle, cluster, "NotRendered", "it did not render at this commit"))
+    elif have != ABSENT:
+        found.held.append(Held(bundle, cluster, *_why_kept(situation, cluster, bundle)))
+
+
+def _why_kept(situation: Situation, cluster: str, bundle: str) -> tuple[str, str]:
+    if bundle in situation.held or cluster in situation.held_clusters:
+        return "DeclarationUnreadable", "its declaration could not be read; it stays as it is"
+    return "TurndownSuspected", "the cluster suddenly wants no bundle at all; nothing is removed"
+
+
+def target_digest(situation: Situation, cluster: str, bundle: str) -> Digest | None:
+    """The digest that a cluster is to move to, `absent` to remove; `None`: no conclusion."""
+    wanted = situation.wanted.get(cluster)
+    if wanted is None or cluster in situation.held_clusters:
+        return None
+    found = wanted.get(bundle, ABSENT)
+    if found != ABSENT:
+        return found
+    if bundle in situation.held or _wants_nothing(wanted):
+        return None
+    return ABSENT
+
+
+def _wants_nothing(wanted: Wanted) -> bool:
+    """An empty set of bundles where there was one is not a turn-down."""
+    return all(digest == ABSENT for digest in wanted.values())
+
+
+def carried(record: RunRecord, bundle: str) -> dict[str, Digest]:
+    """Cluster → the digest of `bundle` that a run brings there."""
+    return {
+        cluster: change.wanted
+        for cluster, changes in record.plan.changes.items()
+        for change in changes
+        if change.bundle == bundle
+    }
+
+
+def baseline(records: Iterable[RunRecord], cluster: str, bundle: str) -> Digest | None:
+    """What the cluster ran before the unbroken row of unsuccessful runs; `None`: there is none.
+
+    `records` newest first.
+    """
+    found: Digest | None = None
+    for record in records:
+        if not record.is_staged or bundle not in record.plan.bundles:
+            continue
+        if record.state is RunState.SUCCEEDED:
+            break
+        for change in record.plan.changes.get(cluster, ()):
+            if change.bundle == bundle:
+                found = change.previous or ABSENT
+    return found

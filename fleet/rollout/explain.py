@@ -1,0 +1,126 @@
+"""Why a cluster of a run is not moving: every binding reason, the nearest first.
+
+`words_for` gives each cluster of a stage its one-line status; `explain` gives one cluster all of
+its reasons. Removing every reason makes the cluster assignable; one that moves has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from fleet.rollout import tables
+from fleet.rollout.progress import View
+from fleet.rollout.standing import NOWHERE, Standing
+from fleet.rollout.state import (
+    ClusterEvidence,
+    ClusterState,
+    ClusterStatus,
+    Evidence,
+    RunPlan,
+    RunState,
+    StageState,
+    StageStatus,
+    Step,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that stands in the way."""
+
+    code: str
+    what: str
+    until: datetime | None = None
+
+
+_RUN_CODES = {
+    RunState.QUEUED: "RunQueued",
+    RunState.PAUSED: "RunPaused",
+    RunState.FAILING: "RunFailing",
+    RunState.SUCCEEDED: "RunEnded",
+    RunState.ABORTED: "RunEnded",
+    RunState.SUPERSEDED: "RunEnded",
+}
+_SHUT = (StageState.WAITING, StageState.GATED_BEFORE, StageState.FAILED, StageState.DONE)
+
+
+def words_for(
+    view: View, state: RunState, reason: str, evidence: Evidence
+) -> Iterator[ClusterStatus]:
+    """The status of every cluster of a stage, in its order."""
+    stage = view.plan.name
+    shared = _shared(view, state, reason)
+    for one in view.standings:
+        if one.state is not ClusterState.QUEUED:
+            yield ClusterStatus(one.cluster, stage, one.state, one.reason, one.code)
+            continue
+        why = shared or _own(one, evidence) or _no_slot(view)
+        yield ClusterStatus(one.cluster, stage, one.state, why.what, why.code)
+
+
+def _shared(view: View, state: RunState, reason: str) -> Reason | None:
+    """What keeps every queued cluster of the stage, if something does."""
+    if state in _RUN_CODES:
+        return Reason(_RUN_CODES[state], reason)
+    if view.state in _SHUT:
+        return Reason(view.code or view.state.value, view.reason)
+    return None
+
+
+def _own(one: Standing, evidence: Evidence) -> Reason | None:
+    known = evidence.clusters.get(one.cluster, NOWHERE)
+    if known.held_by:
+        return _held(known)
+    if one.lapsed:
+        return Reason("LeaseEnded", "its offer was not started in time; others go first")
+    return None
+
+
+def _held(known: ClusterEvidence) -> Reason:
+    return Reason("HeldByRun", f"run {known.held_by} is changing the same bundle here")
+
+
+def _no_slot(view: View) -> Reason:
+    moving = sum(view.count[state] for state in tables.IN_FLIGHT)
+    ramp = len(view.plan.parallelism.steps) > 1
+    code = "BatchNotHealthy" if ramp else "NoFreeSlot"
+    return Reason(code, f"waits for its turn: {moving} in flight in stage {view.plan.name}")
+
+
+def explain(run: RunPlan, step: Step, evidence: Evidence, cluster: str) -> tuple[Reason, ...]:
+    """Every reason why `cluster` is not assigned in this run; empty if it moves or is Healthy."""
+    status = next((one for one in step.clusters if one.cluster == cluster), None)
+    if status is None:
+        return (Reason("Unchanged", f"run {run.uid} changes nothing in {cluster}"),)
+    if status.state in tables.IN_FLIGHT or status.state is ClusterState.HEALTHY:
+        return ()
+    stage = next(one for one in step.stages if one.name == status.stage)
+    reasons = [
+        *_of_run(step),
+        *_of_stage(stage),
+        *_of_cluster(status, evidence.clusters.get(cluster, NOWHERE)),
+    ]
+    if not reasons:
+        reasons = [Reason(status.code, status.reason)]
+    return tuple(reasons)
+
+
+def _of_run(step: Step) -> Iterator[Reason]:
+    if step.state in _RUN_CODES:
+        yield Reason(_RUN_CODES[step.state], step.reason)
+
+
+def _of_stage(stage: StageStatus) -> Iterator[Reason]:
+    if stage.state in _SHUT:
+        yield Reason(f"Stage{stage.state.value}", f"stage {stage.name}: {stage.reason}")
+
+
+def _of_cluster(status: ClusterStatus, known: ClusterEvidence) -> Iterator[Reason]:
+    if status.state in tables.BAD_ENDS:
+        yield Reason(status.state.value, status.reason)
+    if status.state in tables.AWAY:
+        yield Reason(status.code or status.state.value, status.reason)
+    if known.held_by:
+        yield _held(known)

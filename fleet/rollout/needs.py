@@ -1,0 +1,120 @@
+"""Which bundles need a new run, which changes are owed by the catch-up lane, which just wait.
+
+A bundle gets no new run while its wanted digests are those that its newest run carries, whatever
+that run's state (a retry reopens it). A run that was superseded does not count: what it carried
+and its successor does not is wanted again.
+
+::
+
+    newest run   differs as carried, or new cluster   wanted digest changed since
+    none         staged run                           staged run
+    Succeeded    catch-up lane                        staged run
+    live         waits                                staged run (queued, or supersedes)
+    Aborted      held until a commit changes it       staged run
+    Superseded   staged run                           staged run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from clusters.objects import Digest
+from fleet.rollout.differences import carried, target_digest
+from fleet.rollout.situation import Held, RunRecord, Situation
+from fleet.rollout.state import RunState
+
+
+@dataclass(slots=True)
+class Needs:
+    """The answer for every bundle."""
+
+    staged: set[str] = field(default_factory=set)
+    owed: dict[str, dict[str, Digest]] = field(default_factory=dict)
+    """Bundle → cluster → digest: for the catch-up lane."""
+    held: list[Held] = field(default_factory=list)
+
+
+def needs(situation: Situation, differences: Mapping[str, Mapping[str, Digest]]) -> Needs:
+    """What every bundle needs, by its newest run."""
+    newest = newest_staged(situation.runs)
+    found = Needs()
+    live = {bundle for record in situation.runs if record.is_live for bundle in _of(record)}
+    for bundle in sorted({*differences, *live}):
+        record = newest.get(bundle)
+        differing = differences.get(bundle, {})
+        if record is None or record.state is RunState.SUPERSEDED:
+            if differing:
+                found.staged.add(bundle)
+            continue
+        _judge(situation, record, bundle, differing, found)
+    return found
+
+
+def newest_staged(runs: Iterable[RunRecord]) -> dict[str, RunRecord]:
+    """For each bundle its newest staged run; `runs` oldest first."""
+    return {bundle: record for record in runs if record.is_staged for bundle in _of(record)}
+
+
+def _of(record: RunRecord) -> tuple[str, ...]:
+    return record.plan.bundles if record.is_staged else ()
+
+
+def _judge(
+    situation: Situation,
+    record: RunRecord,
+    bundle: str,
+    differing: Mapping[str, Digest],
+    found: Needs,
+) -> None:
+    brings = carried(record, bundle)
+    if _changed(situation, record, bundle, brings, differing):
+        found.staged.add(bundle)
+        return
+    for cluster, digest in differing.items():
+        joins = cluster not in brings
+        if record.state is RunState.SUCCEEDED:
+            found.owed.setdefault(bundle, {})[cluster] = digest
+        elif record.is_live and joins:
+            why = f"joins when run {record.plan.uid} has succeeded"
+            found.held.append(Held(bundle, cluster, "WaitsForRun", why))
+        elif not record.is_live:
+            why = f"run {record.plan.uid} was aborted; the next change of the bundle takes it on"
+            found.held.append(Held(bundle, cluster, "RunAborted", why))
+
+
+def _changed(
+    situation: Situation,
+    record: RunRecord,
+    bundle: str,
+    brings: Mapping[str, Digest],
+    differing: Mapping[str, Digest],
+) -> bool:
+    """Does Git want something that neither the newest run nor a live one before it brings?"""
+    if record.is_live:
+        for cluster, digest in brings.items():
+            wanted = target_digest(situation, cluster, bundle)
+            if wanted is not None and wanted != digest:
+                return True
+    for cluster, digest in differing.items():
+        if cluster in brings:
+            if brings[cluster] != digest:
+                return True
+        elif not _is_new(situation, cluster) and not _comes(situation, cluster, bundle, digest):
+            return True
+    return False
+
+
+def _is_new(situation: Situation, cluster: str) -> bool:
+    """Was the cluster never granted anything? Then it is the lane's to bring up."""
+    return not situation.assigned.get(cluster)
+
+
+def _comes(situation: Situation, cluster: str, bundle: str, digest: Digest) -> bool:
+    """Does some live run bring exactly this?"""
+    return any(
+        change.bundle == bundle and change.wanted == digest
+        for record in situation.runs
+        if record.is_live and record.is_staged
+        for change in record.plan.changes.get(cluster, ())
+    )

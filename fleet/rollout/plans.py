@@ -1,0 +1,190 @@
+"""Making `RunPlan`s: the policy of a bundle, its stages, numbers, plan hash and name.
+
+What cannot be placed is held, with the reason: a cluster outside the policy's targets or stages,
+a bundle whose policy is broken or contested, a stage that can never be Healthy enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from agents.protocol import ABSENT
+from clusters.objects import Digest
+from fleet.rollout import numbers, resolution
+from fleet.rollout.needs import newest_staged
+from fleet.rollout.policy import Unprotected
+from fleet.rollout.resolution import Membership
+from fleet.rollout.situation import Held, RunRecord, Situation
+from fleet.rollout.stages import Policy
+from fleet.rollout.state import Change, Lane, Ramp, RunPlan, RunState, StagePlan
+
+
+def run_uid(commit: str, bundles: tuple[str, ...], number: int) -> str:
+    """`podinfo-1a2b3c4-7`, `podinfo-and-2-1a2b3c4-8`: who, which commit, which run of the hub."""
+    more = f"-and-{len(bundles) - 1}" if len(bundles) > 1 else ""
+    return f"{bundles[0]}{more}-{commit[:7]}-{number}"
+
+
+@dataclass(slots=True)
+class Planner:
+    """Makes the plans of one `propose`, in order."""
+
+    situation: Situation
+    uid: Callable[[str, tuple[str, ...], int], str]
+    made: list[RunPlan] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+    _members: dict[str, Membership] = field(default_factory=dict)
+    _newest: dict[str, RunRecord] | None = None
+
+    def policy_of(self, bundle: str) -> Policy | None:
+        """The policy of a bundle; `None` (and a line in `held`) if it has none that holds.
+
+        A bundle that is no longer declared keeps the policy of its newest run.
+        """
+        situation = self.situation
+        found: Policy | Unprotected | None = None
+        if bundle not in situation.bundles and not situation.policies.closed:
+            if self._newest is None:
+                self._newest = newest_staged(situation.runs)
+            record = self._newest.get(bundle)
+            found = situation.policies.by_name(record.plan.rollout) if record else None
+        if found is None:
+            found = situation.policies.policy_for(situation.bundles.get(bundle, {}))
+        if isinstance(found, Unprotected):
+            self.held.append(Held(bundle, "", found.code, found.reason))
+            return None
+        why = resolution.unsatisfiable(found, self.members(found))
+        if why:
+            self.held.append(Held(bundle, "", "min-healthy-unsatisfiable", why))
+            return None
+        return found
+
+    def placeable(
+        self, differing: Mapping[str, Mapping[str, Digest]]
+    ) -> dict[str, dict[str, Digest]]:
+        """The differences that some stage can release; the others go into `held`."""
+        found: dict[str, dict[str, Digest]] = {}
+        for bundle in sorted(differing):
+            policy = self.policy_of(bundle)
+            if policy is None:
+                continue
+            who = self.members(policy)
+            kept = {c: d for c, d in differing[bundle].items() if c in who.stage_of}
+            if kept:
+                found[bundle] = kept
+            for cluster in differing[bundle].keys() - kept.keys():
+                self._hold(who, cluster, bundle)
+        return found
+
+    def _hold(self, who: Membership, cluster: str, bundle: str) -> None:
+        code = who.held.get(cluster, "Unmatched")
+        where = "outside spec.targets" if code == "OutsideTargets" else "in no stage"
+        why = f"the cluster is {where} of the rollout; it keeps what it runs"
+        self.held.append(Held(bundle, cluster, code, why))
+
+    def members(self, policy: Policy) -> Membership:
+        """Who is in which stage."""
+        if policy.name not in self._members:
+            self._members[policy.name] = resolution.membership(
+                policy, self.situation.clusters, self.situation.groups
+            )
+        return self._members[policy.name]
+
+    def granted(self, cluster: str, bundle: str) -> Digest:
+        """What was last granted; `absent` if nothing was."""
+        return self.situation.assigned.get(cluster, {}).get(bundle, ABSENT)
+
+    def change(self, cluster: str, bundle: str, wanted: Digest, have: Digest) -> Change:
+        """One change; exempt from the Degraded rule if what ran there was unhealthy already."""
+        return Change(
+            bundle=bundle,
+            wanted=wanted,
+            previous="" if have == ABSENT else have,
+            was_unhealthy=(cluster, bundle) in self.situation.unhealthy
+            and self._was_released(cluster, bundle),
+        )
+
+    def _was_released(self, cluster: str, bundle: str) -> bool:
+        """Did a successful run bring what is unhealthy there? A failed one exempts nobody."""
+        for record in reversed(self.situation.runs):
+            brought = record.plan.changes.get(cluster, ())
+            if any(change.bundle == bundle for change in brought):
+                return record.state is RunState.SUCCEEDED
+        return True
+
+    def staged(
+        self, bundles: tuple[str, ...], changes: Mapping[str, tuple[Change, ...]], restores: bool
+    ) -> RunPlan | None:
+        """A staged run; `None` if every cluster of it is held."""
+        policy = self.policy_of(bundles[0])
+        assert policy is not None, "only bundles with a policy are launched"
+        who = self.members(policy)
+        placed = self._placed(who, changes)
+        if changes and not placed:
+            return None
+        stages = resolution.stage_plans(policy, who, placed)
+        return self._add(policy, bundles, placed, stages, restores=restores)
+
+    def catch_up(self, policy: Policy, changes: Mapping[str, tuple[Change, ...]]) -> RunPlan | None:
+        """A run of the catch-up lane: one stage, no gates, charged to no budget."""
+        placed = self._placed(self.members(policy), changes)
+        if not placed:
+            return None
+        clusters = tuple(sorted(placed))
+        longest = max(stage.cluster_deadline_seconds for stage in policy.stages)
+        stage = StagePlan(
+            name="catch-up",
+            clusters=clusters,
+            members=len(clusters),
+            parallelism=Ramp((numbers.parallelism(policy.catch_up, len(clusters)),)),
+            failure_budget=len(clusters),
+            min_healthy=0,
+            cluster_deadline_seconds=longest,
+        )
+        bundles = tuple(sorted({c.bundle for some in placed.values() for c in some}))
+        return self._add(policy, bundles, placed, (stage,), lane=Lane.CATCH_UP)
+
+    def _placed(
+        self, who: Membership, changes: Mapping[str, tuple[Change, ...]]
+    ) -> dict[str, tuple[Change, ...]]:
+        placed = {}
+        for cluster in sorted(changes):
+            if cluster in who.stage_of:
+                placed[cluster] = changes[cluster]
+                continue
+            for change in changes[cluster]:
+                self._hold(who, cluster, change.bundle)
+        return placed
+
+    def _add(
+        self,
+        policy: Policy,
+        bundles: tuple[str, ...],
+        changes: Mapping[str, tuple[Change, ...]],
+        stages: tuple[StagePlan, ...],
+        *,
+        restores: bool = False,
+        lane: Lane = Lane.STAGED,
+    ) -> RunPlan:
+        situation = self.situation
+        number = situation.next_number + len(self.made)
+        names = bundles if lane is Lane.STAGED else (f"catch-up-{policy.name}",)
+        plan = RunPlan(
+            uid=self.uid(situation.commit, names, number),
+            rollout=policy.name,
+            commit=situation.commit,
+            bundles=bundles,
+            created=situation.now,
+            stages=stages,
+            changes=changes,
+            plan_hash=resolution.plan_hash(policy, situation.commit, changes),
+            lane=lane,
+            lease_seconds=policy.lease_seconds,
+            restores=restores,
+            title=situation.title,
+            author=situation.author,
+            number=number,
+        )
+        self.made.append(plan)
+        return plan

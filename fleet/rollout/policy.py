@@ -1,0 +1,286 @@
+"""Rollout policies: which bundles, through which stages, with which protection.
+
+`read_policies(documents, groups)` answers a `PolicyBook`; `PolicyBook.policy_for(bundle, labels)`
+answers the one policy of a bundle, or `Unprotected` with the reason why it is held. A bundle whose
+policy cannot be read, or that two policies claim, is held: nothing is released unprotected, and
+nothing is released at once because somebody forgot to write a policy (preset `default`).
+
+Pure. Numbers stay as written (`Amount`); `fleet.rollout.resolution` makes integers of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from fleet.model import Bundle, Labels, PolicyDocument, Problem, Selector, Severity
+from fleet.rollout import presets
+from fleet.rollout.document import NOT_YET, Source, Spec, Stage
+from fleet.rollout.stages import Policy, StagePolicy, in_order
+
+_FIX = "correct it as docs/rollouts.md shows; until then the bundles of this rollout are held"
+_FIX_LATER = "leave it out for now; until then the bundles of this rollout are held"
+
+
+@dataclass(frozen=True, slots=True)
+class Unprotected:
+    """Why a bundle has no policy and is held."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A document that could not be read, and the bundles that it would have carried."""
+
+    name: str
+    at: str
+    bundles: Selector | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyBook:
+    """All policies of one commit."""
+
+    policies: tuple[Policy, ...] = ()
+    broken: tuple[Broken, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    closed: str = ""
+    """Why nothing at all may be released, if so."""
+    fallback: Policy = field(default_factory=lambda: presets.policy("default", ()))
+    """The preset for bundles that no document carries."""
+
+    def policy_for(self, labels: Labels) -> Policy | Unprotected:
+        """The one policy of a bundle with these labels, or why it is held."""
+        if self.closed:
+            return Unprotected("policy-not-readable", self.closed)
+        claims = self._claims(labels, named=True) or self._claims(labels, named=False)
+        if not claims:
+            return self.fallback
+        if len(claims) > 1:
+            names = ", ".join(sorted(claim.name for claim in claims))
+            return Unprotected("rollout-overlap", f"several rollouts carry it: {names}")
+        if isinstance(claims[0], Broken):
+            return Unprotected(
+                "policy-not-readable", f"rollout {claims[0].name!r} at {claims[0].at} has errors"
+            )
+        return claims[0]
+
+    def by_name(self, name: str) -> Policy | None:
+        """The policy of that name, the fallback included."""
+        every = (*self.policies, self.fallback)
+        return next((policy for policy in every if policy.name == name), None)
+
+    def _claims(self, labels: Labels, *, named: bool) -> list[Policy | Broken]:
+        every: tuple[Policy | Broken, ...] = (*self.policies, *self.broken)
+        if named:
+            return [one for one in every if one.bundles and one.bundles.matches(labels)]
+        return [one for one in every if one.bundles is None]
+
+
+def read_policies(
+    documents: Sequence[PolicyDocument],
+    groups: Collection[str],
+    unread: Collection[str] = (),
+) -> PolicyBook:
+    """The policies of a commit.
+
+    `groups` are the names of the cluster groups that exist; `unread` is `Repo.unread`: if a
+    Rollout may be among what could not be read, nothing is released.
+    """
+    policies: list[Policy] = []
+    broken: list[Broken] = []
+    problems: list[Problem] = []
+    closed = "a Rollout document could not be read" if {"", "Rollout"} & set(unread) else ""
+    for document in sorted(documents, key=lambda d: (d.kind, d.name, d.at)):
+        if document.kind != "Rollout":
+            closed = f"{document.kind} {document.name!r} at {document.at} is not supported yet"
+            problems.append(_not_yet(document, f"kind {document.kind}"))
+            continue
+        policy, found = read_policy(document, groups)
+        problems.extend(found)
+        if policy is None:
+            broken.append(Broken(document.name, document.at, _bundles_of(document)))
+        else:
+            policies.append(policy)
+    problems.extend(_same_names(policies))
+    fallback = presets.policy("default", groups)
+    return PolicyBook(tuple(policies), tuple(broken), tuple(problems), closed, fallback)
+
+
+def overlaps(book: PolicyBook, bundles: Iterable[Bundle]) -> tuple[Problem, ...]:
+    """A problem for each bundle that several rollouts carry."""
+    found = []
+    for bundle in sorted(bundles, key=lambda b: b.name):
+        answer = book.policy_for(bundle.labels)
+        if isinstance(answer, Unprotected) and answer.code == "rollout-overlap":
+            found.append(
+                Problem(
+                    answer.code,
+                    Severity.ERROR,
+                    f"bundle {bundle.name!r} is held: {answer.reason}",
+                    ", ".join(source.at or source.path for source in bundle.sources),
+                    "let spec.source.bundles of the rollouts select different bundles",
+                    bundle=bundle.name,
+                )
+            )
+    return tuple(found)
+
+
+def read_policy(
+    document: PolicyDocument, groups: Collection[str]
+) -> tuple[Policy | None, tuple[Problem, ...]]:
+    """One document as a policy; `None` if any of its problems is an error."""
+    try:
+        spec = Spec.model_validate(dict(document.spec))
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False, include_context=True)
+        return None, tuple(_problem(document, one) for one in found)
+    if not spec.stages:
+        return _from_preset(document, spec, groups)
+    mistakes = tuple(
+        _mistake(document, where, what) for where, what in _mistakes_in(spec.stages, groups)
+    )
+    if mistakes:
+        return None, mistakes
+    return _policy(document.name, document.at, spec, _stages(spec.stages)), ()
+
+
+def _from_preset(
+    document: PolicyDocument, spec: Spec, groups: Collection[str]
+) -> tuple[Policy, tuple[Problem, ...]]:
+    name = spec.strategy.preset if spec.strategy else "default"
+    stages = presets.stages(name, groups)
+    warnings: tuple[Problem, ...] = ()
+    if name == "safe":
+        what = "preset safe has no `proven` gate and no rollback on failure yet: it pauses instead"
+        warnings = (
+            Problem(
+                "not-yet-supported",
+                Severity.WARNING,
+                f"rollout {document.name!r}: {what}",
+                document.at,
+                "nothing to do; its ramp, soak and approval hold",
+            ),
+        )
+    return _policy(document.name, document.at, spec, stages), warnings
+
+
+def _policy(name: str, at: str, spec: Spec, stages: tuple[StagePolicy, ...]) -> Policy:
+    bundles, targets = spec.source.bundles, spec.targets
+    return Policy(
+        name=name,
+        at=at,
+        stages=stages,
+        bundles=bundles.selector() if bundles else None,
+        targets=targets.selector.selector() if targets.selector else None,
+        exclude=targets.exclude.selector() if targets.exclude else None,
+        lease_seconds=spec.connectivity.lease,
+        catch_up=spec.connectivity.catch_up.parallelism,
+    )
+
+
+def _stages(stages: Sequence[Stage]) -> tuple[StagePolicy, ...]:
+    made = []
+    for index, stage in enumerate(stages):
+        linear = (stages[index - 1].name,) if index else ()
+        depends_on = linear if stage.depends_on is None else tuple(sorted(set(stage.depends_on)))
+        made.append(
+            StagePolicy(
+                name=stage.name,
+                group=stage.group,
+                selector=stage.select.selector() if stage.select else None,
+                catch_all=bool(stage.select and stage.select.catch_all),
+                depends_on=depends_on,
+                parallelism=stage.parallelism,
+                failure_budget=stage.failure_budget,
+                min_healthy=stage.min_healthy,
+                cluster_deadline_seconds=stage.cluster_deadline,
+                soak_seconds=max((gate.soak for gate in stage.gates.after), default=0.0),
+                approval=bool(stage.gates.before),
+                approvers=stage.gates.before[0].approval if stage.gates.before else (),
+            )
+        )
+    return tuple(made)
+
+
+def _mistakes_in(stages: Sequence[Stage], groups: Collection[str]) -> list[tuple[str, str]]:
+    names = [stage.name for stage in stages]
+    found = []
+    for index, stage in enumerate(stages):
+        where = f"spec.stages[{index}]"
+        if stage.name in names[:index]:
+            found.append((f"{where}.name", f"a second stage {stage.name!r}"))
+        if stage.group and stage.group not in groups:
+            known = ", ".join(sorted(groups)) or "none"
+            found.append((f"{where}.group", f"no cluster group {stage.group!r}; known: {known}"))
+        for other in stage.depends_on or ():
+            if other not in names:
+                found.append((f"{where}.dependsOn", f"no stage {other!r}"))
+    if sum(1 for stage in stages if stage.select and stage.select.catch_all) > 1:
+        found.append(("spec.stages", "more than one stage has catchAll"))
+    if not found and in_order(_stages(stages)) is None:
+        found.append(("spec.stages", "dependsOn of the stages runs in a circle"))
+    return found
+
+
+def _bundles_of(document: PolicyDocument) -> Selector | None:
+    """What a broken document would carry, as far as that part of it can be read."""
+    source = document.spec.get("source")
+    bundles = source.get("bundles") if isinstance(source, Mapping) else None
+    try:
+        read = Source.model_validate({"bundles": bundles})
+    except ValidationError:
+        return None
+    return read.bundles.selector() if read.bundles else None
+
+
+def _same_names(policies: Sequence[Policy]) -> list[Problem]:
+    return [
+        Problem(
+            "rollout-overlap",
+            Severity.ERROR,
+            f"a second rollout {policy.name!r}: the bundles of both are held",
+            policy.at,
+            "give it another name",
+        )
+        for index, policy in enumerate(policies)
+        if any(policy.name == other.name for other in policies[:index])
+    ]
+
+
+def _problem(document: PolicyDocument, error: ErrorDetails) -> Problem:
+    path = "spec" + "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]
+    )
+    plain = ".".join(str(part) for part in error["loc"] if not isinstance(part, int))
+    if plain in NOT_YET and error["type"] == "extra_forbidden":
+        return _not_yet(document, path)
+    if error["type"] == "not_yet":
+        return _not_yet(document, f"{path}: {error['ctx']['field']}")
+    said = "unknown field" if error["type"] == "extra_forbidden" else error["msg"]
+    return _mistake(document, path, said.removeprefix("Value error, "))
+
+
+def _mistake(document: PolicyDocument, where: str, what: str) -> Problem:
+    return Problem(
+        "rollout-invalid",
+        Severity.ERROR,
+        f"rollout {document.name!r}: {where}: {what}",
+        document.at,
+        _FIX,
+    )
+
+
+def _not_yet(document: PolicyDocument, what: str) -> Problem:
+    return Problem(
+        "not-yet-supported",
+        Severity.ERROR,
+        f"rollout {document.name!r}: {what} is not supported yet",
+        document.at,
+        _FIX_LATER,
+    )

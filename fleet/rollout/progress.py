@@ -1,0 +1,213 @@
+"""Where the stages of a run are in this tick, in the order of their dependencies.
+
+A stage waits for all that it depends on to be Done *in this run*, then for its gates, then moves
+its clusters, then soaks. It acts (starts, becomes Done) only while the run may act; what it *is*
+is told either way. A stage with no changing cluster is Done(Skipped) as soon as it is its turn; one
+where nobody is online waits if another depends on it and is Done(Offline) otherwise.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from fleet.rollout import budgets, gates, tables
+from fleet.rollout.gates import Verdict
+from fleet.rollout.memory import Memory
+from fleet.rollout.standing import Standing
+from fleet.rollout.state import (
+    ClusterState,
+    Decision,
+    RunPlan,
+    StagePlan,
+    StageState,
+    StageStatus,
+)
+from fleet.rollout.tables import StageEvent
+
+UNSETTLED = (ClusterState.QUEUED, ClusterState.ASSIGNED, ClusterState.APPLYING)
+
+
+@dataclass(slots=True)
+class View:
+    """One stage in this tick."""
+
+    plan: StagePlan
+    standings: list[Standing]
+    state: StageState = StageState.WAITING
+    reason: str = ""
+    code: str = ""
+    until: datetime | None = None
+    count: Counter[ClusterState] = field(default_factory=Counter)
+
+    def recount(self) -> None:
+        """Count the clusters by state again, after some were offered or withdrawn."""
+        self.count = Counter(one.state for one in self.standings)
+
+    def status(self, memory: Memory) -> StageStatus:
+        """As shown to people."""
+        done = self.plan.name in memory.done
+        denominator = memory.denominators.get(self.plan.name, len(self.standings))
+        return StageStatus(
+            name=self.plan.name,
+            state=self.state,
+            total=len(self.standings),
+            healthy=self.count[ClusterState.HEALTHY],
+            in_flight=sum(self.count[state] for state in tables.IN_FLIGHT),
+            failed=memory.count_failed(self.plan.name),
+            offline=sum(self.count[state] for state in tables.AWAY),
+            budget=budgets.failure_budget(self.plan, denominator),
+            reason=self.reason,
+            until=None if done else self.until,
+        )
+
+
+def walk(
+    run: RunPlan,
+    views: Sequence[View],
+    memory: Memory,
+    decisions: tuple[Decision, ...],
+    may_act: bool,
+    now: datetime,
+    wakes: list[datetime],
+) -> None:
+    """Give every stage its state; marks starts, ends, soaks and breaches."""
+    needed = {name for stage in run.stages for name in stage.depends_on}
+    for view in views:
+        view.recount()
+        name = view.plan.name
+        before = memory.seen_stages.get(name, StageState.WAITING)
+        if name in memory.done:
+            view.state = StageState.DONE
+            view.reason, view.code = _how_done(view)
+            continue
+        acts = may_act and not memory.breached
+        event = _event(run, view, memory, decisions, acts, name in needed, now)
+        if event is StageEvent.FINISHED:
+            memory.done[name] = now
+            for cluster in view.plan.clusters:
+                memory.clocks.pop(cluster, None)
+        if view.until is not None and view.until > now:
+            wakes.append(view.until)
+        view.state = tables.stage_after(before, event)
+
+
+def _event(
+    run: RunPlan,
+    view: View,
+    memory: Memory,
+    decisions: tuple[Decision, ...],
+    acts: bool,
+    is_needed: bool,
+    now: datetime,
+) -> StageEvent:
+    stage = view.plan
+    missing = [name for name in stage.depends_on if name not in memory.done]
+    if missing:
+        view.reason, view.code = f"waits for stage {', '.join(missing)}", "WaitsForStage"
+        return StageEvent.BLOCKED
+    if not stage.clusters:
+        view.reason, view.code = _how_done(view)
+        return StageEvent.FINISHED if acts else StageEvent.BLOCKED
+    if stage.name in memory.breached:
+        return _breached(view, memory)
+    if stage.name not in memory.started:
+        event = _before(run, view, memory, decisions, acts, is_needed, now)
+        if event is not None:
+            return event
+    return _inside(run, view, memory, acts, is_needed, now)
+
+
+def _breached(view: View, memory: Memory) -> StageEvent:
+    view.reason, view.code = memory.breached[view.plan.name], "Breached"
+    return StageEvent.BREACHED
+
+
+def _before(
+    run: RunPlan,
+    view: View,
+    memory: Memory,
+    decisions: tuple[Decision, ...],
+    acts: bool,
+    is_needed: bool,
+    now: datetime,
+) -> StageEvent | None:
+    """Why the stage cannot start; `None` once it has."""
+    stage = view.plan
+    verdict, why = gates.approval(run, stage, decisions)
+    if verdict is Verdict.FAIL:
+        memory.breached[stage.name] = why
+        return _breached(view, memory)
+    if verdict is not Verdict.PASS:
+        view.reason, view.code = why, "WaitsForApproval"
+        return StageEvent.GATED
+    if nobody_online(view):
+        return _with_nobody(view, is_needed, acts)
+    if not acts:
+        view.reason, view.code = "may start when the run goes on", "RunStandsStill"
+        return StageEvent.BLOCKED
+    memory.started[stage.name] = now
+    away = sum(view.count[state] for state in tables.AWAY)
+    memory.denominators[stage.name] = len(view.standings) - away
+    return None
+
+
+def _inside(
+    run: RunPlan, view: View, memory: Memory, acts: bool, is_needed: bool, now: datetime
+) -> StageEvent:
+    stage = view.plan
+    healthy = view.count[ClusterState.HEALTHY]
+    view.reason = f"{healthy} of {len(view.standings)} Healthy"
+    if nobody_online(view):
+        return _with_nobody(view, is_needed, acts)
+    if any(view.count[state] for state in UNSETTLED):
+        return StageEvent.MOVING
+    if view.count[ClusterState.VERIFYING]:
+        return StageEvent.CHECKING
+    budgets.judge_settled(stage, healthy, memory)
+    if stage.name in memory.breached:
+        return _breached(view, memory)
+    view.until = _soak(run, view, memory)
+    if view.until is not None and now < view.until:
+        view.reason, view.code = "soaks", "Soaking"
+        return StageEvent.SOAKING
+    if not acts:
+        view.code = "RunStandsStill"
+        return StageEvent.SOAKING
+    view.reason, view.code = _how_done(view)
+    return StageEvent.FINISHED
+
+
+def _soak(run: RunPlan, view: View, memory: Memory) -> datetime | None:
+    """The end of the soak; remembers when the last cluster became Healthy."""
+    name = view.plan.name
+    known = memory.soak_anchor.get(name)
+    times = [one.since for one in view.standings if one.since is not None]
+    anchor = max([*times, *((known,) if known else ())], default=None)
+    if anchor is not None:
+        memory.soak_anchor[name] = anchor
+    return gates.soak_until(run, view.plan, anchor)
+
+
+def nobody_online(view: View) -> bool:
+    """Is every changing cluster Offline or Pending?"""
+    return all(one.state in tables.AWAY for one in view.standings)
+
+
+def _with_nobody(view: View, is_needed: bool, acts: bool) -> StageEvent:
+    if is_needed:
+        view.reason, view.code = "no cluster of this stage is online", "NobodyOnline"
+        return StageEvent.BLOCKED
+    view.reason, view.code = _how_done(view)
+    return StageEvent.FINISHED if acts else StageEvent.BLOCKED
+
+
+def _how_done(view: View) -> tuple[str, str]:
+    if not view.standings:
+        return "no cluster changes here", "Skipped"
+    if nobody_online(view):
+        return "no cluster was online; they are caught up later", "Offline"
+    healthy = view.count[ClusterState.HEALTHY]
+    return f"{healthy} of {len(view.standings)} Healthy", "Done"

@@ -1,0 +1,210 @@
+"""Opening and superseding runs: `propose(situation) → Proposal`. Pure and deterministic.
+
+::
+
+    differences → needs → units (bundles joined by dependsOn where both change) → launch each
+    launch: a live run of the same bundle
+              failed and unanswered, or still Queued, or this one only restores → it is superseded
+              healthy                                                           → this one is Queued
+
+A Queued run is made for what will be granted by then; when its turn comes it is compared with what
+was granted in fact, and made anew if that differs. Only the newest queued run is kept. A run that
+only brings back what clusters ran before waits for nobody, and `restores` frees it from gates.
+Runs with no bundle in common never meet here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from clusters.objects import Digest
+from fleet.rollout import lane
+from fleet.rollout.differences import baseline, carried, differences, target_digest
+from fleet.rollout.needs import Needs, needs
+from fleet.rollout.plans import Planner, run_uid
+from fleet.rollout.situation import Held, Proposal, RunRecord, Situation
+from fleet.rollout.state import Change, RunPlan, RunState
+from fleet.rollout.units import units
+
+
+def propose(
+    situation: Situation, uid: Callable[[str, tuple[str, ...], int], str] = run_uid
+) -> Proposal:
+    """The runs that are wanted now and not there. `uid(commit, bundles, number)` names them."""
+    found = differences(situation)
+    planner = Planner(situation, uid)
+    differing = planner.placeable(found.of)
+    wanted = needs(situation, differing)
+    desk = _Desk(situation, planner, differing, wanted)
+    desk.held = [*found.held, *wanted.held]
+    desk.open(wanted.staged)
+    desk.refresh_queued()
+    desk.open_orphans()
+    lane.open_lane(desk.planner, desk.records(), desk.superseded, wanted.owed, desk.held)
+    runs = tuple(desk.planner.made)
+    return Proposal(
+        runs,
+        dict(sorted(desk.superseded.items())),
+        tuple(sorted({*desk.held, *desk.planner.held})),
+        _waits(desk),
+    )
+
+
+@dataclass(slots=True)
+class _Desk:
+    """The work of one `propose`."""
+
+    situation: Situation
+    planner: Planner
+    differing: Mapping[str, Mapping[str, Digest]]
+    needs: Needs
+    superseded: dict[str, str] = field(default_factory=dict)
+    held: list[Held] = field(default_factory=list)
+
+    def records(self) -> list[RunRecord]:
+        """The stored runs that are live and staged, oldest first."""
+        return [r for r in self.situation.runs if r.is_live and r.is_staged]
+
+    def open(self, bundles: Iterable[str]) -> None:
+        """Runs for these bundles, one for each unit."""
+        chosen = {name: self.planner.policy_of(name) for name in sorted(set(bundles))}
+        names = {name: policy.name for name, policy in chosen.items() if policy is not None}
+        for unit in units(names, self.situation.depends_on):
+            self._launch(unit)
+
+    def refresh_queued(self) -> None:
+        """A Queued run whose turn has come is made anew if what was granted has changed."""
+        for record in self.records():
+            if record.state is not RunState.QUEUED or record.plan.uid in self.superseded:
+                continue
+            if _goes_first(self.records(), record, self.superseded):
+                continue
+            bundles = record.plan.bundles
+            if any(self.planner.policy_of(bundle) is None for bundle in bundles):
+                continue
+            changes = self._changes(bundles, ())
+            if _same(changes, record.plan.changes):
+                continue
+            self._make(bundles, changes, [record], self._restores(bundles, changes, []))
+
+    def open_orphans(self) -> None:
+        """What a superseded run carried and its successor does not is wanted again."""
+        while orphans := self._orphans():
+            made = len(self.planner.made)
+            self.open(orphans)
+            if len(self.planner.made) == made:
+                return
+
+    def _orphans(self) -> set[str]:
+        mine = {bundle for run in self.planner.made for bundle in run.bundles}
+        theirs = {
+            bundle
+            for record in self.records()
+            if record.plan.uid in self.superseded
+            for bundle in record.plan.bundles
+        }
+        return {bundle for bundle in theirs - mine if self.differing.get(bundle)}
+
+    def _launch(self, bundles: tuple[str, ...]) -> None:
+        rivals = [
+            record
+            for record in self.records()
+            if set(record.plan.bundles) & set(bundles) and record.plan.uid not in self.superseded
+        ]
+        now = self._changes(bundles, ())
+        if self._restores(bundles, now, rivals):
+            self._make(bundles, now, rivals, True)
+            return
+        first = [r for r in rivals if r.state is not RunState.QUEUED and not r.breached]
+        replaced = [r for r in rivals if r not in first]
+        self._make(bundles, self._changes(bundles, first), replaced, False)
+
+    def _changes(
+        self, bundles: tuple[str, ...], first: Iterable[RunRecord]
+    ) -> dict[str, tuple[Change, ...]]:
+        """Cluster → changes, given that the runs `first` have brought what they carry."""
+        found: dict[str, list[Change]] = {}
+        for bundle in bundles:
+            coming = {c: d for record in first for c, d in carried(record, bundle).items()}
+            for cluster in sorted({*self.differing.get(bundle, ()), *coming}):
+                want = target_digest(self.situation, cluster, bundle)
+                have = coming.get(cluster, self.planner.granted(cluster, bundle))
+                if want is not None and want != have:
+                    change = self.planner.change(cluster, bundle, want, have)
+                    found.setdefault(cluster, []).append(change)
+        return {cluster: tuple(found[cluster]) for cluster in sorted(found)}
+
+    def _restores(
+        self,
+        bundles: tuple[str, ...],
+        changes: Mapping[str, tuple[Change, ...]],
+        rivals: Iterable[RunRecord],
+    ) -> bool:
+        """Does everything go back to what ran before the unsuccessful runs of these bundles?"""
+        newest_first = self.situation.runs[::-1]
+        pairs = {(c, change.bundle) for c, some in changes.items() for change in some}
+        for record in rivals:
+            for bundle in set(record.plan.bundles) & set(bundles):
+                pairs.update((cluster, bundle) for cluster in carried(record, bundle))
+        for cluster, bundle in pairs:
+            if cluster not in self.situation.wanted:
+                continue
+            want = target_digest(self.situation, cluster, bundle)
+            if want is None or want != baseline(newest_first, cluster, bundle):
+                return False
+        return bool(pairs)
+
+    def _make(
+        self,
+        bundles: tuple[str, ...],
+        changes: Mapping[str, tuple[Change, ...]],
+        replaced: Iterable[RunRecord],
+        restores: bool,
+    ) -> None:
+        plan = self.planner.staged(bundles, changes, restores)
+        if plan is None:
+            return
+        for record in replaced:
+            self.superseded[record.plan.uid] = plan.uid
+
+
+def _same(one: Mapping[str, tuple[Change, ...]], other: Mapping[str, tuple[Change, ...]]) -> bool:
+    return _words(one) == _words(other)
+
+
+def _words(changes: Mapping[str, tuple[Change, ...]]) -> dict[str, list[tuple[str, str, str]]]:
+    return {c: [(x.bundle, x.wanted, x.previous) for x in some] for c, some in changes.items()}
+
+
+def _goes_first(
+    records: Iterable[RunRecord], record: RunRecord, superseded: Mapping[str, str]
+) -> str:
+    """The older live run that shares a bundle with `record` and is not replaced, or empty."""
+    for other in records:
+        if other is record:
+            break
+        if other.plan.uid not in superseded and set(other.plan.bundles) & set(record.plan.bundles):
+            return other.plan.uid
+    return ""
+
+
+def _waits(desk: _Desk) -> dict[str, str]:
+    """Every live run, stored or new, that an older live one holds back."""
+    every = [*desk.records(), *(RunRecord(p, RunState.QUEUED) for p in desk.planner.made)]
+    every = [r for r in every if r.is_staged and r.plan.uid not in desk.superseded]
+    found = {}
+    for record in every:
+        first = _goes_first(every, record, desk.superseded)
+        if first and record.state is RunState.QUEUED:
+            found[record.plan.uid] = first
+    return found
+
+
+def waits_for(run: RunPlan, runs: Iterable[RunRecord]) -> str:
+    """The older live run that goes first; `runs` oldest first. For `Evidence.waits_for`."""
+    live = [r for r in runs if r.is_live and r.is_staged]
+    record = next((r for r in live if r.plan.uid == run.uid), None)
+    if record is None or record.state is not RunState.QUEUED:
+        return ""
+    return _goes_first(live, record, {})

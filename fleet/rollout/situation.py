@@ -1,0 +1,89 @@
+"""What `propose` is given and what it answers, as frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from clusters.objects import Digest
+from fleet.model import Cluster, ClusterGroup, Labels
+from fleet.rollout.policy import PolicyBook
+from fleet.rollout.state import Lane, RunPlan, RunState
+from fleet.rollout.tables import ENDED
+
+Wanted = Mapping[str, Digest | None]
+"""Bundle → wanted digest; `None`: it did not render, nothing is concluded."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A stored run as far as newer runs care."""
+
+    plan: RunPlan
+    state: RunState
+    breached: bool = False
+    """`Marks.breached` is not empty: a failure that nobody answered."""
+
+    @property
+    def is_live(self) -> bool:
+        """Has it not ended?"""
+        return self.state not in ENDED
+
+    @property
+    def is_staged(self) -> bool:
+        """Is it a staged run, not the catch-up lane?"""
+        return self.plan.lane is Lane.STAGED
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything that decides whether new runs are wanted."""
+
+    commit: str
+    now: datetime
+    wanted: Mapping[str, Wanted]
+    """Declared cluster → what it is to run. Clusters of a class may share one mapping."""
+    assigned: Mapping[str, Mapping[str, Digest]]
+    """Cluster → bundle → digest last *granted*; withdrawn offers never count."""
+    policies: PolicyBook
+    clusters: tuple[Cluster, ...] = ()
+    groups: tuple[ClusterGroup, ...] = ()
+    bundles: Mapping[str, Labels] = field(default_factory=dict)
+    """Declared bundle → its labels."""
+    depends_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    held: frozenset[str] = frozenset()
+    """Bundles of which nothing may be concluded from absence (`Plan.held`)."""
+    held_clusters: frozenset[str] = frozenset()
+    """Clusters of which nothing at all may be concluded from absence."""
+    runs: tuple[RunRecord, ...] = ()
+    """Oldest first: every live run and, for each bundle, back to its last succeeded one."""
+    online: frozenset[str] = frozenset()
+    unhealthy: frozenset[tuple[str, str]] = frozenset()
+    """(cluster, bundle) that are unhealthy now under what they were last granted."""
+    next_number: int = 1
+    title: str = ""
+    author: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Held:
+    """A change that is wanted and not released, and why."""
+
+    bundle: str
+    cluster: str
+    """Empty: on every cluster."""
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The runs to be stored now; to be written in one transaction with what they replace."""
+
+    runs: tuple[RunPlan, ...] = ()
+    superseded: Mapping[str, str] = field(default_factory=dict)
+    """Old run → the new one that replaces it; its unstarted offers are withdrawn with it."""
+    held: tuple[Held, ...] = ()
+    waits: Mapping[str, str] = field(default_factory=dict)
+    """Queued run → the older live run that goes first: `Evidence.waits_for`."""

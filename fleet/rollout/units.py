@@ -1,0 +1,34 @@
+"""Which changed bundles share a run: those that `dependsOn` joins and one policy carries.
+
+One team's bad image or pending approval holds nobody else: every other bundle has its own run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def units(
+    policy_of: Mapping[str, str], depends_on: Mapping[str, tuple[str, ...]]
+) -> list[tuple[str, ...]]:
+    """Changed bundle → name of its policy, and the edges, as sorted groups of sorted bundles.
+
+    An edge joins only where both ends change; two policies are never in one run.
+    """
+    root = {bundle: bundle for bundle in policy_of}
+
+    def find(bundle: str) -> str:
+        while root[bundle] != bundle:
+            root[bundle] = root[root[bundle]]
+            bundle = root[bundle]
+        return bundle
+
+    for bundle in sorted(policy_of):
+        for other in depends_on.get(bundle, ()):
+            if policy_of.get(other) == policy_of[bundle]:
+                one, two = sorted((find(bundle), find(other)))
+                root[two] = one
+    groups: dict[str, list[str]] = {}
+    for bundle in sorted(policy_of):
+        groups.setdefault(find(bundle), []).append(bundle)
+    return [tuple(groups[name]) for name in sorted(groups)]
