@@ -97,6 +97,7 @@ _CURES = {
     "owned-elsewhere": "let only one bundle have this object",
     "immutable": "set the field back in Git, or allow to recreate the object with force: true",
     "invalid": "correct the object in Git",
+    "malformed": "correct the object in Git",
     "quota": "raise the ResourceQuota or ask for less",
     "admission": "ask the owner of that webhook or policy",
     "forbidden": "give the agent's service account that right",

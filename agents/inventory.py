@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 
 from agents.errors import BundleError
+from agents.protocol import ABSENT
 from clusters.cluster import Cluster
 from clusters.errors import NotFoundError
 from clusters.objects import Digest, Kind, Object, ObjectKey, labels_of
@@ -54,6 +55,11 @@ class Inventory:
     """Hooks of the attempt under way that need not run again."""
     keep_resources: bool = False
     """Leave the objects in the cluster when the bundle goes."""
+
+    @property
+    def is_installed(self) -> bool:
+        """Was the bundle ever complete here, and not removed since?"""
+        return self.applied not in ("", ABSENT)
 
     def owning(self, keys: Iterable[ObjectKey]) -> Inventory:
         """The same with exactly these objects."""
@@ -145,7 +151,7 @@ def _key(line: str) -> ObjectKey:
 
 
 class InventoryStore:
-    """Inventories in the cluster; every call is one request, the first save also two more."""
+    """Inventories in the cluster; a call is one request, the first save up to two more."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -177,6 +183,13 @@ class InventoryStore:
         except NotFoundError:
             self._namespace_made = False
             raise
+
+    async def restore(self, inventory: Inventory) -> None:
+        """Write the parent again if somebody deleted it."""
+        key = ObjectKey("", "ConfigMap", NAMESPACE, parent_name(inventory.bundle))
+        if await self._cluster.get(key) is None:
+            self._namespace_made = False
+            await self.save(inventory)
 
     async def forget(self, bundle: str) -> None:
         """Delete the parent of a bundle that owns nothing any more."""

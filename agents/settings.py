@@ -13,10 +13,14 @@ class Settings:
     """How long the hub may hold a target request open; only `Agent.run` holds."""
     poll_interval_seconds: float = 15.0
     """Time between target requests where `Agent.step` polls without holding."""
+    poll_pause_seconds: float = 0.1
+    """Time between two held requests at least, whatever the hub answers."""
     health_interval_seconds: float = 2.0
     """Time between looks at what is not yet healthy, deleted or complete."""
     check_interval_seconds: float = 300.0
     """Time between full checks of a bundle for drift; watches find most of it at once."""
+    event_delay_seconds: float = 0.1
+    """How long changes that a watch shows are gathered before they are looked at."""
     report_delay_seconds: float = 0.2
     """How long changes are gathered into one report."""
     parallel_requests: int = 8

@@ -45,7 +45,7 @@ def prepare_for(
 ) -> Prepared:
     """What the bundle wants of this cluster; computed anew only if digest or discovery changed."""
     digest, seen = state.prepared_for
-    if state.prepared is None or digest != deployment.digest or seen is not discovery:
+    if state.prepared is None or digest != deployment.digest or seen != discovery:
         state.prepared = prepare(artifact, deployment, discovery)
         state.prepared_for = (deployment.digest, discovery)
     return state.prepared

@@ -40,6 +40,7 @@ async def check(
     """One pass over an applied bundle. Errors: `ClusterError` of listings."""
     touched, state.touched = state.touched, {}
     if full:
+        await store.restore(state.inventory)
         await find_scaled(site, state, prepared)
         live = await _all_live(site, prepared)
     else:

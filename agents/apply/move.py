@@ -25,7 +25,7 @@ from agents.inventory import Inventory, InventoryStore, ensure_namespace
 from agents.protocol import Artifact, BundleDeployment, SyncState
 from clusters.objects import Object, ObjectKey
 
-_UNTRIED = frozenset({"duplicate", "cluster-scoped"})
+_UNTRIED = frozenset({"duplicate", "cluster-scoped", "malformed"})
 """Failures of preparation that forbid to write any of the bundle."""
 
 
@@ -102,7 +102,7 @@ async def _intend(
     """Write down what is about to be owned, before any of it is written."""
     before, wanted = state.inventory, order.deployment
     same = before.digest == wanted.digest and before.generation == order.generation
-    operation = before.operation if same or not before.applied else ""
+    operation = before.operation if same or not before.is_installed else ""
     intent = replace(
         before.owning({*before.objects, *prepared.objects}),
         digest=wanted.digest,
@@ -116,7 +116,7 @@ async def _intend(
 
 async def _operation(site: Site, before: Inventory, prepared: Prepared) -> str:
     """`upgrade` if the bundle was ever complete here, or if any of its objects exists."""
-    if before.applied:
+    if before.is_installed:
         return "upgrade"
     if prepared.hooks:
         found = await site.live(prepared.objects)

@@ -74,10 +74,10 @@ def syncing(message: str) -> Outcome:
     return Outcome(SyncState.SYNCING, message=message, pending=True)
 
 
-_ENDLESS = frozenset({"unreachable", "timed-out", "too-many-requests", "expired"})
-"""The cluster's own trouble: says nothing about the bundle, however long it lasts."""
-_PATIENT = _ENDLESS | {"kind-not-found", "not-found", "admission", "cluster-error", "artifact"}
-"""What another bundle, a webhook's backend or the hub may mend within a few attempts."""
+_ENDLESS = frozenset({"unreachable", "timed-out", "too-many-requests", "expired", "artifact"})
+"""The cluster's or the hub's own trouble: says nothing about the bundle, however long it lasts."""
+_PATIENT = _ENDLESS | {"kind-not-found", "not-found", "admission", "cluster-error"}
+"""What another bundle or a webhook's backend may mend within a few attempts."""
 PATIENCE = 5
 """Failures in a row after which patience ends."""
 

@@ -16,9 +16,11 @@ from agents.protocol import Artifact, BundleDeployment, Hook, Options, substitut
 from clusters.cluster import Discovery
 from clusters.objects import (
     Digest,
+    EnvelopeError,
     Kind,
     Object,
     ObjectKey,
+    check_envelope,
     digest_of,
     key_of,
     kind_of,
@@ -111,7 +113,7 @@ def _own_kinds(artifact: Artifact) -> dict[Kind, bool]:
     """The kinds that the bundle's own CRDs define, each with whether it is namespaced."""
     found: dict[Kind, bool] = {}
     for obj in artifact.objects:
-        if kind_of(obj) == Kind("apiextensions.k8s.io", "CustomResourceDefinition"):
+        if obj.get("kind") == "CustomResourceDefinition":
             spec: dict[str, Any] = obj.get("spec") or {}
             kind = (spec.get("names") or {}).get("kind", "")
             found[Kind(spec.get("group", ""), kind)] = spec.get("scope") != "Cluster"
@@ -119,7 +121,10 @@ def _own_kinds(artifact: Artifact) -> dict[Kind, bool]:
 
 
 def _settle(raw: Object, deployment: BundleDeployment, scope: _Scope) -> Object | Failure:
-    obj: Object = substitute(raw, deployment.variables)
+    try:
+        obj: Object = check_envelope(substitute(raw, deployment.variables))
+    except EnvelopeError as error:
+        return Failure(ObjectKey("", str(raw.get("kind", "?")), "", "?"), "malformed", str(error))
     metadata = {k: v for k, v in obj["metadata"].items() if k not in _SERVER_FIELDS}
     obj = {**{k: v for k, v in obj.items() if k != "status"}, "metadata": metadata}
     namespaced = scope.namespaced(obj)

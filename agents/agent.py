@@ -1,0 +1,227 @@
+"""The pull agent: it holds one cluster to its target, and tells the hub how that goes.
+
+::
+
+    step(now)   poll → passes over the bundles that are due → report; when it next wants to run
+    run()       the same as three loops beside each other, each at its own pace, and watches:
+                polling    holds a request open until the target changes
+                working    starts a pass for every bundle that is due, never two of one bundle
+                telling    gathers news for a moment, and sends heartbeats
+
+On start it takes up the last target from disk, so it heals without the hub. `step` is for tests
+and simulated time; both drive the same parts (`link`, `holdings`, `watching`).
+
+What it never does: apply what the hub has not granted, or act on a target older than one it held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+
+from agents.cache import Cache
+from agents.holdings import Holdings
+from agents.hub_client import Hub
+from agents.link import Link
+from agents.protocol import DeploymentReport, Target
+from agents.reporting import Reporter
+from agents.settings import Settings
+from agents.watching import Watches
+from clusters.clock import Clock
+from clusters.cluster import Cluster
+from clusters.errors import ClusterError
+from clusters.objects import Kind
+
+_log = logging.getLogger(__name__)
+
+
+class Agent:
+    """One incarnation of the agent of one cluster."""
+
+    def __init__(
+        self,
+        name: str,
+        cluster: Cluster,
+        hub: Hub,
+        clock: Clock,
+        state_dir: Path,
+        *,
+        incarnation: str,
+        dice: Random,
+        settings: Settings | None = None,
+        version: str = "",
+    ) -> None:
+        """`name` is the cluster's; `incarnation` is new for every process start.
+
+        Errors: `StateError` if the state directory cannot be used.
+        """
+        self._cluster = cluster
+        self._clock = clock
+        self._settings = settings or Settings()
+        self._reporter = Reporter(name, incarnation)
+        self._link = Link(hub, Cache(state_dir), name, incarnation, self._settings, dice)
+        self._link.facts["agent_version"] = version
+        self._holdings = Holdings(
+            cluster, clock, self._settings, dice, self._reporter, self._link.artifact
+        )
+        self._watches = Watches(
+            cluster, clock, self._settings, dice, self._holdings, self._wake_worker
+        )
+        self._work = asyncio.Event()
+        self._news = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._fatal: Exception | None = None
+        self._adopt()
+
+    @property
+    def target(self) -> Target | None:
+        """The target that the agent acts on."""
+        return self._holdings.target
+
+    @property
+    def reports(self) -> dict[str, DeploymentReport]:
+        """How things stand, by bundle; what the hub is told."""
+        return dict(self._reporter.now)
+
+    async def step(self, now: datetime) -> datetime:
+        """Do all that is due; when to come again. Errors: those that end the process."""
+        await self._open()
+        if self._link.next_poll is None or self._link.next_poll <= now:
+            await self._poll(now, wait_seconds=0.0)
+        due = self._holdings.due(now)
+        await asyncio.gather(*(self._holdings.pass_over(bundle) for bundle in due))
+        await self._holdings.tidy()
+        await self._link.tell(self._reporter, now)
+        soon = now + timedelta(seconds=self._settings.health_interval_seconds)
+        times = [self._link.next_poll, self._link.next_tell, self._holdings.next_look(now)]
+        if not self._holdings.opened:
+            times.append(soon)
+        return max(now, min((at for at in times if at is not None), default=soon))
+
+    async def run(self) -> None:
+        """Go on until `stop`. Errors: `HubUnauthorizedError` and other ends of the process."""
+        loops = [
+            asyncio.create_task(self._guarded(loop()), name=loop.__name__)
+            for loop in (self._polling, self._working, self._telling)
+        ]
+        try:
+            await self._stop.wait()
+        finally:
+            for task in loops:
+                task.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            await self._watches.close()
+        if self._fatal is not None:
+            raise self._fatal
+
+    def stop(self) -> None:
+        """End `run` soon. What is under way stays as a kill would leave it, and is taken up again."""
+        self._stop.set()
+
+    async def _guarded(self, loop: Coroutine[None, None, None]) -> None:
+        """A loop that ends by an error ends the process with it."""
+        try:
+            await loop
+        except Exception as error:
+            self._fatal = error
+            self.stop()
+
+    async def _polling(self) -> None:
+        while True:
+            await self._learn_facts()
+            await self._poll(self._clock.now(), wait_seconds=self._settings.poll_wait_seconds)
+            wait = self._settings.poll_pause_seconds
+            if self._link.polls_failed and self._link.next_poll is not None:
+                wait = (self._link.next_poll - self._clock.now()).total_seconds()
+            await self._clock.sleep(max(wait, self._settings.poll_pause_seconds))
+
+    async def _working(self) -> None:
+        passes: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                self._work.clear()
+                await self._open()
+                await self._holdings.tidy()
+                self._watches.keep(self._watched())
+                now = self._clock.now()
+                for bundle in self._holdings.due(now):
+                    task = asyncio.create_task(self._one_pass(bundle), name=f"pass {bundle}")
+                    passes.add(task)
+                    task.add_done_callback(passes.discard)
+                await asyncio.sleep(0)
+                await self._wait(self._work, self._holdings.next_look(self._clock.now()))
+        finally:
+            for task in passes:
+                task.cancel()
+            await asyncio.gather(*passes, return_exceptions=True)
+
+    async def _one_pass(self, bundle: str) -> None:
+        if await self._holdings.pass_over(bundle):
+            self._news.set()
+        self._wake_worker()
+
+    async def _telling(self) -> None:
+        while True:
+            self._news.clear()
+            await self._link.tell(self._reporter, self._clock.now())
+            await self._wait(self._news, self._link.next_tell)
+            await self._clock.sleep(self._settings.report_delay_seconds)
+
+    async def _wait(self, event: asyncio.Event, until: datetime | None) -> None:
+        """Until the event, or that moment; without one, at most a heartbeat's while."""
+        seconds = self._settings.health_interval_seconds
+        if until is not None:
+            seconds = max(0.0, (until - self._clock.now()).total_seconds())
+        alarm = asyncio.ensure_future(self._clock.sleep(seconds))
+        rung = asyncio.ensure_future(event.wait())
+        try:
+            await asyncio.wait((alarm, rung), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            alarm.cancel()
+            rung.cancel()
+
+    async def _open(self) -> None:
+        """Read the inventories, once; until it works nothing is applied."""
+        if self._holdings.opened:
+            return
+        await self._learn_facts()
+        try:
+            await self._holdings.open()
+        except ClusterError as error:
+            _log.warning("the cluster cannot be read: %s", error)
+
+    async def _learn_facts(self) -> None:
+        if self._link.facts.get("kubernetes_version"):
+            return
+        try:
+            self._link.facts["kubernetes_version"] = await self._cluster.version()
+            nodes = await self._cluster.list(Kind("", "Node"), metadata_only=True)
+            self._link.facts["nodes"] = len(nodes.items)
+        except ClusterError as error:
+            _log.debug("facts of the cluster: %s", error)
+
+    async def _poll(self, now: datetime, *, wait_seconds: float) -> None:
+        registered = self._link.registered
+        await self._link.poll(now, wait_seconds=wait_seconds)
+        if self._link.registered is not registered:
+            self._news.set()
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """Act on what the link accepted."""
+        target = self._link.target
+        if target is not None and target is not self._holdings.target:
+            self._holdings.accept(target)
+            self._wake_worker()
+        if self._holdings.artifacts_arrived():
+            self._wake_worker()
+
+    def _watched(self) -> frozenset[Kind]:
+        return self._holdings.kinds() if self._holdings.opened else frozenset()
+
+    def _wake_worker(self) -> None:
+        self._work.set()

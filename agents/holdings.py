@@ -1,0 +1,334 @@
+"""What the agent holds its cluster to: the bundles of the accepted target, each with its state.
+
+::
+
+    accept(target) ── bundles that changed are due at once, their failures forgotten
+    due(now)       ── bundles to look at
+    pass_over      ── one pass of one bundle, never two of the same at once; then the next look
+
+      outcome            next look
+      failed             back-off with jitter, or what the API server asked for
+      pending, unhealthy after `health_interval_seconds`, or when a watch shows a change
+      waiting            after `health_interval_seconds`
+      in order           at the next full check, or when a watch shows a change
+
+Only what the accepted target says is `current` is ever applied: an offer is nothing yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from random import Random
+
+from agents.apply import (
+    BundleState,
+    Claims,
+    Order,
+    Outcome,
+    Prepared,
+    Site,
+    is_moving,
+    prepare_for,
+    reconcile,
+)
+from agents.apply.outcome import failed_bundle, soften
+from agents.backoff import delay_seconds
+from agents.errors import BundleError
+from agents.inventory import Inventory, InventoryStore, parent_name
+from agents.protocol import (
+    Artifact,
+    BundleDeployment,
+    DeploymentReport,
+    Health,
+    SyncState,
+    Target,
+)
+from agents.reporting import Reporter, describe
+from agents.settings import Settings
+from agents.targets import claims_of, held_by, left_out
+from clusters.clock import Clock
+from clusters.cluster import Cluster
+from clusters.errors import ClusterError
+from clusters.objects import Digest, Kind, Object, ObjectKey
+
+_log = logging.getLogger(__name__)
+_CALM = (Health.HEALTHY, Health.SUSPENDED)
+
+
+class Holdings:
+    """The bundles of one cluster. Everything it raises is a `ClusterError`, and only in `open`."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        clock: Clock,
+        settings: Settings,
+        dice: Random,
+        reporter: Reporter,
+        artifacts: Callable[[Digest], Artifact | None],
+    ) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._settings = settings
+        self._dice = dice
+        self._reporter = reporter
+        self._artifacts = artifacts
+        self._store = InventoryStore(cluster)
+        self._gate = asyncio.Semaphore(settings.parallel_bundles)
+        self._broken: dict[str, BundleError] = {}
+        self._untidy = True
+        self._claims_made = Claims()
+        self._claims_from: list[object] = []
+        self.opened = False
+        self.target: Target | None = None
+        self.states: dict[str, BundleState] = {}
+        self.running: set[str] = set()
+
+    async def open(self) -> None:
+        """Read the inventories. Until that has succeeded nothing is applied or pruned."""
+        found, self._broken = await self._store.load_all()
+        for name, inventory in found.items():
+            if name not in self.states:
+                self.states[name] = BundleState(inventory)
+        self.opened = True
+
+    def accept(self, target: Target) -> None:
+        """Hold the cluster to this target from now on."""
+        before = {item.bundle: self._version(item) for item in self._current()}
+        self.target = target
+        self._untidy = True
+        for item in target.current:
+            state = self.states.setdefault(item.bundle, BundleState(Inventory(item.bundle)))
+            if before.get(item.bundle) != self._version(item):
+                state.next_look = None
+                state.failures_in_a_row = 0
+
+    def artifacts_arrived(self) -> bool:
+        """Bundles that waited for their artifact are due at once; is there any?"""
+        arrived = False
+        for item in self._current():
+            state = self.states[item.bundle]
+            waits = state.outcome is not None and state.outcome.code == "artifact"
+            if waits and self._artifacts(item.artifact) is not None:
+                state.next_look, arrived = None, True
+        return arrived
+
+    def due(self, now: datetime) -> list[str]:
+        """Bundles to look at now, in order of name."""
+        if not self.opened:
+            return []
+        return sorted(
+            item.bundle
+            for item in self._current()
+            if item.bundle not in self.running and self._next_look(item.bundle, now) <= now
+        )
+
+    def next_look(self, now: datetime) -> datetime | None:
+        """When the next bundle that is not being worked on is due."""
+        waiting = [item.bundle for item in self._current() if item.bundle not in self.running]
+        return min((self._next_look(name, now) for name in waiting), default=None)
+
+    def saw(self, key: ObjectKey, live: Object | None, *, whole: bool) -> bool:
+        """A watch showed an object; is some bundle to look at it?"""
+        stirred = False
+        for state in self.states.values():
+            wanted = state.prepared is not None and key in state.prepared.objects
+            if wanted and state.saw(key, live, whole=whole):
+                soon = self._clock.now() + timedelta(seconds=self._settings.event_delay_seconds)
+                calm = state.failures_in_a_row == 0 and state.next_look is not None
+                if calm and state.next_look is not None:
+                    state.next_look = min(state.next_look, soon)
+                stirred = True
+        return stirred
+
+    def keys_of(self, kind: Kind) -> frozenset[ObjectKey]:
+        """All objects of a kind that are wanted."""
+        return frozenset(
+            key
+            for state in self.states.values()
+            if state.prepared is not None
+            for key in state.prepared.objects
+            if key.kind_key == kind
+        )
+
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of what bundles own."""
+        named = {item.bundle for item in self._current()}
+        return frozenset(
+            key.kind_key
+            for name, state in self.states.items()
+            if name in named
+            for key in state.inventory.objects
+        )
+
+    async def tidy(self) -> None:
+        """Say what the target left out; forget what is gone for good. Deletes no object."""
+        if not self._untidy or self.target is None or not self.opened:
+            return
+        self._untidy = False
+        inventories = {name: state.inventory for name, state in self.states.items()}
+        for name in left_out(self.target, inventories):
+            if name in self.running:
+                self._untidy = True
+            elif inventories[name].objects:
+                self._reporter.note(_kept(inventories[name]), self._clock.now())
+            else:
+                await self._drop(name)
+
+    async def _drop(self, name: str) -> None:
+        try:
+            await self._store.forget(name)
+        except ClusterError as error:
+            self._untidy = True
+            _log.warning("inventory of %s not removed yet: %s", name, error)
+            return
+        del self.states[name]
+        self._reporter.drop(name)
+
+    async def pass_over(self, bundle: str) -> bool:
+        """One pass of one bundle; is there news to report? Does nothing if one is under way."""
+        item = self._deployment(bundle)
+        if item is None or bundle in self.running:
+            return False
+        self.running.add(bundle)
+        try:
+            async with self._gate:
+                return await self._pass_over(item, self.states[bundle])
+        finally:
+            self.running.discard(bundle)
+
+    async def _pass_over(self, item: BundleDeployment, state: BundleState) -> bool:
+        generation = self._generation(item)
+        moving = is_moving(state, Order(item, generation))
+        try:
+            order = await self._order(item, generation)
+            raw = await self._outcome(state, order, moving)
+        except Exception as error:  # one bundle's surprise must not stop the others
+            _log.exception("bundle %s: unexpected", item.bundle)
+            raw = failed_bundle("internal", f"the agent failed with {type(error).__name__}")
+        state.failures_in_a_row = state.failures_in_a_row + 1 if raw.failed else 0
+        outcome = soften(raw, state.outcome, state.failures_in_a_row, moving=moving)
+        state.outcome = outcome
+        now = self._clock.now()
+        if self._version(item) != self._version(self._deployment(item.bundle)):
+            state.next_look = None
+            return False
+        state.next_look = self._look_again(state, raw, now)
+        report = describe(item, generation, state, outcome, self._settings.reported_objects)
+        news = self._reporter.note(report, now)
+        if news:
+            _log.info(
+                "bundle %s %s: %s, %s%s",
+                item.bundle,
+                item.digest[:19],
+                report.sync.value,
+                report.health.value,
+                f": {report.message}" if report.message else "",
+            )
+        return news
+
+    async def _outcome(self, state: BundleState, order: Order, moving: bool) -> Outcome:
+        item = order.deployment
+        if parent_name(item.bundle) in self._broken:
+            return await self._read_again(item.bundle)
+        if moving and not item.is_absent and self.target is not None:
+            reasons = held_by(item, self.target, self._reporter.now)
+            if reasons:
+                message = "waits for " + ", ".join(reasons)
+                return Outcome(SyncState.WAITING, "dependency", message, pending=True)
+        version = self._version(item)
+        site = Site(
+            self._cluster,
+            item.bundle,
+            self._settings,
+            lambda: self._version(self._deployment(item.bundle)) != version,
+        )
+        return await reconcile(site, self._store, state, order, self._clock.now())
+
+    async def _read_again(self, bundle: str) -> Outcome:
+        """Somebody broke the inventory; perhaps it was mended."""
+        error = self._broken[parent_name(bundle)]
+        try:
+            found, self._broken = await self._store.load_all()
+        except ClusterError as other:
+            return failed_bundle(other.code, str(other))
+        if bundle in found:
+            self.states[bundle].inventory = found[bundle]
+        return failed_bundle(error.code, f"{error.what} ({error.at})")
+
+    async def _order(self, item: BundleDeployment, generation: int) -> Order:
+        artifact = None if item.is_absent else self._artifacts(item.artifact)
+        outcome = self.states[item.bundle].outcome
+        lacks_kinds = outcome is not None and outcome.code == "kind-not-found"
+        return Order(item, generation, artifact, await self._claims(refresh=lacks_kinds))
+
+    async def _claims(self, *, refresh: bool) -> Claims:
+        """What every bundle of the target wants; prepares those that are not prepared yet.
+
+        `refresh` asks the cluster for its kinds again: one that was missing may be served by now.
+        """
+        assert self.target is not None
+        try:
+            discovery = await self._cluster.discover(refresh=refresh)
+        except ClusterError:
+            return Claims(missing=tuple(item.bundle for item in self.target.current))
+        prepared: dict[str, Prepared | None] = {}
+        for item in self.target.current:
+            artifact = None if item.is_absent else self._artifacts(item.artifact)
+            if artifact is not None:
+                state = self.states[item.bundle]
+                prepared[item.bundle] = prepare_for(state, item, artifact, discovery)
+        made_from: list[object] = [self.target, *prepared.values()]
+        if len(made_from) != len(self._claims_from) or any(
+            one is not other for one, other in zip(made_from, self._claims_from, strict=True)
+        ):
+            self._claims_made = claims_of(self.target, prepared, self.states)
+            self._claims_from = made_from
+        return self._claims_made
+
+    def _look_again(self, state: BundleState, outcome: Outcome, now: datetime) -> datetime:
+        if outcome.failed:
+            asked = max((item.retry_after_seconds for item in outcome.failures), default=0.0)
+            drawn = delay_seconds(state.failures_in_a_row, self._settings, self._dice)
+            return now + timedelta(seconds=max(asked, drawn))
+        restless = any(found.health not in _CALM for found in state.health.values())
+        if outcome.pending or restless:
+            return now + timedelta(seconds=self._settings.health_interval_seconds)
+        if state.touched:
+            return now + timedelta(seconds=self._settings.event_delay_seconds)
+        check = now + timedelta(seconds=self._settings.check_interval_seconds)
+        return min(check, state.full_check or check)
+
+    def _next_look(self, bundle: str, now: datetime) -> datetime:
+        return self.states[bundle].next_look or now
+
+    def _current(self) -> tuple[BundleDeployment, ...]:
+        return self.target.current if self.target is not None else ()
+
+    def _deployment(self, bundle: str) -> BundleDeployment | None:
+        return next((item for item in self._current() if item.bundle == bundle), None)
+
+    def _version(self, item: BundleDeployment | None) -> tuple[Digest, int] | None:
+        """What makes two orders for a bundle different."""
+        return (item.digest, self._generation(item)) if item is not None else None
+
+    def _generation(self, item: BundleDeployment) -> int:
+        return self.target.generations.get(item.bundle, 0) if self.target is not None else 0
+
+
+def _kept(inventory: Inventory) -> DeploymentReport:
+    """What is said of a bundle that only vanished from the target."""
+    return DeploymentReport(
+        bundle=inventory.bundle,
+        digest=inventory.applied or inventory.digest,
+        generation=inventory.generation,
+        sync=SyncState.UNKNOWN,
+        health=Health.UNKNOWN,
+        code="not-in-target",
+        message=f"the target no longer names it; its {len(inventory.objects)} objects are kept, "
+        "since only an order to remove it deletes",
+        objects_total=len(inventory.objects),
+    )

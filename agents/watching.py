@@ -1,0 +1,129 @@
+"""Watches on the kinds that bundles own, so that a change is seen at once. Never writes.
+
+One watch for each kind, over all namespaces, of the objects that carry an owner label; metadata
+alone where the health of a kind does not depend on its status. A watch that ends goes on; one
+whose version is gone, or that failed, lists again, so that nothing between is missed: what is
+wanted and not listed counts as touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import Protocol
+
+from agents.backoff import delay_seconds
+from agents.health import status_matters
+from agents.inventory import PART_OF
+from agents.settings import Settings
+from clusters.clock import Clock
+from clusters.cluster import Cluster, EventType
+from clusters.errors import ClusterError, ExpiredError
+from clusters.objects import Kind, Object, ObjectKey
+
+_log = logging.getLogger(__name__)
+
+
+class Watcher(Protocol):
+    """Who is told what the watches see."""
+
+    def saw(self, key: ObjectKey, live: Object | None, *, whole: bool) -> bool:
+        """An object as it is now, `None` if it is gone; is there anything to do about it?"""
+        ...
+
+    def keys_of(self, kind: Kind) -> frozenset[ObjectKey]:
+        """What should be there of a kind."""
+        ...
+
+
+class Watches:
+    """The running watches of one agent."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        clock: Clock,
+        settings: Settings,
+        dice: Random,
+        watcher: Watcher,
+        stirred: Callable[[], None],
+    ) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._settings = settings
+        self._dice = dice
+        self._watcher = watcher
+        self._stirred = stirred
+        self._tasks: dict[Kind, asyncio.Task[None]] = {}
+
+    def keep(self, kinds: Iterable[Kind]) -> None:
+        """Watch exactly these kinds from now on."""
+        wanted = set(kinds)
+        for kind in self._tasks.keys() - wanted:
+            self._tasks.pop(kind).cancel()
+        for kind in wanted - self._tasks.keys():
+            self._tasks[kind] = asyncio.create_task(self._follow(kind), name=f"watch {kind}")
+
+    async def close(self) -> None:
+        """End all watches."""
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _follow(self, kind: Kind) -> None:
+        """Watch one kind until cancelled."""
+        version, failures = "", 0
+        while True:
+            try:
+                if not version:
+                    version = await self._relist(kind)
+                version = await self._watch(kind, version)
+                failures = 0
+                await self._clock.sleep(self._settings.event_delay_seconds)
+            except ExpiredError:
+                version = ""
+            except ClusterError as error:
+                version, failures = "", failures + 1
+                _log.debug("watch of %s: %s", kind, error)
+                delay = delay_seconds(failures, self._settings, self._dice)
+                await self._clock.sleep(delay)
+
+    async def _relist(self, kind: Kind) -> str:
+        listing = await self._cluster.list(kind, labels=PART_OF, metadata_only=True)
+        there = set()
+        for item in listing.items:
+            key = _key(kind, item)
+            there.add(key)
+            self._tell(key, item, whole=False)
+        for key in self._watcher.keys_of(kind) - there:
+            self._tell(key, None, whole=False)
+        return listing.resource_version
+
+    async def _watch(self, kind: Kind, version: str) -> str:
+        """Follow one stream to its end; the version to go on from."""
+        whole = status_matters(kind)
+        stream = self._cluster.watch(
+            kind, labels=PART_OF, resource_version=version, metadata_only=not whole
+        )
+        async for event in stream:
+            version = event.object["metadata"].get("resourceVersion", version)
+            if event.type is EventType.BOOKMARK:
+                continue
+            gone = event.type is EventType.DELETED
+            live = None if gone else event.object
+            self._tell(_key(kind, event.object), live, whole=whole and not gone)
+        return version
+
+    def _tell(self, key: ObjectKey, live: Object | None, *, whole: bool) -> None:
+        if self._watcher.saw(key, live, whole=whole):
+            self._stirred()
+
+
+def _key(kind: Kind, item: Object) -> ObjectKey:
+    """Partial objects name another kind, so the watched one counts."""
+    metadata = item["metadata"]
+    return ObjectKey(kind.group, kind.kind, metadata.get("namespace") or "", metadata["name"])
