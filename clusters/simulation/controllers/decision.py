@@ -38,7 +38,10 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class SetStatus:
-    """Make the status of an object equal to `status`, through the status subresource."""
+    """Make the status of an object equal to `status`, through the status subresource.
+
+    A controller is not asked again for the status that it wrote itself.
+    """
 
     key: ObjectKey
     status: Object

@@ -41,9 +41,9 @@ def reconcile_job(job: Object, view: View, now: datetime) -> Outcome:
     pods = view.children(job, "Pod")
     failure = _failure(job, pods, view, now)
     if failure:
-        return _finish(job, pods, _failed(job, pods, now, *failure))
+        return _finish(job, pods, _failed(job, pods, now, *failure), _expiry(job, now))
     if _phases(pods, "Succeeded") >= _completions(job):
-        return _finish(job, pods, _complete(job, pods, now))
+        return _finish(job, pods, _complete(job, pods, now), _expiry(job, now))
     return _run(job, pods, view, now)
 
 
@@ -69,12 +69,16 @@ def _ended_at(job: Object) -> datetime | None:
     return None
 
 
-def _expire(job: Object, ended: datetime, now: datetime) -> Outcome:
+def _expiry(job: Object, ended: datetime) -> datetime | None:
     seconds = job["spec"].get("ttlSecondsAfterFinished")
-    if seconds is None:
-        return NOTHING
-    due = after(ended, float(seconds))
-    return Outcome((Remove(key_of(job)),)) if now >= due else Outcome((), due)
+    return None if seconds is None else after(ended, float(seconds))
+
+
+def _expire(job: Object, ended: datetime, now: datetime) -> Outcome:
+    due = _expiry(job, ended)
+    if due is None or now < due:
+        return Outcome((), due)
+    return Outcome((Remove(key_of(job)),))
 
 
 def _deadline(job: Object, view: View) -> datetime | None:
@@ -93,9 +97,11 @@ def _failure(job: Object, pods: list[Object], view: View, now: datetime) -> tupl
     return None
 
 
-def _finish(job: Object, pods: list[Object], status: Object) -> Outcome:
+def _finish(
+    job: Object, pods: list[Object], status: Object, again_at: datetime | None = None
+) -> Outcome:
     removals = tuple(Remove(key_of(pod)) for pod in _active(pods))
-    return Outcome((*removals, *set_status(job, status)))
+    return Outcome((*removals, *set_status(job, status)), again_at)
 
 
 def _run(job: Object, pods: list[Object], view: View, now: datetime) -> Outcome:

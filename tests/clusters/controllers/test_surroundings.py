@@ -1,0 +1,196 @@
+"""What a cluster does around workloads: endpoints, addresses, accounts, scaling."""
+
+from __future__ import annotations
+
+import pytest
+
+from clusters.errors import NotFoundError
+from clusters.objects import Object, ObjectKey
+from tests.clusters.controllers.lab import Lab, deployment, service
+
+WEB = ObjectKey("apps", "Deployment", "default", "web")
+HPA = ObjectKey("autoscaling", "HorizontalPodAutoscaler", "default", "web")
+ENDPOINTS = ObjectKey("", "Endpoints", "default", "web")
+
+
+def addresses(lab: Lab) -> list[str]:
+    """The addresses that serve, as Endpoints has them."""
+    subsets = lab.see(ENDPOINTS).get("subsets") or ()
+    return [a["ip"] for subset in subsets for a in subset.get("addresses") or ()]
+
+
+def autoscaler(low: int, high: int) -> Object:
+    """An autoscaler for the Deployment `web`."""
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"scaleTargetRef": target, "minReplicas": low, "maxReplicas": high},
+    }
+
+
+def test_endpoints_follow_the_pods_that_are_ready() -> None:
+    lab = Lab()
+    lab.apply(service())
+    lab.apply(deployment("web:1"))
+    lab.run(0.1)
+    assert addresses(lab) == []
+    lab.run(5)
+    ips = [pod["status"]["podIP"] for pod in lab.pods(app="web")]
+    assert sorted(addresses(lab)) == sorted(ips)
+    assert lab.see(ENDPOINTS)["subsets"][0]["ports"] == [
+        {"name": "http", "port": 8080, "protocol": "TCP"}
+    ]
+    (found,) = lab.kinds("discovery.k8s.io", "EndpointSlice")
+    assert found["metadata"]["labels"]["kubernetes.io/service-name"] == "web"
+    assert [e["conditions"]["ready"] for e in found["endpoints"]] == [True] * 3
+    lab.apply(deployment("web:1", 0))
+    lab.run(1)
+    assert addresses(lab) == []
+
+
+def test_a_service_that_comes_after_its_pods_finds_them() -> None:
+    lab = Lab()
+    lab.apply(deployment("web:1"))
+    lab.run(5)
+    lab.apply(service())
+    lab.run(0.1)
+    assert len(addresses(lab)) == 3
+
+
+def test_a_deleted_service_leaves_no_endpoints() -> None:
+    lab = Lab()
+    key = lab.apply(service())
+    lab.run(1)
+    lab.server.delete(key)
+    lab.run(1)
+    assert lab.server.peek(ENDPOINTS) is None
+    assert lab.kinds("discovery.k8s.io", "EndpointSlice") == []
+
+
+def test_a_load_balancer_gets_its_address_after_a_moment() -> None:
+    lab = Lab()
+    key = lab.apply(service(type="LoadBalancer"))
+    lab.run(0.1)
+    assert "ingress" not in lab.status(key).get("loadBalancer", {})
+    lab.run(1)
+    assert lab.status(key)["loadBalancer"]["ingress"][0]["ip"].startswith("203.0.113.")
+
+
+def test_an_ingress_gets_an_address() -> None:
+    lab = Lab()
+    backend = {"service": {"name": "web", "port": {"number": 80}}}
+    key = lab.apply(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"defaultBackend": backend},
+        }
+    )
+    lab.run(1)
+    assert lab.status(key)["loadBalancer"]["ingress"]
+
+
+def test_a_new_namespace_has_an_account_and_the_authority() -> None:
+    lab = Lab()
+    lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    lab.run(0)
+    assert lab.see(ObjectKey("", "ServiceAccount", "shop", "default"))
+    assert lab.see(ObjectKey("", "ConfigMap", "shop", "kube-root-ca.crt"))
+
+
+def test_a_namespace_goes_with_all_that_controllers_made_in_it() -> None:
+    lab = Lab()
+    key = lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    for obj in (deployment("web:1"), service()):
+        obj["metadata"]["namespace"] = "shop"
+        lab.apply(obj)
+    lab.run(5)
+    lab.server.delete(key)
+    assert lab.run(100) is None
+    assert lab.server.peek(key) is None
+    assert lab.pods(app="web") == []
+
+
+def test_nodes_are_ready() -> None:
+    lab = Lab(nodes=("a", "b"))
+    for name in ("a", "b"):
+        assert lab.condition(ObjectKey("", "Node", "", name), "Ready")[0] == "True"
+
+
+def test_an_autoscaler_reports_and_leaves_replicas_alone() -> None:
+    lab = Lab()
+    lab.apply(deployment("web:1", 2))
+    lab.apply(autoscaler(4, 6))
+    lab.run(100)
+    assert lab.see(WEB)["spec"]["replicas"] == 2
+    assert lab.status(HPA)["currentReplicas"] == 2
+    assert lab.condition(HPA, "AbleToScale")[0] == "True"
+
+
+@pytest.mark.parametrize(("wanted", "got"), [(5, 5), (1, 2), (50, 8)])
+def test_an_autoscaler_that_is_told_to_scales_within_its_limits(wanted: int, got: int) -> None:
+    lab = Lab()
+    lab.apply(deployment("web:1", 3))
+    lab.apply(autoscaler(2, 8))
+    lab.run(5)
+    assert lab.controllers.autoscale(HPA, wanted) == got
+    lab.run(5)
+    assert lab.see(WEB)["spec"]["replicas"] == got
+    assert lab.status(WEB)["readyReplicas"] == got
+    assert lab.status(HPA)["desiredReplicas"] == got
+    scalers = [
+        entry["manager"]
+        for entry in lab.see(WEB)["metadata"]["managedFields"]
+        if entry.get("subresource") == "scale"
+    ]
+    assert scalers == ["kube-controller-manager"]
+
+
+def test_an_autoscaler_that_is_not_there_cannot_scale() -> None:
+    with pytest.raises(NotFoundError):
+        Lab().controllers.autoscale(HPA, 3)
+
+
+def test_an_api_service_is_available_with_the_service_behind_it() -> None:
+    lab = Lab()
+    key = lab.apply(
+        {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "metadata": {"name": "v1beta1.metrics.k8s.io"},
+            "spec": {
+                "group": "metrics.k8s.io",
+                "version": "v1beta1",
+                "groupPriorityMinimum": 100,
+                "versionPriority": 100,
+                "service": {"name": "web", "namespace": "default"},
+            },
+        }
+    )
+    lab.run(1)
+    assert lab.condition(key, "Available") == ("False", "MissingEndpoints")
+    lab.apply(service())
+    lab.apply(deployment("web:1"))
+    lab.run(5)
+    assert lab.condition(key, "Available") == ("True", "Passed")
+
+
+def test_a_disruption_budget_counts_its_pods() -> None:
+    lab = Lab()
+    selector = {"matchLabels": {"app": "web"}}
+    key = lab.apply(
+        {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"minAvailable": 2, "selector": selector},
+        }
+    )
+    lab.apply(deployment("web:1"))
+    lab.run(5)
+    status = lab.status(key)
+    assert (status["currentHealthy"], status["expectedPods"]) == (3, 3)
+    assert (status["desiredHealthy"], status["disruptionsAllowed"]) == (2, 1)
