@@ -139,9 +139,7 @@ class Connection:
                     raise await _refused(response, request)
                 yield response
         except TimeoutError as error:
-            raise TimedOutError(
-                f"{request.subject}: no answer from {self.url}"
-            ) from error
+            raise TimedOutError(f"{request.subject}: no answer from {self.url}") from error
         except (aiohttp.ClientError, OSError) as error:
             raise UnreachableError(_unreachable(request, self.url, error)) from error
 
@@ -162,9 +160,7 @@ class Connection:
 
 
 async def _refused(response: aiohttp.ClientResponse, request: Request) -> ClusterError:
-    answer = Answer(
-        response.status, await response.read(), response.headers.get("Retry-After", "")
-    )
+    answer = Answer(response.status, await response.read(), response.headers.get("Retry-After", ""))
     return refusal(answer, request.subject, secret=request.secret)
 
 

@@ -96,13 +96,9 @@ async def _load_kubeconfig(wanted: Wanted, configuration: Any) -> None:
     if merged is None:
         raise ConfigException(f"there is no file {paths}")
     user = _user_of(merged, wanted.context)
-    runs_program = (
-        "exec" in user or (user.get("auth-provider") or {}).get("name") == "gcp"
-    )
+    runs_program = "exec" in user or (user.get("auth-provider") or {}).get("name") == "gcp"
     if runs_program and not wanted.allow_exec:
-        raise ConfigException(
-            "its user runs a program to get credentials, which is not allowed"
-        )
+        raise ConfigException("its user runs a program to get credentials, which is not allowed")
     loader = library.KubeConfigLoader(
         config_dict=merged, active_context=wanted.context, config_base_path=None
     )

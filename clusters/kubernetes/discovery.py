@@ -59,11 +59,7 @@ class DiscoveryCache:
         if found is None and self._stale():
             found = _served(await self.current(refresh=True), kind, version)
         if found is None:
-            group = (
-                f"{kind.group}/{version}"
-                if kind.group and version
-                else kind.group or version
-            )
+            group = f"{kind.group}/{version}" if kind.group and version else kind.group or version
             raise KindNotFoundError(
                 f"the cluster serves no kind {kind.kind} in {group or 'the core group'}\n"
                 f"  at:  {self._connection.url}\n"
@@ -79,9 +75,7 @@ class DiscoveryCache:
         return self._clock.now() - self._asked_at >= timedelta(seconds=UNKNOWN_SECONDS)
 
     async def _ask(self, before: Discovery | None) -> Discovery:
-        core, groups = await asyncio.gather(
-            self._document("/api"), self._document("/apis")
-        )
+        core, groups = await asyncio.gather(self._document("/api"), self._document("/apis"))
         resources: dict[Kind, Resource] = {}
         for document in (core, groups):
             if document.get("kind") == "APIGroupDiscoveryList":
@@ -99,13 +93,8 @@ class DiscoveryCache:
     ) -> dict[Kind, Resource]:
         lists = [("", [str(v) for v in document.get("versions") or []])]
         if document.get("kind") != "APIVersions":
-            lists = [
-                (str(g["name"]), _group_versions(g))
-                for g in document.get("groups") or []
-            ]
-        found = await asyncio.gather(
-            *(self._group(name, vs, before) for name, vs in lists)
-        )
+            lists = [(str(g["name"]), _group_versions(g)) for g in document.get("groups") or []]
+        found = await asyncio.gather(*(self._group(name, vs, before) for name, vs in lists))
         return {kind: resource for part in found for kind, resource in part.items()}
 
     async def _group(
@@ -113,15 +102,11 @@ class DiscoveryCache:
     ) -> dict[Kind, Resource]:
         prefix = f"/apis/{group}" if group else "/api"
         try:
-            documents = [
-                await self._document(f"{prefix}/{version}") for version in versions
-            ]
+            documents = [await self._document(f"{prefix}/{version}") for version in versions]
         except ClusterError:
             # Its own server is down; the other groups are as good as ever.
             old = before.resources if before else {}
-            return {
-                kind: resource for kind, resource in old.items() if kind.group == group
-            }
+            return {kind: resource for kind, resource in old.items() if kind.group == group}
         return listed_resources(group, dict(zip(versions, documents, strict=True)))
 
 
@@ -163,9 +148,7 @@ def aggregated_resources(document: dict[str, Any]) -> dict[Kind, Resource]:
     return found
 
 
-def listed_resources(
-    group: str, documents: dict[str, dict[str, Any]]
-) -> dict[Kind, Resource]:
+def listed_resources(group: str, documents: dict[str, dict[str, Any]]) -> dict[Kind, Resource]:
     """The kinds of a group's `APIResourceList`s by version, the preferred one first."""
     offers = (
         (version, _from_list(entry))
@@ -209,9 +192,7 @@ def _merge(group: str, offers: Iterable[tuple[str, Entry]]) -> dict[Kind, Resour
         kind = Kind(group, name)
         first = found.get(kind)
         if first is None:
-            found[kind] = Resource(
-                kind, version, plural, namespaced, verbs, short, (version,)
-            )
+            found[kind] = Resource(kind, version, plural, namespaced, verbs, short, (version,))
         elif first.plural == plural:
             versions = (*first.versions, version)
             found[kind] = Resource(

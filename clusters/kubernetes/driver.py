@@ -67,9 +67,7 @@ class KubernetesCluster:
 
     async def version(self) -> str:
         """The server's version, such as `v1.37.2`. Doubles as the reachability check."""
-        answer = await self._connection.send(
-            Request("GET", "/version", "read the version")
-        )
+        answer = await self._connection.send(Request("GET", "/version", "read the version"))
         return str(answer.get("gitVersion", ""))
 
     async def discover(self, *, refresh: bool = False) -> Discovery:
@@ -157,9 +155,7 @@ class KubernetesCluster:
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "propagationPolicy": propagation,
-            "preconditions": {
-                name: value for name, value in preconditions.items() if value
-            },
+            "preconditions": {name: value for name, value in preconditions.items() if value},
         }
         if dry_run:
             options["dryRun"] = ["All"]
@@ -209,22 +205,16 @@ class KubernetesCluster:
             self._kinds.forget()
             raise
 
-    async def _pages(
-        self, request: Request, envelope: dict[str, str], size: int
-    ) -> Listing:
+    async def _pages(self, request: Request, envelope: dict[str, str], size: int) -> Listing:
         items: list[Object] = []
         # The first page's version: a watch from it repeats a change rather than miss one.
         version, token = "", ""
         while True:
-            params = (
-                {**request.params, "limit": str(size)} if size else dict(request.params)
-            )
+            params = {**request.params, "limit": str(size)} if size else dict(request.params)
             if token:
                 params["continue"] = token
             page = await self._send(
-                Request(
-                    "GET", request.path, request.subject, params, accept=request.accept
-                )
+                Request("GET", request.path, request.subject, params, accept=request.accept)
             )
             metadata = page.get("metadata") or {}
             items += (envelope | item for item in page.get("items") or ())
@@ -247,11 +237,7 @@ def _is_secret(key: ObjectKey) -> bool:
 
 
 def _collection_path(resource: Resource, namespace: str) -> str:
-    root = (
-        f"/apis/{resource.api_version}"
-        if resource.kind.group
-        else f"/api/{resource.version}"
-    )
+    root = f"/apis/{resource.api_version}" if resource.kind.group else f"/api/{resource.version}"
     if resource.namespaced and namespace:
         return f"{root}/namespaces/{quote(namespace, safe='')}/{resource.plural}"
     return f"{root}/{resource.plural}"
@@ -259,9 +245,7 @@ def _collection_path(resource: Resource, namespace: str) -> str:
 
 def _object_path(resource: Resource, key: ObjectKey) -> str:
     if resource.namespaced and not key.namespace:
-        raise InvalidError(
-            f"{key} names no namespace, and its kind needs one", _NAMESPACE
-        )
+        raise InvalidError(f"{key} names no namespace, and its kind needs one", _NAMESPACE)
     return f"{_collection_path(resource, key.namespace)}/{quote(key.name, safe='')}"
 
 

@@ -11,6 +11,7 @@ the `Status` body, and the text only where Kubernetes puts the difference nowher
     410               ExpiredError
     422               ImmutableError if every complaint is about change, else InvalidError
     429, 503, "later" TooManyRequestsError    502  UnreachableError    504  TimedOutError
+    500               InvalidError if an applied field does not fit the schema, as servers answer
     any               AdmissionError if a webhook or policy is said to have denied it
 
 Never repeats a value of a Secret: for that kind the server's text is left out altogether, since
@@ -51,6 +52,8 @@ _MANAGER = re.compile(r'conflict with "((?:[^"\\]|\\.)*)"')
 _WEBHOOK = re.compile(r'(?:admission webhook|failed calling webhook) "([^"]*)"')
 _POLICY = re.compile(r"ValidatingAdmissionPolicy '([^']*)'")
 _QUOTA = re.compile(r"(?:exceeded|failed) quota: ([^\s,:]*)")
+_TYPED_PATCH = "failed to create typed patch object"
+_TYPED_FIELD = re.compile(r"(?:\): |^ +)\.([^\s:]+): ", re.MULTILINE)
 _CHANGED = re.compile(
     r"\bimmutable\b|may not (?:be )?change|cannot change|"
     r"^updates to .*(?:are|is) forbidden|^updates to \w+ spec for fields other than"
@@ -68,9 +71,7 @@ class Answer:
 
 def refusal(answer: Answer, subject: str, *, secret: bool = False) -> ClusterError:
     """The error for an answer; `subject` says which call on what, `secret` hides its text."""
-    return status_refusal(
-        _status(answer), subject, secret=secret, retry_after=answer.retry_after
-    )
+    return status_refusal(_status(answer), subject, secret=secret, retry_after=answer.retry_after)
 
 
 def status_refusal(
@@ -96,11 +97,7 @@ def _status(answer: Answer) -> dict[str, Any]:
 
 def _words(status: dict[str, Any], secret: bool) -> str:
     if not secret:
-        text = str(
-            status.get("message")
-            or status.get("reason")
-            or f"HTTP {status.get('code')}"
-        )
+        text = str(status.get("message") or status.get("reason") or f"HTTP {status.get('code')}")
         return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
     reason = status.get("reason") or f"HTTP {status.get('code')}"
     fields = ", ".join(_fields(status))
@@ -114,7 +111,15 @@ def _causes(status: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _fields(status: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(sorted({str(c["field"]) for c in _causes(status) if c.get("field")}))
+    named = {str(c["field"]) for c in _causes(status) if c.get("field")}
+    if _is_typed_patch(status):
+        named |= set(_TYPED_FIELD.findall(str(status["message"])))
+    return tuple(sorted(named))
+
+
+def _is_typed_patch(status: dict[str, Any]) -> bool:
+    """An apply that does not fit the schema; real servers call that their own fault (500)."""
+    return str(status.get("message") or "").startswith(_TYPED_PATCH)
 
 
 def _admission(status: dict[str, Any], message: str) -> ClusterError | None:
@@ -130,7 +135,7 @@ def _admission(status: dict[str, Any], message: str) -> ClusterError | None:
 
 def _by_code(status: dict[str, Any], message: str, retry_after: str) -> ClusterError:
     code = int(status.get("code") or 0)
-    if code in (400, 413, 422):
+    if code in (400, 413, 422) or _is_typed_patch(status):
         return _invalid(status, message)
     if code == 403:
         return _forbidden(status, message)
@@ -154,11 +159,7 @@ def _invalid(status: dict[str, Any], message: str) -> InvalidError:
     causes = _causes(status)
     complaints = [_complaint(cause) for cause in causes]
     # One complaint about something else means that recreating would fail as well.
-    if (
-        status.get("code") == 422
-        and complaints
-        and all(map(_CHANGED.search, complaints))
-    ):
+    if status.get("code") == 422 and complaints and all(map(_CHANGED.search, complaints)):
         return ImmutableError(message, _fields(status))
     return InvalidError(message, _fields(status))
 
@@ -190,20 +191,14 @@ def _forbidden(status: dict[str, Any], message: str) -> ClusterError:
 def _conflict(status: dict[str, Any], message: str) -> ConflictError:
     if status.get("reason") == "AlreadyExists":
         return AlreadyExistsError(message)
-    named = (
-        _MANAGER.search(str(cause.get("message") or "")) for cause in _causes(status)
-    )
+    named = (_MANAGER.search(str(cause.get("message") or "")) for cause in _causes(status))
     managers = {match.group(1).replace('\\"', '"') for match in named if match}
     return ConflictError(message, tuple(sorted(managers)), _fields(status))
 
 
-def _server_error(
-    status: dict[str, Any], message: str, retry_after: str
-) -> ClusterError:
+def _server_error(status: dict[str, Any], message: str, retry_after: str) -> ClusterError:
     code = int(status.get("code") or 0)
-    seconds = (status.get("details") or {}).get("retryAfterSeconds") or _seconds(
-        retry_after
-    )
+    seconds = (status.get("details") or {}).get("retryAfterSeconds") or _seconds(retry_after)
     if code in (429, 503) or seconds:
         return TooManyRequestsError(message, float(seconds or 1.0))
     error = ClusterError(message)

@@ -146,6 +146,13 @@ async def test_a_wrong_object_is_invalid_and_says_where(subject: Subject) -> Non
     assert await subject.cluster.get(WEB) is None
 
 
+async def test_a_field_that_the_kind_does_not_have_is_invalid(subject: Subject) -> None:
+    with pytest.raises(InvalidError, match="replicaz") as caught:
+        await subject.cluster.apply(deployment(replicaz=3), manager="m")
+    assert caught.value.fields == ("spec.replicaz",)
+    assert not caught.value.retryable
+
+
 async def test_a_field_that_never_changes_is_immutable(subject: Subject) -> None:
     await subject.cluster.apply(deployment(), manager="m")
     moved = deployment()

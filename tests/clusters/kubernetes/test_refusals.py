@@ -228,5 +228,26 @@ def test_a_refused_secret_still_says_where_and_why() -> None:
     assert "at type" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        (".spec.replicaz: field not declared in schema", ("spec.replicaz",)),
+        (
+            "errors:\n  .spec.a: field not declared in schema\n"
+            '  .spec.template.spec.containers[name="main"].b: expected string, got 1',
+            ("spec.a", 'spec.template.spec.containers[name="main"].b'),
+        ),
+    ],
+)
+def test_an_apply_that_does_not_fit_the_schema_is_the_objects_fault(
+    text: str, fields: tuple[str, ...]
+) -> None:
+    prefix = "failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): "
+    error = refusal(said(500, "", prefix + text), "apply")
+    assert type(error) is InvalidError
+    assert error.fields == fields
+    assert not error.retryable
+
+
 def test_an_endless_message_is_cut() -> None:
     assert len(str(refusal(said(400, "", "x" * 100_000), "apply"))) < MAX_TEXT + 20
