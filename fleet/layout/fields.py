@@ -15,6 +15,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from clusters.objects import canonical_bytes
 from fleet.layout.findings import Page
 from fleet.model import Requirement, Selector
 
@@ -68,10 +69,16 @@ class Fields:
     def mapping(self, key: str) -> dict[str, Any]:
         """A mapping as it is, empty if it is not there."""
         found = self.ask(key)
-        if found is None or isinstance(found, dict):
-            return found or {}
-        self.wrong(key, "a mapping", found)
-        return {}
+        if found is not None and not isinstance(found, dict):
+            self.wrong(key, "a mapping", found)
+            return {}
+        try:
+            canonical_bytes(found)
+        except TypeError as error:
+            what = f"{shown((*self.path, key))} holds what JSON cannot: {error}"
+            self.page.error("bad-field", what, (*self.path, key), "put large numbers in quotes")
+            return {}
+        return found or {}
 
     def text_map(self, key: str) -> dict[str, str]:
         """A mapping of text to text, such as labels."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clusters.objects import YamlError, read_yaml
+from clusters.objects import YamlError, canonical_bytes, read_yaml
 from fleet.layout.fields import Fields, Path, shown
 from fleet.layout.files import Files, TooLarge, is_remote, join, relative
 from fleet.layout.findings import place
@@ -111,12 +111,13 @@ def _read_values(fields: Fields, files: Files, path: str) -> dict[str, Any]:
     page = fields.page
     try:
         values = read_yaml(files.read(path))
-    except (YamlError, TooLarge) as error:
+        canonical_bytes(values)
+    except (YamlError, TooLarge, TypeError) as error:
         page.broken = True
         line = error.line if isinstance(error, YamlError) else 0
         page.findings.error(
             "yaml-invalid",
-            f"{path} cannot be read as YAML: {error}",
+            f"{path} cannot be read as values: {error}",
             at=place(path, line),
             fix="correct the values file",
             bundle=page.bundle,

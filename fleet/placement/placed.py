@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents.protocol import Options
+from clusters.objects import canonical_bytes, digest_of
 from fleet.model import (
     Bundle,
     ClusterGroup,
@@ -52,6 +53,12 @@ class Placed:
     api_versions: tuple[str, ...] = ()
     problem: Problem | None = None
     """Why it cannot be had: the clusters keep what they run. `{clusters}` stands for them."""
+
+    def identity(self) -> tuple[Any, ...]:
+        """Hashable; equal for equal values. A bundle's sources differ by their paths."""
+        plain = (n for n in self.__slots__ if n not in ("source", "values", "variables"))
+        said = digest_of([self.values, self.variables]) if self.values or self.variables else ""
+        return (self.source.path, said, *(getattr(self, name) for name in plain))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,19 +176,25 @@ def _resolve(bundle: Bundle, reach: Reach, chosen: Customization | None, facts: 
     }
     variables = {**source.variables, **(chosen.variables if chosen else {})}
     helm = source.form is Form.HELM
+    variables = {name: fill_text(text, context) for name, text in sorted(variables.items())}
+    chart = _helm(bundle, source, chosen, context) if helm else {}
+    try:
+        canonical_bytes([variables, chart])
+    except TypeError as error:
+        raise TemplateError(f"the result is nothing that JSON can hold: {error}") from error
     return Placed(
         bundle=bundle.name,
         source=source,
         reason=reach.reason,
         customization=chosen.name if chosen else "",
         options=_options(source.options, chosen),
-        variables={name: fill_text(text, context) for name, text in sorted(variables.items())},
+        variables=variables,
         groups=reach.groups,
         kustomize_dir=(chosen.kustomize_dir if chosen else "") or source.kustomize_dir,
         overlays=(*source.overlays, *(chosen.overlays if chosen else ())),
         kubernetes_version=cluster.kubernetes_version if helm else "",
         api_versions=cluster.api_versions if helm else (),
-        **(_helm(bundle, source, chosen, context) if helm else {}),
+        **chart,
     )
 
 

@@ -69,6 +69,7 @@ class _Work:
             for member in self.groups[name].members:
                 self._groups_of.setdefault(member, []).append(name)
         self._known: dict[tuple[str, tuple[Any, ...]], Placed | None] = {}
+        self._same: dict[tuple[Any, ...], Placed] = {}
 
     def facts(self, cluster: str) -> Facts:
         """The facts of one cluster."""
@@ -84,7 +85,8 @@ class _Work:
         if key not in self._known:
             found = reaching(bundle, facts, self.groups)
             self.reached.update((bundle.name, reach.source.path) for reach in found)
-            self._known[key] = place_bundle(bundle, found, facts, self.groups)
+            placed = place_bundle(bundle, found, facts, self.groups)
+            self._known[key] = placed and self._same.setdefault(placed.identity(), placed)
         return self._known[key]
 
 
