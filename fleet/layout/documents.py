@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clusters.objects import YamlError
+from clusters.objects.lines import FieldLines
 from clusters.objects.reading import read_yaml_documents_with_lines
 from fleet.layout.fields import Fields
 from fleet.layout.files import MANIFESTS, Files, TooLarge
-from fleet.layout.findings import Findings, Lines, Page, place, yaml_invalid
+from fleet.layout.findings import Findings, Page, place, yaml_invalid
 from fleet.model import Cluster, PolicyDocument, Selector
 
 NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?\Z")
@@ -95,7 +96,7 @@ def _pages(
     except YamlError as error:
         yield from _rescue(path, data, error, declared, findings)
         return
-    lines = Lines(data)
+    lines = FieldLines(data)
     for index, (document, _) in enumerate(documents):
         yield Page(path, lines, findings, index), document
 
@@ -116,7 +117,7 @@ def _rescue(
             _hold(part.decode("utf-8", "replace"), path, first_line, declared)
         else:
             for index, (document, _) in enumerate(documents):
-                yield Page(path, Lines(part, first_line), findings, index), document
+                yield Page(path, FieldLines(part, first_line), findings, index), document
         first_line += part.count(b"\n") + 1
     if not failed:
         findings.error(**yaml_invalid(error, path))

@@ -16,17 +16,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from clusters.objects import canonical_bytes
+from clusters.objects.lines import FieldPath
 from fleet.layout.findings import Page
 from fleet.model import Requirement, Selector
 
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
-Path = tuple[str | int, ...]
 
 
 class Fields:
     """One mapping. Whatever is asked for counts as known."""
 
-    def __init__(self, value: Mapping[str, Any], page: Page, path: Path = ()) -> None:
+    def __init__(self, value: Mapping[str, Any], page: Page, path: FieldPath = ()) -> None:
         self.value = value
         self.page = page
         self.path = path
@@ -184,7 +184,7 @@ def _requirement(term: Fields) -> Requirement | None:
     return Requirement(key, operator, values)
 
 
-def shown(path: Path) -> str:
+def shown(path: FieldPath) -> str:
     """`targetCustomizations[0].helm.chart`."""
     out = ""
     for part in path:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from clusters.objects import YamlError
+from clusters.objects.lines import FieldLines, FieldPath
 from fleet.model import Problem, Severity
 
 
@@ -37,48 +36,6 @@ class Findings:
         return tuple(sorted(set(self.problems)))
 
 
-@dataclass(slots=True)
-class Lines:
-    """Finds the line of a field; parses a second time, and only when it is asked."""
-
-    text: bytes
-    first_line: int = 1
-    """Line of the file at which `text` begins."""
-    nodes: list[yaml.Node] | None = None
-
-    def line(self, document: int, path: tuple[str | int, ...]) -> int:
-        """The line (from 1) of the field at `path`, or of its nearest parent; 0 if unknown."""
-        nodes = self._nodes()
-        if document >= len(nodes):
-            return 0
-        node, line = nodes[document], nodes[document].start_mark.line
-        for part in path:
-            found = _child(node, part)
-            if found is None:
-                break
-            node, line = found
-        return line + self.first_line
-
-    def _nodes(self) -> list[yaml.Node]:
-        if self.nodes is None:
-            try:
-                composed = list(yaml.compose_all(self.text, Loader=yaml.CSafeLoader))
-            except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
-                composed = []
-            self.nodes = [node for node in composed if node.value != ""]
-        return self.nodes
-
-
-def _child(node: yaml.Node, part: str | int) -> tuple[yaml.Node, int] | None:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == part:
-                return value, key.start_mark.line
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part], node.value[part].start_mark.line
-    return None
-
-
 def place(file: str, line: int) -> str:
     """`file:line`, or the file alone if the line is not known."""
     return f"{file}:{line}" if line else file
@@ -89,7 +46,7 @@ class Page:
     """One YAML document that is being read: where it is, and whom its errors hold."""
 
     file: str
-    lines: Lines
+    lines: FieldLines
     findings: Findings
     document: int = 0
     bundle: str = ""
@@ -97,18 +54,18 @@ class Page:
     broken: bool = False
     """An error was found: what the document declares must not be taken for what was meant."""
 
-    def at(self, path: tuple[str | int, ...] = ()) -> str:
+    def at(self, path: FieldPath = ()) -> str:
         """`file:line` of a field."""
         return place(self.file, self.lines.line(self.document, path))
 
-    def error(self, code: str, what: str, path: tuple[str | int, ...], fix: str) -> None:
+    def error(self, code: str, what: str, path: FieldPath, fix: str) -> None:
         """An error at a field; the document counts as broken."""
         self.broken = True
         self.findings.error(
             code, what, at=self.at(path), fix=fix, bundle=self.bundle, cluster=self.cluster
         )
 
-    def warning(self, code: str, what: str, path: tuple[str | int, ...], fix: str) -> None:
+    def warning(self, code: str, what: str, path: FieldPath, fix: str) -> None:
         """A warning at a field."""
         self.findings.warning(
             code, what, at=self.at(path), fix=fix, bundle=self.bundle, cluster=self.cluster

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clusters.objects import YamlError, read_yaml
+from clusters.objects.lines import FieldLines
 from fleet.layout.documents import NAME, NAME_FIX, Declared, GroupDocument
 from fleet.layout.files import MANIFESTS, Files, TooLarge, is_remote, relative
-from fleet.layout.findings import Findings, Lines, place, yaml_invalid
+from fleet.layout.findings import Findings, place, yaml_invalid
 from fleet.model import Cluster, ClusterGroup, Selector
 
 ENV = "env"
@@ -146,7 +147,7 @@ def _with_list(
             cluster=group.name,
         )
     else:
-        _check_listed(group, path, Lines(data), listed, files, findings)
+        _check_listed(group, path, FieldLines(data), listed, files, findings)
         for directory_ in listed:
             result.listed.setdefault(directory_, []).append(group.name)
         return replace(group, listed=listed)
@@ -190,7 +191,7 @@ def _is_directory(files: Files, path: str) -> bool:
 def _check_listed(
     group: ClusterGroup,
     path: str,
-    lines: Lines,
+    lines: FieldLines,
     listed: tuple[str, ...],
     files: Files,
     findings: Findings,

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from clusters.objects import YamlError, canonical_bytes, read_yaml
-from fleet.layout.fields import Fields, Path, shown
+from clusters.objects.lines import FieldPath
+from fleet.layout.fields import Fields, shown
 from fleet.layout.files import Files, TooLarge, is_remote, join, relative
 from fleet.layout.findings import place
 from fleet.model import HelmSpec, merge_values
@@ -92,7 +93,7 @@ def _values_files(
     paths: list[str] = []
     values: dict[str, Any] = {}
     for index, said in enumerate(fields.texts("valuesFiles")):
-        where: Path = (*fields.path, "valuesFiles", index)
+        where: FieldPath = (*fields.path, "valuesFiles", index)
         path = relative(directory, said)
         if path is None or not files.is_file(path):
             fields.page.error(

@@ -15,10 +15,11 @@ import re
 from dataclasses import dataclass
 
 from clusters.objects import YamlError, read_yaml
+from clusters.objects.lines import FieldLines
 from fleet.layout.documents import NAME, NAME_FIX
 from fleet.layout.fields import Fields
 from fleet.layout.files import LINK, MANIFESTS, SUBMODULE, Files, TooLarge, join, within
-from fleet.layout.findings import Findings, Lines, Page, yaml_invalid
+from fleet.layout.findings import Findings, Page, yaml_invalid
 from fleet.layout.fleet_yaml import FleetFile, read_fleet_yaml
 from fleet.model import Form
 
@@ -135,7 +136,7 @@ def read_said(
         problem = bad_link(path)
     else:
         if isinstance(document, dict | None):
-            page = Page(path, Lines(data), findings, bundle=last)
+            page = Page(path, FieldLines(data), findings, bundle=last)
             return read_fleet_yaml(Fields(document or {}, page), files, directory, listed=listed)
         problem = {
             "code": "bad-field",

@@ -56,6 +56,14 @@ class _Work:
         result = self._result(placed)
         return result.problem is None and not result.objects
 
+    def _is_undivided(self, placed: Placed) -> bool:
+        """Is it part of what its group's own bundle brings, as the build cannot be divided?
+
+        It has an entry without a deployment: if it was a bundle before, it must not be removed.
+        """
+        result = self._result(placed)
+        return result.problem is None and not result.artifact
+
     def _entry(self, placed: Placed, names: set[str]) -> PlanEntry:
         depends_on = tuple(n for n in placed.options.depends_on if n in names)
         key = (id(placed), depends_on)
@@ -69,10 +77,11 @@ class _Work:
             options = options.model_copy(update={"depends_on": depends_on})
         held = is_held(self._repo, placed)
         result = Rendered() if held else self._result(placed)
+        apart = held or not self._is_undivided(placed)
         return PlanEntry(
             bundle=placed.bundle,
             deployment=None if held else self._deployment(placed, options, result),
-            reason=placed.reason,
+            reason=placed.reason if apart else f"{placed.reason}, which cannot be divided",
             source=placed.source.path,
             customization=placed.customization,
             images=result.images,
@@ -83,7 +92,7 @@ class _Work:
     def _deployment(
         self, placed: Placed, options: Options, result: Rendered
     ) -> BundleDeployment | None:
-        if result.problem is not None:
+        if result.problem is not None or not result.artifact:
             return None
         return BundleDeployment.of(
             placed.bundle, result.artifact, dict(placed.variables), options, self._repo.commit
