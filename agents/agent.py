@@ -44,24 +44,26 @@ class Agent:
 
     def __init__(
         self,
-        name: str,
         cluster: Cluster,
         hub: Hub,
         clock: Clock,
         state_dir: Path,
         *,
+        name: str,
         incarnation: str,
-        dice: Random,
+        seed: int = 0,
         settings: Settings | None = None,
         version: str = "",
     ) -> None:
-        """`name` is the cluster's; `incarnation` is new for every process start.
+        """`name` is the cluster's; `incarnation` is new for every process start; `seed` is
+        of the dice that spread retries.
 
         Errors: `StateError` if the state directory cannot be used.
         """
         self._cluster = cluster
         self._clock = clock
         self._settings = settings or Settings()
+        dice = Random(seed)
         self._reporter = Reporter(name, incarnation)
         self._link = Link(hub, Cache(state_dir), name, incarnation, self._settings, dice)
         self._link.facts["agent_version"] = version
@@ -119,7 +121,7 @@ class Agent:
             raise self._fatal
 
     def stop(self) -> None:
-        """End `run` soon. What is under way stays as a kill would leave it, and is taken up again."""
+        """End `run` soon; what is under way stays as a kill would leave it."""
         self._stop.set()
 
     async def _guarded(self, loop: Coroutine[None, None, None]) -> None:

@@ -16,7 +16,6 @@ import secrets
 import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
-from random import Random
 
 import click
 
@@ -24,6 +23,7 @@ from agents.errors import AgentError
 from agents.settings import Settings
 
 TOKEN_VARIABLE = "FLEET_TOKEN"  # the variable's name, not a token
+DEFAULTS = Settings()
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -64,14 +64,14 @@ class Arguments:
 @click.option(
     "--health-interval",
     type=click.FloatRange(min=0.05),
-    default=Settings.health_interval_seconds,
+    default=DEFAULTS.health_interval_seconds,
     show_default=True,
     help="Seconds between looks at what is not healthy yet.",
 )
 @click.option(
     "--check-interval",
     type=click.FloatRange(min=1),
-    default=Settings.check_interval_seconds,
+    default=DEFAULTS.check_interval_seconds,
     show_default=True,
     help="Seconds between full checks for drift.",
 )
@@ -97,7 +97,7 @@ def agent(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     settings = replace(
-        Settings(),
+        DEFAULTS,
         health_interval_seconds=health_interval,
         check_interval_seconds=check_interval,
     )
@@ -153,13 +153,13 @@ async def serve(arguments: Arguments) -> None:
         raise AgentError(str(error), at=where, fix=fix, code=error.code) from error
     try:
         running = Agent(
-            arguments.cluster,
             cluster,
             hub,
             SystemClock(),
             arguments.state_dir,
+            name=arguments.cluster,
             incarnation=secrets.token_hex(8),
-            dice=Random(secrets.randbits(64)),
+            seed=secrets.randbits(64),
             settings=arguments.settings,
             version=_version(),
         )
