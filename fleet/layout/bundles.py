@@ -47,8 +47,7 @@ def read_bundles(files: Files, groups: Groups, findings: Findings) -> Bundles:
     bundles = tuple(
         _bundle(name, list(same), labels) for name, same in groupby(placed, lambda p: p[0].name)
     )
-    at = {draft.name: draft.at for draft in reversed(drafts)}
-    check_cycles({b.name: b.depends_on for b in bundles}, at, findings, held)
+    check_cycles(drafts, {b.name: b.depends_on for b in bundles}, findings, held)
     return Bundles(bundles, held)
 
 

@@ -37,16 +37,23 @@ def check_known(drafts: list[Draft], known: set[str], findings: Findings, held: 
 
 
 def check_cycles(
-    depends_on: Mapping[str, tuple[str, ...]], at: Mapping[str, str], findings: Findings,
+    drafts: list[Draft],
+    depends_on: Mapping[str, tuple[str, ...]],
+    findings: Findings,
     held: set[str],
-) -> None:  # fmt: skip
+) -> None:
     """Report every cycle, named in full."""
+    said = {
+        (draft.name, other): at for draft in reversed(drafts) for other, at in draft.said.depends_on
+    }
+    files = {draft.name: draft.at for draft in drafts}
     for cycle in cycles(depends_on):
         held.update(cycle)
+        pairs = zip(cycle, (*cycle[1:], cycle[0]), strict=True)
         findings.error(
             "dependency-cycle",
             f"bundles wait for each other: {' → '.join((*cycle, cycle[0]))}",
-            at=", ".join(dict.fromkeys(at[name] for name in cycle)),
+            at=", ".join(said.get(pair, files[pair[0]]) for pair in pairs),
             fix="take one dependsOn of these away",
             bundle=cycle[0],
         )

@@ -15,7 +15,7 @@ from typing import Any
 from agents.protocol import DriftMode
 from agents.protocol.substitution import NAME as VARIABLE_NAME
 from fleet.layout.fields import Fields
-from fleet.layout.files import Files, join, relative
+from fleet.layout.files import Files, join, relative, within
 from fleet.layout.helm_fields import read_helm
 from fleet.model import Customization, HelmSpec, Selector, TargetRule
 
@@ -186,12 +186,13 @@ def read_overlays(fields: Fields, files: Files, directory: str) -> tuple[str, ..
     if part is None:
         return ()
     found: list[str] = []
+    overlays = join(directory, "overlays")
     for index, name in enumerate(part.texts("overlays")):
-        path = relative(join(directory, "overlays"), name)
-        if path is None or not files.is_directory(path):
+        path = relative(overlays, name)
+        if path is None or not within(path, overlays) or not files.is_directory(path):
             part.page.error(
                 "overlay-missing",
-                f"there is no directory {join(directory, 'overlays')}/{name}",
+                f"there is no directory {name} in {overlays}",
                 (*part.path, "overlays", index),
                 "make it, or take its name off the list",
             )
