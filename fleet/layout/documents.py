@@ -23,7 +23,7 @@ from clusters.objects import YamlError
 from clusters.objects.lines import FieldLines
 from clusters.objects.reading import read_yaml_documents_with_lines
 from fleet.layout.fields import Fields
-from fleet.layout.files import MANIFESTS, Files, TooLarge
+from fleet.layout.files import KUSTOMIZATIONS, MANIFESTS, Files, TooLarge
 from fleet.layout.findings import Findings, Page, place, yaml_invalid
 from fleet.model import Cluster, PolicyDocument, Selector
 
@@ -67,7 +67,7 @@ def read_documents(files: Files, findings: Findings) -> Declared:
     """Every document of ours under `clusters/`."""
     declared = Declared()
     for path in files.below("clusters"):
-        if path.endswith(MANIFESTS):
+        if path.endswith(MANIFESTS) and path.rpartition("/")[2] not in KUSTOMIZATIONS:
             _read_file(files, path, declared, findings)
     return declared
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from clusters.objects import digest_of
 from fleet.model import TreeEntry
 
 
@@ -33,8 +32,7 @@ class MemoryTree:
         ]
         entries += [TreeEntry(p, "160000", c, 0) for p, c in (submodules or {}).items()]
         self._entries = {e.path: e for e in sorted(entries, key=lambda entry: entry.path)}
-        content = [[e.path, e.mode, e.blob] for e in self._entries.values()]
-        self._commit = commit or digest_of(content).removeprefix("sha256:")[:40]
+        self._commit = commit or _digest(self._entries)
 
     @property
     def commit(self) -> str:
@@ -53,6 +51,12 @@ class MemoryTree:
 def blob_id(data: bytes) -> str:
     """Git's object id of a file with these bytes."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def _digest(entries: Mapping[str, TreeEntry]) -> str:
+    """40 digits for equal files; a name need not be UTF-8."""
+    content = "".join(f"{e.mode} {e.blob} {e.path}\0" for e in entries.values())
+    return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:40]
 
 
 def _bytes(data: bytes | str) -> bytes:

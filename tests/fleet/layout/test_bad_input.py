@@ -1,4 +1,4 @@
-"""One bad file gives one clear error that names file and cure; the others go on, nothing is removed.
+"""One bad file gives one clear error that names file and cure; the others go on.
 
 Each row: what is added to a repository that works, the error, and whom it holds. `other` is always
 the bundle that has nothing to do with it.
@@ -40,7 +40,7 @@ def fleet(text: str) -> dict[str, str]:
 
 ERRORS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "broken YAML": (fleet("name: web\nhelm: [\n"), "yaml-invalid", f"{FLEET}:3", "web"),
-    "a key twice": (fleet("a: 1\nnamespace: x\nnamespace: y\n"), "yaml-invalid", f"{FLEET}:3", "web"),
+    "a key twice": (fleet("a: 1\nname: x\nname: y\n"), "yaml-invalid", f"{FLEET}:3", "x web"),
     "a tab": (fleet("labels:\n\tteam: x\n"), "yaml-invalid", f"{FLEET}:2", "web"),
     "two documents": (fleet("name: web\n---\nname: x\n"), "yaml-invalid", FLEET, "web"),
     "a list": (fleet("- name: web\n"), "bad-field", FLEET, "web"),
@@ -55,7 +55,7 @@ ERRORS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "a label that is `no`": (fleet("labels:\n  eu: no\n"), "bad-field", f"{FLEET}:2", "web"),
     "a text for a flag": (fleet('keepResources: "yes"\n'), "bad-field", f"{FLEET}:1", "web"),
     "a huge number": (
-        fleet("helm:\n  values:\n    n: 99999999999999999999999\n"), "bad-field", f"{FLEET}:2", "web",
+        fleet("helm:\n  values: {n: 36893488147419103232}\n"), "bad-field", f"{FLEET}:2", "web",
     ),
     "infinity": (fleet("helm: {values: {n: .inf}}\n"), "yaml-invalid", f"{FLEET}:1", "web"),
     "a negative time": (fleet("helm: {timeoutSeconds: -5}\n"), "bad-field", f"{FLEET}:1", "web"),
@@ -309,7 +309,7 @@ def test_a_listed_directory_that_is_missing_is_held() -> None:
 
 
 def test_a_broken_document_leaves_the_other_clusters_of_its_file() -> None:
-    bad = "---\napiVersion: fleet.dev/v1\nkind: Cluster\nmetadata:\n  name: bad-1\n  labels: {env: [\n"
+    bad = "---\napiVersion: fleet.dev/v1\nkind: Cluster\nmetadata:\n name: bad-1\n labels: {a: [\n"
     files = {"clusters/all.yaml": STAGING + bad + PRODUCTION} | raw(
         "apps/staging/web", "apps/production/web"
     )
