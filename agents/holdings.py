@@ -91,8 +91,7 @@ class Holdings:
         """Read the inventories. Until that has succeeded nothing is applied or pruned."""
         found, self._broken = await self._store.load_all()
         for name, inventory in found.items():
-            if name not in self.states:
-                self.states[name] = BundleState(inventory)
+            self.states.setdefault(name, BundleState(inventory)).inventory = inventory
         self.opened = True
 
     def accept(self, target: Target) -> None:

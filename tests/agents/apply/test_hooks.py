@@ -1,0 +1,173 @@
+"""Helm's hooks: chosen by the inventory, run by weight, waited for, cleaned up, retried."""
+
+from __future__ import annotations
+
+from agents.protocol import Hook, HookEvent, Options, SyncState
+from clusters.objects import Object
+from tests.agents.lab import Lab, config_map, job
+
+
+def hook(
+    obj: Object,
+    *events: str,
+    weight: int = 0,
+    policies: tuple[str, ...] = ("before-hook-creation",),
+) -> Hook:
+    """A hook of an artifact."""
+    chosen = tuple(HookEvent(event) for event in events)
+    return Hook(events=chosen, weight=weight, deletePolicies=policies, object=obj)
+
+
+def _applied(lab: Lab) -> list[str]:
+    """What was written, without the agent's own."""
+    own = ("bundle-", "fleet-system", "Namespace shop")
+    return [line for line in lab.recorder.writes if not any(part in line for part in own)]
+
+
+async def test_install_hooks_run_around_the_objects_in_order_of_weight(lab: Lab) -> None:
+    hooks = (
+        hook(job("late"), "pre-install", weight=5),
+        hook(job("early"), "pre-install", weight=-5),
+        hook(job("after"), "post-install"),
+        hook(job("never"), "pre-upgrade"),
+    )
+    lab.release("web", config_map(), hooks=hooks)
+    await lab.settled("web")
+    assert _applied(lab) == [
+        "apply Job early",
+        "apply Job late",
+        "apply ConfigMap settings",
+        "apply Job after",
+    ]
+
+
+async def test_a_later_release_runs_the_upgrade_hooks_only(lab: Lab) -> None:
+    hooks = (
+        hook(job("first"), "pre-install"),
+        hook(job("second"), "pre-upgrade"),
+    )
+    lab.release("web", config_map(), hooks=hooks)
+    await lab.settled("web")
+    lab.recorder.writes.clear()
+    lab.release("web", config_map(colour="red"), hooks=hooks, run="second")
+    await lab.settled("web")
+    assert _applied(lab) == ["apply Job second", "apply ConfigMap settings"]
+
+
+async def test_an_adopted_release_counts_as_an_upgrade(lab: Lab) -> None:
+    foreign = config_map()
+    foreign["metadata"]["namespace"] = "default"
+    lab.cluster.server.apply(foreign, manager="helm")
+    hooks = (hook(job("first"), "pre-install"), hook(job("second"), "pre-upgrade"))
+    lab.release("web", config_map(), hooks=hooks, options=Options(namespace="default"))
+    await lab.settled("web")
+    assert lab.live("Job", "first", "default", "batch") is None
+    assert lab.live("Job", "second", "default", "batch") is not None
+
+
+async def test_healing_runs_no_hook(lab: Lab) -> None:
+    lab.release("web", config_map(), hooks=(hook(job(), "pre-install", "pre-upgrade"),))
+    await lab.settled("web")
+    lab.recorder.writes.clear()
+    lab.cluster.server.delete(_settings())
+    await lab.until(lambda: lab.report("web").healed == 1)
+    assert _applied(lab) == ["apply ConfigMap settings"]
+
+
+async def test_objects_wait_for_a_pre_hook_to_complete(lab: Lab) -> None:
+    lab.release("web", config_map(), hooks=(hook(job(), "pre-install"),))
+    await lab.until(lambda: lab.live("Job", "migrate", group="batch") is not None)
+    assert lab.live("ConfigMap", "settings") is None
+    assert lab.report("web").sync is SyncState.SYNCING
+    assert "hook Job.batch shop/migrate is running" in lab.report("web").message
+    await lab.settled("web")
+    assert lab.live("ConfigMap", "settings") is not None
+
+
+async def test_a_failed_hook_fails_the_bundle_and_writes_nothing_after_it(lab: Lab) -> None:
+    lab.release("web", config_map(), hooks=(hook(job(image="m:exit1"), "pre-install"),))
+    await lab.until(lambda: lab.agent.reports.get("web") is not None)
+    await lab.until(lambda: lab.report("web").sync is SyncState.FAILED)
+    assert lab.report("web").code == "hook-failed"
+    assert lab.live("ConfigMap", "settings") is None
+
+
+async def test_a_failed_hook_is_tried_again_with_a_fresh_object(lab: Lab) -> None:
+    lab.release("web", config_map(), hooks=(hook(job(image="m:exit1"), "pre-install"),))
+    await lab.until(
+        lambda: "web" in lab.agent.reports and lab.report("web").sync is SyncState.FAILED
+    )
+    uid = lab.there("Job", "migrate", group="batch")["metadata"]["uid"]
+    await lab.until(lambda: _uid(lab) not in (uid, ""))
+
+
+async def test_a_hook_that_runs_too_long_fails(lab: Lab) -> None:
+    options = Options(namespace="shop", timeout_seconds=20)
+    slow = hook(job(image="m:neverready"), "pre-install")
+    stuck = job(image="m:pullerror")
+    lab.release("web", config_map(), hooks=(slow, hook(stuck, "pre-install")), options=options)
+    await lab.until(
+        lambda: "web" in lab.agent.reports and lab.report("web").sync is SyncState.FAILED
+    )
+    assert "within 20 s" in lab.report("web").message
+
+
+async def test_delete_policies_are_kept(lab: Lab) -> None:
+    hooks = (
+        hook(job("gone"), "pre-install", policies=("hook-succeeded",)),
+        hook(job("stays"), "pre-install"),
+    )
+    lab.release("web", config_map(), hooks=hooks)
+    await lab.settled("web")
+    assert lab.live("Job", "gone", group="batch") is None
+    assert lab.live("Job", "stays", group="batch") is not None
+
+
+async def test_hook_failed_deletes_the_failed_hook(lab: Lab) -> None:
+    failing = hook(job(image="m:exit1"), "pre-install", policies=("hook-failed",))
+    lab.release("web", config_map(), hooks=(failing,))
+    await lab.until(
+        lambda: "web" in lab.agent.reports and lab.report("web").sync is SyncState.FAILED
+    )
+    assert lab.live("Job", "migrate", group="batch") is None
+
+
+async def test_a_hook_of_another_kind_is_applied_and_not_waited_for(lab: Lab) -> None:
+    hooks = (hook(config_map("prepared"), "pre-install"),)
+    lab.release("web", config_map(), hooks=hooks)
+    await lab.settled("web")
+    assert lab.live("ConfigMap", "prepared") is not None
+    parent = lab.there("ConfigMap", "bundle-web", "fleet-system")
+    assert "prepared" not in parent["data"]["objects"]
+
+
+async def test_a_restarted_agent_finds_its_running_hook_again(lab: Lab) -> None:
+    lab.release("web", config_map(), hooks=(hook(job(), "pre-install"),))
+    await lab.until(lambda: lab.live("Job", "migrate", group="batch") is not None)
+    uid = _uid(lab)
+    lab.new_agent()
+    await lab.settled("web")
+    assert _uid(lab) == uid
+
+
+async def test_a_failed_first_install_is_still_an_install_when_corrected(lab: Lab) -> None:
+    hooks = (hook(job(image="m:exit1"), "pre-install"), hook(job("no"), "pre-upgrade"))
+    lab.release("web", config_map(), hooks=hooks)
+    await lab.until(
+        lambda: "web" in lab.agent.reports and lab.report("web").sync is SyncState.FAILED
+    )
+    hooks = (hook(job(), "pre-install"), hook(job("no"), "pre-upgrade"))
+    lab.release("web", config_map(), hooks=hooks, run="second")
+    await lab.settled("web")
+    assert lab.live("Job", "no", group="batch") is None
+
+
+def _uid(lab: Lab) -> str:
+    live = lab.live("Job", "migrate", group="batch")
+    return str(live["metadata"]["uid"]) if live else ""
+
+
+def _settings():  # type: ignore[no-untyped-def]
+    from tests.agents.lab import SETTINGS
+
+    return SETTINGS
