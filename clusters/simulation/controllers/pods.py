@@ -111,15 +111,18 @@ def _settled(pod: Object, now: datetime, born: datetime, ready_at: datetime) -> 
         return Outcome(set_status(pod, _ended(pod, now, failed=crashes)))
     if not crashes:
         return Outcome(set_status(pod, _running(pod, now, ready=behaviour in _BECOMES_READY)))
-    restarts, next_at = _restarts(born, ready_at, now)
+    restarts, next_at = restarts_by(born, ready_at, now)
     return Outcome(set_status(pod, _crashing(pod, now, restarts)), next_at)
 
 
 _BECOMES_READY = (Behaviour.NORMAL, Behaviour.SLOW)
 
 
-def _restarts(born: datetime, first: datetime, now: datetime) -> tuple[int, datetime]:
-    """How often a crashing container was started again by now, and when it is next."""
+def restarts_by(born: datetime, first: datetime, now: datetime) -> tuple[int, datetime]:
+    """How often a crashing container was started again by now, and when (later than now) next.
+
+    `first` is when it fell over for the first time.
+    """
     unit = max((first - born).total_seconds(), 0.01)
     age = (now - born).total_seconds()
     doublings = int(math.log2(max(_LONGEST_BACKOFF / unit, 1.0)))
@@ -128,6 +131,7 @@ def _restarts(born: datetime, first: datetime, now: datetime) -> tuple[int, date
     if count == doublings:
         steady = int((age - unit * 2**doublings) / _LONGEST_BACKOFF)
         count, due = count + steady, unit * 2**doublings + (steady + 1) * _LONGEST_BACKOFF
+    # A moment has whole microseconds: rounded down it could be now, for ever.
     return count, after(born, max(due, age + 0.001))
 
 

@@ -76,7 +76,6 @@ def _shrink(new: Group, old: list[Group], limits: Limits) -> dict[str, int]:
         gone = max(0, min(spare, group.wanted - group.available))
         wanted[group.name] -= gone
         spare -= gone
-    spare = min(spare, new.available + sum(group.available for group in old) - minimum)
     for group in old:
         gone = max(0, min(spare, wanted[group.name]))
         wanted[group.name] -= gone

@@ -215,6 +215,30 @@ def test_an_orphaned_replica_set_is_adopted_by_its_deployment_when_it_comes_back
     assert lab.status(WEB)["readyReplicas"] == 3
 
 
+def test_a_replica_set_that_belongs_to_another_is_not_taken() -> None:
+    lab = Lab()
+    lab.apply(deployment("web:1"))
+    lab.run(5)
+    (mine,) = lab.server.peek_all(REPLICA_SET)
+    theirs = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "1", "controller": True}
+    key = ObjectKey("apps", "ReplicaSet", "default", mine["metadata"]["name"])
+    lab.server.patch(key, {"metadata": {"ownerReferences": [theirs]}}, manager="somebody")
+    lab.run(5)
+    assert lab.see(key)["metadata"]["ownerReferences"] == [theirs]
+
+
+def test_scaling_down_takes_pods_that_do_not_serve_first() -> None:
+    lab = Lab(timing=Timing(pod_ready=(1.0, 1.0)))
+    lab.apply(deployment("web:1", 2))
+    lab.run(5)
+    serving = {pod["metadata"]["uid"] for pod in lab.pods(app="web")}
+    lab.apply(deployment("web:1", 4))
+    lab.run(0.5)
+    lab.apply(deployment("web:1", 2))
+    lab.run(5)
+    assert {pod["metadata"]["uid"] for pod in lab.pods(app="web")} == serving
+
+
 def test_the_live_object_names_its_writers_as_in_a_real_cluster() -> None:
     lab = Lab()
     lab.apply(deployment("web:1"))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import pytest
+
 from clusters.objects import ObjectKey
 from clusters.simulation.controllers import Timing
 from tests.clusters.controllers.lab import Lab, job
@@ -47,6 +51,15 @@ def test_a_job_that_fails_too_often_is_failed() -> None:
     assert lab.status(MIGRATE)["failed"] == 3
     assert lab.condition(MIGRATE, "Failed") == ("True", "BackoffLimitExceeded")
     assert lab.run(1000) is None
+
+
+def test_the_pause_after_a_failure_doubles() -> None:
+    lab = Lab(timing=Timing(job_run=(1.0, 1.0), job_retry=(1.0, 1.0)))
+    lab.apply(job("migrate:exit1", backoffLimit=3))
+    lab.run(60)
+    births = sorted(lab.controllers.since(pod) for pod in lab.pods())
+    gaps = [(later - sooner).total_seconds() for sooner, later in pairwise(births)]
+    assert gaps == pytest.approx([2.0, 3.0, 5.0])  # a run of one second, and the pause
 
 
 def test_a_job_past_its_deadline_is_failed_and_its_pods_go() -> None:

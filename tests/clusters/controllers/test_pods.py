@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clusters.objects import Object
 from clusters.simulation.controllers import Timing
+from clusters.simulation.controllers.pods import restarts_by
 from tests.clusters.controllers.lab import Lab, deployment
 
 
@@ -59,6 +64,18 @@ def test_restarts_go_on_every_five_minutes_at_last() -> None:
     early = container(only_pod("web:crashloop", 3000))["restartCount"]
     late = container(only_pod("web:crashloop", 6000))["restartCount"]
     assert late - early == 10
+
+
+@given(st.floats(0.001, 400.0))
+def test_restarts_always_go_on_and_never_stand_still(first_seconds: float) -> None:
+    born = datetime(2030, 1, 1, tzinfo=UTC)
+    now = first = born + timedelta(seconds=first_seconds)
+    for _ in range(40):
+        count, due = restarts_by(born, first, now)
+        assert due > now
+        later, _ = restarts_by(born, first, due)
+        assert count <= later <= count + 1
+        now = due
 
 
 def test_a_pod_that_is_never_ready_runs_all_the_same() -> None:

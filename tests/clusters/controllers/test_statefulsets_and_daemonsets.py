@@ -112,6 +112,17 @@ def test_parallel_pods_wait_for_nobody() -> None:
     assert len(lab.pods(app="db")) == 3
 
 
+def test_parallel_pods_are_updated_one_by_one_all_the_same() -> None:
+    lab = Lab()
+    for image in ("db:1", "db:2"):
+        lab.apply(stateful_set(image, podManagementPolicy="Parallel"))
+        lab.run(0.05 if image == "db:2" else 10)
+    for _ in range(80):
+        lab.run(0.1)
+        assert lab.status(DB)["readyReplicas"] >= 2
+    assert images(lab, "db") == ["db:2"] * 3
+
+
 def test_scaling_down_takes_the_highest_ordinals() -> None:
     lab = Lab()
     lab.apply(stateful_set("db:1"))
