@@ -18,7 +18,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from agents.protocol import Hook, HookEvent
@@ -52,30 +51,22 @@ INSTALL_ORDER = (
 _RANK = {kind: rank for rank, kind in enumerate(INSTALL_ORDER)}
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """One render of a chart: its documents by template, tests left out."""
-
-    output: ChartOutput
-    documents: tuple[Document, ...]
-    crds: tuple[Document, ...]
-
-
 def build_chart(job: Job, request: RenderRequest) -> Rendered:
     """The chart's artifact. Errors: `RenderFailed`."""
     engine: Engine = ProgramEngine(job.tools.helm) if job.tools.helm else NativeEngine()
     chart = Path(job.folder) / request.path
-    first = _render(engine, job, request, chart)
+    output = _render(engine, job, request, chart)
     if _reads_the_clock(chart):
         threading.Event().wait(1.0)  # in a worker process of its own; nothing else waits with it
-    _check_same(first, _render(engine, job, request, chart), request)
-    hooks, objects, warnings = _sort_out(first.documents, request)
-    everything = [*first.crds, *sorted(objects, key=_install_order)]
+    documents = _plain(output, job, request)
+    _check_same(documents, output, _render(engine, job, request, chart), job, request)
+    hooks, objects, warnings = _sort_out(documents, request)
+    everything = [*_documents(output.crds, job, request), *sorted(objects, key=_install_order)]
     check_unique(everything, request.bundle)
     release = {
         "name": _release(request).name,
-        "chart": first.output.name,
-        "version": first.output.version,
+        "chart": output.name,
+        "version": output.version,
     }
     return finish(
         request.bundle,
@@ -103,7 +94,7 @@ def _release(request: RenderRequest) -> Release:
     )
 
 
-def _render(engine: Engine, job: Job, request: RenderRequest, chart: Path) -> Parsed:
+def _render(engine: Engine, job: Job, request: RenderRequest, chart: Path) -> ChartOutput:
     try:
         output = engine.render(chart, request.values, _release(request), job.limits.seconds)
     except ChartFailed as error:
@@ -117,11 +108,13 @@ def _render(engine: Engine, job: Job, request: RenderRequest, chart: Path) -> Pa
             fix="split it into several bundles",
             bundle=request.bundle,
         )
-    return Parsed(
-        output,
-        tuple(d for d in _documents(output.templates, job, request) if not _is_test(d.object)),
-        tuple(_documents(output.crds, job, request)),
-    )
+    return output
+
+
+def _plain(output: ChartOutput, job: Job, request: RenderRequest) -> list[Document]:
+    """The documents of the templates, tests left out."""
+    found = _documents(output.templates, job, request)
+    return [document for document in found if not _is_test(document.object)]
 
 
 def _documents(templates: Mapping[str, str], job: Job, request: RenderRequest) -> list[Document]:
@@ -154,8 +147,16 @@ def _events(obj: Object) -> set[str]:
     return {event.strip().lower() for event in said.split(",") if event.strip()}
 
 
-def _check_same(first: Parsed, second: Parsed, request: RenderRequest) -> None:
-    one, other = _by_template(first), _by_template(second)
+def _check_same(
+    documents: list[Document],
+    output: ChartOutput,
+    again: ChartOutput,
+    job: Job,
+    request: RenderRequest,
+) -> None:
+    if again.templates == output.templates:
+        return  # by far the most; parsing costs more than rendering
+    one, other = _by_template(documents), _by_template(_plain(again, job, request))
     for template in sorted({*one, *other}):
         if one.get(template) != other.get(template):
             raise failed(
@@ -167,9 +168,9 @@ def _check_same(first: Parsed, second: Parsed, request: RenderRequest) -> None:
             )
 
 
-def _by_template(parsed: Parsed) -> dict[str, list[bytes]]:
+def _by_template(documents: Iterable[Document]) -> dict[str, list[bytes]]:
     found: dict[str, list[bytes]] = {}
-    for document in parsed.documents:
+    for document in documents:
         found.setdefault(document.at, []).append(canonical_bytes(document.object))
     return found
 

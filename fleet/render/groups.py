@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import posixpath
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ def build_group(job: Job, group: GroupRequest) -> Results:
 
     A bundle that has nothing of its own gets `Rendered()`: neither artifact nor problem.
     """
+    if job.dropped:
+        GroupFile(job, group, job.dropped).drop()
     try:
         objects = _build(job, group)
     except RenderFailed as whole:
@@ -54,26 +57,27 @@ def build_group(job: Job, group: GroupRequest) -> Results:
 
 
 class GroupFile:
-    """The group's kustomization file in the job's folder: its listed entries can be exchanged."""
+    """The group's kustomization file in the job's folder: entries of it can be exchanged."""
 
-    def __init__(self, job: Job, group: GroupRequest) -> None:
+    def __init__(self, job: Job, group: GroupRequest, paths: Iterable[str]) -> None:
+        """`paths` are the directories to be exchanged, as the repository knows them."""
         self.folder = Path(job.folder) / group.directory
         names = [name for name in KUSTOMIZATION_FILES if (self.folder / name).exists()]
         self.path = self.folder / (names or KUSTOMIZATION_FILES)[0]
         self.content: dict[str, Any] = read_yaml(self.path.read_bytes()) or {}
         self._root, self._directory = Path(job.folder).resolve(), group.directory
-        self._index = {path: n for n, (path, _) in enumerate(group.listed)}
+        self._index = {path: n for n, path in enumerate(paths)}
 
-    def drop(self, paths: set[str]) -> None:
-        """Takes listed directories out of the file."""
+    def drop(self) -> None:
+        """Takes the directories out of the file."""
         for field in ("resources", "bases"):
-            kept = [item for item in self._list(field) if self._listed(item) not in paths]
+            kept = [item for item in self._list(field) if self._listed(item) is None]
             if field in self.content:
                 self.content[field] = kept
         self._write(self.content)
 
     def mark(self) -> None:
-        """Puts a wrapper in the place of each listed directory."""
+        """Puts a wrapper in the place of each of the directories."""
         marked = dict(self.content)
         for field in ("resources", "bases"):
             if field in self.content:
@@ -92,7 +96,7 @@ class GroupFile:
         return wrapper.name
 
     def _listed(self, item: Any) -> str | None:
-        """The listed directory that an entry names, links followed; `None` for anything else."""
+        """Which of the directories an entry names, links followed; `None` for anything else."""
         if not isinstance(item, str) or "\n" in item:
             return None
         plain = posixpath.normpath(posixpath.join(self._directory, item))
@@ -160,7 +164,7 @@ def _culprits(job: Job, group: GroupRequest) -> Results:
 def _without(job: Job, group: GroupRequest, culprits: Results) -> Results:
     """The group without the directories that do not build; what is left may fail as a whole."""
     rest = replace(group, listed=tuple(i for i in group.listed if i[1] not in culprits))
-    GroupFile(job, group).drop({path for path, bundle in group.listed if bundle in culprits})
+    GroupFile(job, group, (path for path, bundle in group.listed if bundle in culprits)).drop()
     try:
         objects = _build(job, rest)
     except RenderFailed as error:
@@ -208,7 +212,7 @@ def _owners(
     job: Job, group: GroupRequest, objects: list[Object]
 ) -> dict[ObjectKey, int | None] | None:
     """Which listed directory each identity belongs to; `None` if marks change identities."""
-    GroupFile(job, group).mark()
+    GroupFile(job, group, (path for path, _ in group.listed)).mark()
     try:
         marked = _build(job, group)
     except RenderFailed:

@@ -30,6 +30,8 @@ class Job:
     """Where the files that it may read lie."""
     tools: Tools
     limits: Limits = field(default_factory=Limits)
+    dropped: tuple[str, ...] = ()
+    """A group's: listed directories that are not to be read; they are known to be at fault."""
 
     @property
     def at(self) -> str:

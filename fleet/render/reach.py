@@ -16,7 +16,7 @@ from __future__ import annotations
 import bisect
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,10 +63,16 @@ class Reach:
         self._paths = sorted(self.entries)
         self._kustomizations: dict[str, dict[str, Any]] = {}
 
-    def of(self, request: RenderRequest | GroupRequest) -> tuple[TreeEntry, ...]:
-        """The files that the request's render may read, sorted. Errors: `RenderFailed`."""
+    def of(
+        self, request: RenderRequest | GroupRequest, dropped: Collection[str] = ()
+    ) -> tuple[TreeEntry, ...]:
+        """The files that the request's render may read, sorted.
+
+        `dropped` are directories that a group's file lists and its build leaves out.
+        Errors: `RenderFailed`.
+        """
         if isinstance(request, GroupRequest):
-            found = self._kustomize(request.directory)
+            found = self._kustomize(request.directory, frozenset(map(self.resolve, dropped)))
         elif request.form is Form.KUSTOMIZE:
             found = self._kustomize(request.path)
         elif request.form is Form.HELM:
@@ -83,6 +89,16 @@ class Reach:
                 fix="split it into several bundles, or move large files away",
             )
         return tuple(found[path] for path in sorted(found))
+
+    def refused(self, group: GroupRequest) -> dict[str, RenderFailed]:
+        """The listed directories that may not be rendered at all, with the reason."""
+        found: dict[str, RenderFailed] = {}
+        for directory, _ in group.listed:
+            try:
+                self._kustomize(directory)
+            except RenderFailed as error:
+                found[directory] = error
+        return found
 
     def is_directory(self, path: str) -> bool:
         """Is there a file under `path`?"""
@@ -168,7 +184,9 @@ class Reach:
             self._take(overlay, found)
         return found
 
-    def _kustomize(self, directory: str) -> dict[str, TreeEntry]:
+    def _kustomize(
+        self, directory: str, dropped: frozenset[str] = frozenset()
+    ) -> dict[str, TreeEntry]:
         found: dict[str, TreeEntry] = {}
         seen: set[str] = set()
         waiting = [self.resolve(directory)]
@@ -181,6 +199,8 @@ class Reach:
             self._take_directory(here, found)
             file, content = self.kustomization(here)
             for reference in _references(content):
+                if dropped and self.resolve(posixpath.join(here, reference), file) in dropped:
+                    continue
                 waiting.extend(self._follow(here, file, reference, found))
         return found
 

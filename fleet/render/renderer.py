@@ -112,6 +112,7 @@ class _Todo:
     key: Digest
     request: RenderRequest | GroupRequest
     files: tuple[TreeEntry, ...]
+    dropped: tuple[str, ...]
 
 
 class _Batch:
@@ -121,22 +122,27 @@ class _Batch:
         self._renderer, self._tree = renderer, tree
         self._reach = Reach(tree, renderer._limits)
         self._results: dict[str, Results] = {}
+        self._refused: dict[str, dict[str, Rendered]] = {}
+        """Of a group's job: listed directories that were not given to it at all."""
         self._todo: list[_Todo] = []
 
     def add(self, request: RenderRequest | GroupRequest) -> None:
         """Answers from the cache, or notes that there is something to do."""
-        name = _name(request)
+        name, dropped = _name(request), tuple[str, ...]()
+        if isinstance(request, GroupRequest):
+            request, refused = self._without_refused(request)
+            dropped, self._refused[name] = tuple(refused), refused
         try:
-            files = self._reach.of(request)
+            files = self._reach.of(request, dropped)
         except RenderFailed as error:
             self._results[name] = _failed(request, error)
             return
-        key = _job_key(request, files, self._renderer.tools)
+        key = _job_key(request, files, dropped, self._renderer.tools)
         known = self._renderer._cache.get(key)
         if known is not None:
             self._results[name] = known
         else:
-            self._todo.append(_Todo(name, key, request, files))
+            self._todo.append(_Todo(name, key, request, files, dropped))
 
     def perform(self) -> None:
         """Does what is left to do."""
@@ -157,7 +163,10 @@ class _Batch:
 
     def result(self, request: RenderRequest) -> Rendered:
         """What one request got; warnings and problems of another's run point at this one."""
-        found = self._results.get(_name(request), {}).get(request.bundle, Rendered())
+        name = _name(request)
+        found = self._refused.get(name, {}).get(request.path)
+        if found is None or request.form is not Form.GROUP:
+            found = self._results.get(name, {}).get(request.bundle, Rendered())
         problem = found.problem
         if problem is not None and not problem.bundle:
             return replace(found, problem=replace(problem, bundle=request.bundle))
@@ -172,7 +181,17 @@ class _Batch:
         if not folder.exists():
             folder.mkdir()
             materialise(self._tree, todo.files, folder, self._extra(request))
-        return Job(request, str(folder), self._renderer.tools, self._renderer._limits)
+        tools, limits = self._renderer.tools, self._renderer._limits
+        return Job(request, str(folder), tools, limits, todo.dropped)
+
+    def _without_refused(self, group: GroupRequest) -> tuple[GroupRequest, dict[str, Rendered]]:
+        """The group with the listed directories that may be rendered, and the others' failures."""
+        refused = {
+            directory: Rendered(problem=error.problem)
+            for directory, error in self._reach.refused(group).items()
+        }
+        listed = tuple(item for item in group.listed if item[0] not in refused)
+        return replace(group, listed=listed), refused
 
     def _extra(self, request: RenderRequest | GroupRequest) -> dict[str, str]:
         if isinstance(request, GroupRequest) or request.form is not Form.HELM:
@@ -236,7 +255,10 @@ def _name(request: RenderRequest | GroupRequest) -> str:
 
 
 def _job_key(
-    request: RenderRequest | GroupRequest, files: Iterable[TreeEntry], tools: Tools
+    request: RenderRequest | GroupRequest,
+    files: Iterable[TreeEntry],
+    dropped: tuple[str, ...],
+    tools: Tools,
 ) -> Digest:
     said = {name: getattr(request, name) for name in request.__slots__}
     return digest_of(
@@ -244,6 +266,7 @@ def _job_key(
             "format": FORMAT,
             "kind": type(request).__name__,
             "request": said,
+            "dropped": dropped,
             "files": [(entry.path, entry.mode, entry.blob) for entry in files],
             "kustomize": [tools.kustomize_version, tools.kustomize[1:]],
             "helm": [bool(tools.helm), tools.helm_version],
