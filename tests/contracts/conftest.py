@@ -75,4 +75,7 @@ def _subject(cluster: Cluster, simulated: SimulatedCluster, clock: FakeClock) ->
         for number in range(HISTORY_LIMIT + 1):
             simulated.server.apply(config_map("churn", n=str(number)), manager="churn")
 
-    return Subject(cluster, pass_time, compact)
+    def cut_off(value: bool) -> None:
+        simulated.faults.partitioned = value
+
+    return Subject(cluster, pass_time, compact, cut_off)

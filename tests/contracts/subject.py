@@ -28,6 +28,8 @@ class Subject:
     """Let so many seconds of the cluster's time pass."""
     compact: Callable[[], Awaitable[None]]
     """Make every resourceVersion up to now too old to go on from."""
+    cut_off: Callable[[bool], None]
+    """Cut the way to the cluster, or mend it."""
 
     async def until(
         self, key: ObjectKey, holds: Callable[[Object | None], bool], seconds: float = 60.0
