@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 from functools import cache
+from importlib.metadata import packages_distributions
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.test_tidy import PACKAGES, ROOT, repository
+from tests.test_tidy import PACKAGES, ROOT, imports_of, repository, sources
 
 RUNTIME_LOCK = "deploy/requirements.lock"
 DEV_LOCK = "deploy/requirements-dev.lock"
+
+# Modules that are a part of what another library offers: its own types in its own interface.
+COMES_WITH = {"pydantic_core": "pydantic", "yarl": "aiohttp"}
 
 # Spelled in pieces, so that this file does not contain what it looks for.
 INDEX_ADDRESS = re.compile(
@@ -78,6 +83,22 @@ def test_the_build_backend_is_locked_as_it_is_required() -> None:
 
 def test_both_lock_files_name_the_same_versions() -> None:
     assert locked(RUNTIME_LOCK).items() <= locked(DEV_LOCK).items()
+
+
+def test_every_library_that_is_imported_is_asked_for() -> None:
+    asked = {canonicalize_name(wanted.name) for wanted in requirements()}
+    distributions = packages_distributions()
+    own = {*PACKAGES, *sys.stdlib_module_names}
+    faults = []
+    for source in sources(*PACKAGES):
+        for line, module, _ in imports_of(source.tree):
+            top = module.split(".")[0]
+            providers = {canonicalize_name(name) for name in distributions.get(top, [])}
+            if top not in own and not (providers | {COMES_WITH.get(top)}) & asked:
+                faults.append(
+                    f"{source.path}:{line}: {module} is in no dependency of pyproject.toml"
+                )
+    assert not faults, "\n".join(faults)
 
 
 @pytest.mark.parametrize("lock", [RUNTIME_LOCK, DEV_LOCK])
