@@ -10,22 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from agents.cache import Cache
 from agents.errors import HubUnauthorizedError
 from agents.inventory import PART_OF
 from agents.protocol import Health, SyncState, Target
 from clusters.clock import SystemClock
 from clusters.objects import Kind, key_of
-from tests.agents.lab import (
-    CLUSTER,
-    SETTINGS,
-    TEST_SETTINGS,
-    WEB,
-    Lab,
-    config_map,
-    deployment,
-    key,
-)
+from tests.agents.lab import TEST_SETTINGS, Lab
+from tests.agents.memory_hub import CLUSTER
+from tests.agents.samples import SETTINGS, WEB, config_map, deployment, key
 
 
 async def test_an_offer_is_started_applied_and_reported_healthy(lab: Lab) -> None:
@@ -104,7 +98,7 @@ async def test_only_what_is_current_is_ever_applied(lab: Lab) -> None:
         if not held <= granted or not held:
             wrong.append(what)
 
-    lab.recorder.before_write = look  # type: ignore[assignment]
+    lab.recorder.before_write = look
     for number in range(5):
         generation = lab.hub.offer(f"r{number}", lab.deployment("web", config_map(n=str(number))))
         if number % 2:

@@ -6,6 +6,9 @@ import base64
 import hashlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from agents.errors import BundleError
 from agents.inventory import (
     NAMESPACE,
@@ -17,9 +20,8 @@ from agents.inventory import (
     parent_of,
     read_parent,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from tests.agents.lab import SETTINGS, WEB, Lab, key
+from tests.agents.lab import Lab
+from tests.agents.samples import SETTINGS, WEB, key
 
 FULL = Inventory(
     "web",

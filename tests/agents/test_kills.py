@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from agents.inventory import NAMESPACE, PART_OF, applyset_id, read_parent
 from agents.protocol import BundleDeployment
 from clusters.objects import Kind, Object, ObjectKey, key_of
-from tests.agents.apply.test_hooks import hook
-from tests.agents.lab import Crash, Lab, config_map, crd, deployment, job, widget
+from tests.agents.lab import Lab
+from tests.agents.recorder import Crash
+from tests.agents.samples import config_map, crd, deployment, hook, job, widget
 
 Scenario = Callable[[Lab], Awaitable[None]]
 
@@ -108,7 +110,7 @@ def _owned(lab: Lab) -> dict[ObjectKey, Object]:
     for kind in lab.cluster.server.resources().resources:
         items, _, _ = lab.cluster.server.list(kind, labels=PART_OF)
         for item in items:
-            spec = {name: item[name] for name in ("spec", "data") if name in item}
+            spec: dict[str, Any] = {name: item[name] for name in ("spec", "data") if name in item}
             found[key_of(item)] = {**spec, "owner": item["metadata"]["labels"][PART_OF]}
     return found
 

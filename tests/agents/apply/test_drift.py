@@ -6,7 +6,8 @@ from typing import Any
 
 from agents.protocol import DriftMode, Options, SyncState
 from clusters.objects import ObjectKey
-from tests.agents.lab import SETTINGS, WEB, Lab, config_map, deployment, key, secret
+from tests.agents.lab import Lab
+from tests.agents.samples import SETTINGS, WEB, config_map, deployment, key, secret
 
 WARN = Options(namespace="shop", drift=DriftMode.WARN)
 

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from agents.protocol import Hook, HookEvent, Options, SyncState
-from clusters.objects import Object
-from tests.agents.lab import Lab, config_map, job
-
-
-def hook(
-    obj: Object,
-    *events: str,
-    weight: int = 0,
-    policies: tuple[str, ...] = ("before-hook-creation",),
-) -> Hook:
-    """A hook of an artifact."""
-    chosen = tuple(HookEvent(event) for event in events)
-    return Hook(events=chosen, weight=weight, deletePolicies=policies, object=obj)
+from agents.protocol import Options, SyncState
+from tests.agents.lab import Lab
+from tests.agents.samples import SETTINGS, config_map, hook, job
 
 
 def _applied(lab: Lab) -> list[str]:
@@ -69,7 +58,7 @@ async def test_healing_runs_no_hook(lab: Lab) -> None:
     lab.release("web", config_map(), hooks=(hook(job(), "pre-install", "pre-upgrade"),))
     await lab.settled("web")
     lab.recorder.writes.clear()
-    lab.cluster.server.delete(_settings())
+    lab.cluster.server.delete(SETTINGS)
     await lab.until(lambda: lab.report("web").healed == 1)
     assert _applied(lab) == ["apply ConfigMap settings"]
 
@@ -165,9 +154,3 @@ async def test_a_failed_first_install_is_still_an_install_when_corrected(lab: La
 def _uid(lab: Lab) -> str:
     live = lab.live("Job", "migrate", group="batch")
     return str(live["metadata"]["uid"]) if live else ""
-
-
-def _settings():  # type: ignore[no-untyped-def]
-    from tests.agents.lab import SETTINGS
-
-    return SETTINGS

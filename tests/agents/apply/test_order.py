@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.apply.order import Stage, stage_of, waves
-from tests.agents.lab import SETTINGS, WEB, key
+from tests.agents.samples import SETTINGS, WEB, key
 
 NAMESPACE = key("Namespace", "shop", "")
 CRD = key("CustomResourceDefinition", "widgets.example.com", "", "apiextensions.k8s.io")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+
 from agents.apply.outcome import PATIENCE, Failure, Outcome, failed, failed_bundle, soften
 from agents.protocol import SyncState
 from clusters.errors import InvalidError, TooManyRequestsError
-from tests.agents.lab import SETTINGS, WEB, secret
+from tests.agents.samples import SETTINGS, WEB, secret
 
 SYNCED = Outcome(SyncState.SYNCED)
 

@@ -7,7 +7,8 @@ from agents.inventory import PART_OF, applyset_id, manager_of
 from agents.protocol import BundleDeployment, Options, SyncState
 from clusters.errors import ConflictError
 from clusters.objects import Object
-from tests.agents.lab import SETTINGS, WEB, Lab, config_map, deployment
+from tests.agents.lab import Lab
+from tests.agents.samples import SETTINGS, WEB, config_map, deployment
 
 
 async def test_a_field_that_another_manager_owns_fails_and_names_it(lab: Lab) -> None:
@@ -98,9 +99,7 @@ async def test_the_objects_of_a_renamed_bundle_are_handed_over(lab: Lab) -> None
     lab.release("old", config_map(), config_map("gone"))
     await lab.settled("old")
     uid = lab.there("ConfigMap", "settings")["metadata"]["uid"]
-    lab.hub.offer(
-        "rename", BundleDeployment.absent("old"), lab.deployment("new", config_map())
-    )
+    lab.hub.offer("rename", BundleDeployment.absent("old"), lab.deployment("new", config_map()))
     await lab.until(lambda: lab.is_settled("new") and "old" not in lab.agent.reports)
     assert lab.there("ConfigMap", "settings")["metadata"]["uid"] == uid
     assert lab.live("ConfigMap", "gone") is None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pytest
+
 from agents.inventory import PART_OF
 from agents.protocol import BundleDeployment, Options, SyncState
 from clusters.objects import Object
-from tests.agents.lab import (
-    SETTINGS,
-    Lab,
+from tests.agents.lab import Lab
+from tests.agents.samples import (
     config_map,
     crd,
     deployment,
+    hook,
+    job,
     key,
     namespace,
     widget,
@@ -123,9 +125,6 @@ async def test_a_bundle_that_only_vanished_from_the_target_is_kept_and_reported(
 
 
 async def test_a_removed_bundle_that_comes_back_counts_as_an_install(lab: Lab) -> None:
-    from tests.agents.apply.test_hooks import hook
-    from tests.agents.lab import job
-
     hooks = (hook(job("install"), "pre-install"), hook(job("upgrade"), "pre-upgrade"))
     lab.release("web", config_map())
     await lab.settled("web")
@@ -190,7 +189,6 @@ async def test_nothing_is_pruned_while_another_bundles_artifact_is_not_known(lab
     lab.hub.artifacts[taken.artifact] = data
     await lab.settled("old", "new")
     assert "delete ConfigMap settings" not in lab.recorder.writes
-    assert SETTINGS.name == "settings"
 
 
 @pytest.mark.parametrize("forbidden", ["list", "get"])

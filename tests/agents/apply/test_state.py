@@ -9,7 +9,7 @@ from agents.apply import BundleState
 from agents.apply.state import fingerprint
 from agents.inventory import Inventory
 from clusters.objects import Object, key_of
-from tests.agents.lab import config_map, deployment
+from tests.agents.samples import config_map, deployment
 
 
 def _live(obj: Object, version: str = "10", **metadata: Any) -> Object:
@@ -36,7 +36,7 @@ def test_a_change_of_status_alone_keeps_the_fingerprint() -> None:
 
 def test_every_other_change_changes_it() -> None:
     before = fingerprint(_live(deployment(), generation=1))
-    for change in (
+    changes: tuple[dict[str, Any], ...] = (
         {"generation": 2},
         {"labels": {"a": "b"}},
         {"annotations": {"a": "b"}},
@@ -44,8 +44,10 @@ def test_every_other_change_changes_it() -> None:
         {"uid": "another"},
         {"deletionTimestamp": "2030-01-01T00:00:00Z"},
         {"managedFields": [{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}]},
-    ):
-        assert fingerprint(_live(deployment(), **{"generation": 1, **change})) != before
+    )
+    for change in changes:
+        metadata: dict[str, Any] = {"generation": 1, **change}
+        assert fingerprint(_live(deployment(), **metadata)) != before
 
 
 def test_a_kind_without_generations_is_known_by_its_version() -> None:

@@ -9,7 +9,7 @@ from agents.inventory import PART_OF, applyset_id
 from agents.protocol import Artifact, BundleDeployment, Hook, HookEvent, Options
 from clusters.cluster import Discovery, Resource
 from clusters.objects import Kind, Object
-from tests.agents.lab import SETTINGS, config_map, crd, job, key, namespace, widget
+from tests.agents.samples import SETTINGS, config_map, crd, job, key, namespace, widget
 
 
 def _resource(group: str, kind: str, namespaced: bool = True, *versions: str) -> Resource:

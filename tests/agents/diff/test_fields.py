@@ -6,11 +6,12 @@ import copy
 from typing import Any
 
 import pytest
-from agents.diff import differences, path_text
-from clusters.objects import Object
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.agents.lab import config_map, deployment, secret, widget
+
+from agents.diff import differences, path_text
+from clusters.objects import Object
+from tests.agents.samples import config_map, deployment, secret, widget
 
 
 def _paths(wanted: Object, live: Object) -> list[str]:

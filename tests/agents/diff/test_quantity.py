@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+
 from agents.diff import equal_quantities, parse_quantity
 
 
@@ -32,7 +33,7 @@ def test_different_amounts_and_texts_are_not_equal(one: object, other: object) -
     assert not equal_quantities(one, other)
 
 
-@pytest.mark.parametrize("value", ["", "1x", "m", "1e", "1 Gi", True, None, [], "1e9999", "١"])
+@pytest.mark.parametrize("value", ["", "1x", "m", "1e", "1 Gi", True, None, [], "1e9999"])
 def test_what_is_no_quantity_is_none(value: object) -> None:
     assert parse_quantity(value) is None
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 
 import pytest
+
 from agents.diff import REDACTED, describe, differences, redacted
 from clusters.objects import Object
-from tests.agents.lab import config_map, deployment, secret
+from tests.agents.samples import config_map, deployment, secret
 
 
 def _managed(live: Object, manager: str, fields: dict[str, object], time: str = "1") -> Object:
@@ -27,7 +28,7 @@ def test_the_manager_that_owns_the_field_now_is_to_blame() -> None:
 
 def test_a_field_in_a_list_is_found_by_its_key() -> None:
     live = deployment(image="bad")
-    image = {"f:containers": {'k:{"name":"main"}': {"f:image": {}}}}
+    image: dict[str, object] = {"f:containers": {'k:{"name":"main"}': {"f:image": {}}}}
     _managed(live, "kubectl-set", {"f:spec": {"f:template": {"f:spec": image}}})
     (found,) = describe(differences(deployment(), live), live, "fleet/web")
     assert found.manager == "kubectl-set"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agents.diff import differences, scaled_by, settle
 from clusters.objects import Object
-from tests.agents.lab import WEB, deployment
+from tests.agents.samples import WEB, deployment
 
 
 def _webhook(ca: str | None = None, annotations: dict[str, str] | None = None) -> Object:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from agents.health import assess, status_matters
 from agents.health.resources import custom, present
 from agents.protocol import Health
 from clusters.objects import Kind, Object
-from tests.agents.lab import config_map, widget
+from tests.agents.samples import config_map, widget
 
 
 def _obj(api: str, kind: str, spec: dict[str, Any], status: dict[str, Any]) -> Object:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from agents.health import assess, pod_selector, wants_pods
 from agents.protocol import Health
 from clusters.objects import Object
-from tests.agents.lab import deployment, job
+from tests.agents.samples import deployment, job
 
 
 def _with(obj: Object, status: dict[str, Any], generation: int = 2) -> Object:
@@ -184,9 +185,7 @@ def test_a_stateful_set_is_healthy_when_ready_and_rolled_out(
         ({"observedGeneration": 1}, Health.PROGRESSING),
     ],
 )
-def test_a_daemon_set_is_healthy_when_on_every_node(
-    change: dict[str, Any], health: Health
-) -> None:
+def test_a_daemon_set_is_healthy_when_on_every_node(change: dict[str, Any], health: Health) -> None:
     status = {
         "observedGeneration": 2,
         "desiredNumberScheduled": 2,

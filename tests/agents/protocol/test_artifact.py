@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+
 from agents.protocol import Artifact, ArtifactError, Hook, HookEvent, read_artifact
 from clusters.objects import digest_of
-from tests.agents.lab import config_map, job
+from tests.agents.samples import config_map, job
 
 ARTIFACT = Artifact(
     bundle="web",

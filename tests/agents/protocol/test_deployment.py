@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from agents.protocol import ABSENT, BundleDeployment, DriftMode, Options, deployment_digest
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64

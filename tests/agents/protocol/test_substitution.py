@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from agents.protocol import substitute
 from hypothesis import given
 from hypothesis import strategies as st
+
+from agents.protocol import substitute
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from agents.protocol import Health, Report, Target
 from pydantic import ValidationError
+
+from agents.protocol import Health, Report, Target
 
 
 def test_targets_are_ordered_by_epoch_first() -> None:
@@ -18,9 +19,12 @@ def test_the_entity_tag_names_epoch_and_serial_in_quotes() -> None:
 
 
 def test_unknown_fields_are_ignored_and_missing_ones_refused() -> None:
-    assert Report.model_validate(
-        {"cluster": "a", "incarnation": "i", "sequence": 1, "new": 1}
-    ).deployments == ()
+    assert (
+        Report.model_validate(
+            {"cluster": "a", "incarnation": "i", "sequence": 1, "new": 1}
+        ).deployments
+        == ()
+    )
     with pytest.raises(ValidationError):
         Report.model_validate({"cluster": "a"})
 
@@ -28,7 +32,7 @@ def test_unknown_fields_are_ignored_and_missing_ones_refused() -> None:
 def test_bodies_are_frozen() -> None:
     target = Target(cluster="a", epoch=1, serial=1)
     with pytest.raises(ValidationError):
-        target.serial = 2  # type: ignore[misc]
+        target.serial = 2
 
 
 @pytest.mark.parametrize(
