@@ -115,7 +115,7 @@ def _lists(path: Path, wanted: list[Any], live: list[Any], kind: str) -> Iterato
 
 
 def _keyed(elements: list[Any], names: tuple[str, ...]) -> bool:
-    """Does every element have a key of its own? Otherwise it is no map, whatever the schema says."""
+    """Does every element have a key of its own? Otherwise the list is no map."""
     if not all(isinstance(item, dict) and names[0] in item for item in elements):
         return False
     if not all(isinstance(item.get(name, ""), str | int) for item in elements for name in names):

@@ -1,0 +1,164 @@
+"""Watches: what they see, and that nothing between two of them is missed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from random import Random
+
+import pytest
+
+from agents.inventory import PART_OF
+from agents.settings import Settings
+from agents.watching import Watches
+from clusters.clock import FakeClock
+from clusters.objects import Kind, Object, ObjectKey
+from clusters.simulation import SimulatedCluster
+from tests.agents.samples import SETTINGS, WEB, config_map, deployment
+
+CONFIG_MAP = Kind("", "ConfigMap")
+DEPLOYMENT = Kind("apps", "Deployment")
+
+
+class Eyes:
+    """Remembers what the watches tell."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[ObjectKey, Object | None, bool]] = []
+        self.wanted: frozenset[ObjectKey] = frozenset()
+
+    def saw(self, key: ObjectKey, live: Object | None, *, whole: bool) -> bool:
+        """Note it."""
+        self.seen.append((key, live, whole))
+        return True
+
+    def keys_of(self, kind: Kind) -> frozenset[ObjectKey]:
+        """What the test wants to be there."""
+        return frozenset(key for key in self.wanted if key.kind_key == kind)
+
+
+class Bench:
+    """One cluster without controllers, and watches on it."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.cluster = SimulatedCluster("a", self.clock)
+        self.eyes = Eyes()
+        self.stirred = 0
+        self.watches = Watches(
+            self.cluster, self.clock, Settings(), Random(0), self.eyes, self._stir
+        )
+
+    def _stir(self) -> None:
+        self.stirred += 1
+
+    def put(self, obj: Object, *, owned: bool = True) -> Object:
+        """Write an object, with or without an owner."""
+        labels = {PART_OF: "some-set"} if owned else {}
+        metadata = {**obj["metadata"], "namespace": "default", "labels": labels}
+        return self.cluster.server.apply({**obj, "metadata": metadata}, manager="test")
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Let tasks run, moving the clock, until it holds."""
+        for _ in range(2000):
+            if holds():
+                return
+            self.clock.advance(0.1)
+            await asyncio.sleep(0)
+        raise AssertionError(f"never held; seen {[str(key) for key, _, _ in self.eyes.seen]}")
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    """A bench whose watches end with the test."""
+    made = Bench()
+    yield made
+    await made.watches.close()
+
+
+def _last(bench: Bench) -> tuple[ObjectKey, Object | None, bool]:
+    return bench.eyes.seen[-1]
+
+
+async def test_what_is_there_and_what_changes_is_told(bench: Bench) -> None:
+    bench.put(config_map())
+    bench.watches.keep([CONFIG_MAP])
+    await bench.until(lambda: len(bench.eyes.seen) == 1)
+    bench.put(config_map(colour="red"))
+    await bench.until(lambda: len(bench.eyes.seen) == 2)
+    key, live, whole = _last(bench)
+    assert str(key) == "ConfigMap default/settings"
+    assert live is not None
+    assert "data" not in live, "metadata is enough here"
+    assert not whole
+    assert bench.stirred == 2
+
+
+async def test_kinds_whose_health_is_in_their_status_are_watched_whole(bench: Bench) -> None:
+    bench.watches.keep([DEPLOYMENT])
+    await bench.until(lambda: bench.clock.now() > FakeClock().now())
+    bench.put(deployment())
+    await bench.until(lambda: len(bench.eyes.seen) == 1)
+    _, live, whole = _last(bench)
+    assert whole
+    assert live is not None
+    assert live["spec"]["replicas"] == 2
+
+
+async def test_a_deletion_is_told_as_nothing_there(bench: Bench) -> None:
+    stored = bench.put(config_map())
+    bench.watches.keep([CONFIG_MAP])
+    await bench.until(lambda: len(bench.eyes.seen) == 1)
+    bench.cluster.server.delete(ObjectKey("", "ConfigMap", "default", "settings"))
+    await bench.until(lambda: len(bench.eyes.seen) == 2)
+    assert _last(bench)[1:] == (None, False)
+    assert stored["metadata"]["name"] == "settings"
+
+
+async def test_objects_without_an_owner_are_not_looked_at(bench: Bench) -> None:
+    bench.watches.keep([CONFIG_MAP])
+    bench.put(config_map("foreign"), owned=False)
+    bench.put(config_map("mine"))
+    await bench.until(lambda: len(bench.eyes.seen) >= 1)
+    assert {key.name for key, _, _ in bench.eyes.seen} == {"mine"}
+
+
+async def test_what_is_wanted_and_not_listed_counts_as_touched(bench: Bench) -> None:
+    bench.eyes.wanted = frozenset({SETTINGS, WEB})
+    bench.watches.keep([CONFIG_MAP])
+    await bench.until(lambda: len(bench.eyes.seen) == 1)
+    assert _last(bench) == (SETTINGS, None, False)
+
+
+async def test_after_a_partition_everything_is_listed_again(bench: Bench) -> None:
+    bench.put(config_map())
+    bench.watches.keep([CONFIG_MAP])
+    await bench.until(lambda: len(bench.eyes.seen) == 1)
+    bench.cluster.faults.partitioned = True
+    bench.eyes.wanted = frozenset({ObjectKey("", "ConfigMap", "default", "settings")})
+    bench.cluster.server.delete(ObjectKey("", "ConfigMap", "default", "settings"))
+    await bench.until(lambda: bench.clock.now() > FakeClock().now())
+    bench.cluster.faults.partitioned = False
+    await bench.until(lambda: len(bench.eyes.seen) >= 2)
+    assert _last(bench)[1] is None
+
+
+async def test_kinds_that_nobody_owns_any_more_are_not_watched(bench: Bench) -> None:
+    bench.watches.keep([CONFIG_MAP, DEPLOYMENT])
+    bench.watches.keep([DEPLOYMENT])
+    bench.put(config_map())
+    bench.put(deployment())
+    await bench.until(lambda: len(bench.eyes.seen) >= 1)
+    assert {key.kind for key, _, _ in bench.eyes.seen} == {"Deployment"}
+
+
+async def test_a_kind_that_is_not_served_yet_is_tried_again(bench: Bench) -> None:
+    from tests.agents.samples import crd, widget
+
+    bench.watches.keep([Kind("example.com", "Widget")])
+    await bench.until(lambda: bench.clock.now() > FakeClock().now())
+    definition = crd()
+    bench.cluster.server.apply(definition, manager="test")
+    bench.put(widget())
+    await bench.until(lambda: len(bench.eyes.seen) >= 1)
+    assert _last(bench)[0].kind == "Widget"
