@@ -76,6 +76,10 @@ class SimulatedCluster:
         self.controllers = controllers(self.server, clock, seed) if controllers else None
         self._clock = clock
 
+    def now(self) -> datetime:
+        """The cluster's present moment."""
+        return self._clock.now()
+
     def step(self, now: datetime) -> datetime | None:
         """Let the controllers do what is due at `now`; returns when they next want to run."""
         return self.controllers.step(now) if self.controllers else None

@@ -37,7 +37,7 @@ class Catalog:
     def __init__(self) -> None:
         self._custom: dict[Kind, KindTraits] = {}
         self._schemas: dict[tuple[Kind, str], Node] = {}
-        self._columns: dict[tuple[Kind, str], list[dict[str, Any]]] = {}
+        self._versions: dict[tuple[Kind, str], dict[str, Any]] = {}
         self.generation = 0
         """Grows when a custom kind comes, changes or goes."""
 
@@ -77,8 +77,13 @@ class Catalog:
         return built_in_schema(traits.kind, version)
 
     def columns(self, kind: Kind, version: str) -> list[dict[str, Any]]:
-        """A custom kind's `additionalPrinterColumns`."""
-        return self._columns.get((kind, version), [])
+        """A custom kind's `additionalPrinterColumns`; empty for built-in kinds."""
+        return self._versions.get((kind, version), {}).get("additionalPrinterColumns") or []
+
+    def declared_schema(self, kind: Kind, version: str) -> dict[str, Any]:
+        """A custom kind's own OpenAPI schema, to be read only."""
+        schema = self._versions.get((kind, version), {}).get("schema") or {}
+        return schema.get("openAPIV3Schema") or {}
 
     def all(self) -> Iterator[KindTraits]:
         """Every kind, built-in ones first."""
@@ -101,9 +106,8 @@ class Catalog:
         self.generation += 1
         for version in spec.get("versions", ()):
             place = (traits.kind, version["name"])
-            schema = (version.get("schema") or {}).get("openAPIV3Schema") or {}
-            self._schemas[place] = _compiled(canonical_bytes(schema))
-            self._columns[place] = version.get("additionalPrinterColumns") or []
+            self._versions[place] = version
+            self._schemas[place] = _compiled(canonical_bytes(self.declared_schema(*place)))
 
     def uninstall(self, kind: Kind) -> None:
         """Serve a custom kind no longer."""

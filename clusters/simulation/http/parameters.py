@@ -1,0 +1,94 @@
+"""The query parameters and the body of a request, read once and typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from clusters.objects import YamlError, read_yaml
+from clusters.simulation.server.rejections import BadRequestError
+
+PATCH_TYPES = {
+    "application/json-patch+json": "json",
+    "application/merge-patch+json": "merge",
+    "application/strategic-merge-patch+json": "strategic",
+    "application/apply-patch+yaml": "apply",
+    "application/apply-patch+json": "apply",
+}
+_DEFAULT_WATCH_SECONDS = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a client asks for beyond the URL's path."""
+
+    labels: str
+    fields: str
+    limit: int
+    continue_: str
+    watch: bool
+    resource_version: str
+    bookmarks: bool
+    send_initial: bool
+    timeout_seconds: float
+    dry_run: bool
+    manager: str
+    force: bool
+    validation: str
+    include_object: str
+    propagation: str
+
+
+def read_parameters(query: Mapping[str, str], user_agent: str) -> Parameters:
+    """Read the query. Errors: `BadRequestError` for what is no number or no known dry run."""
+    dry_run = query.get("dryRun", "")
+    if dry_run not in ("", "All"):
+        raise BadRequestError(f"invalid dryRun {dry_run!r}: only All is known")
+    return Parameters(
+        labels=query.get("labelSelector", ""),
+        fields=query.get("fieldSelector", ""),
+        limit=int(_number(query, "limit") or 0),
+        continue_=query.get("continue", ""),
+        watch=_flag(query, "watch"),
+        resource_version=query.get("resourceVersion", ""),
+        bookmarks=_flag(query, "allowWatchBookmarks"),
+        send_initial=_flag(query, "sendInitialEvents"),
+        timeout_seconds=_number(query, "timeoutSeconds") or _DEFAULT_WATCH_SECONDS,
+        dry_run=bool(dry_run),
+        manager=query.get("fieldManager", "") or user_agent.partition("/")[0],
+        force=_flag(query, "force"),
+        validation=query.get("fieldValidation", "") or "Warn",
+        include_object=query.get("includeObject", "") or "Metadata",
+        propagation=query.get("propagationPolicy", ""),
+    )
+
+
+def _flag(query: Mapping[str, str], name: str) -> bool:
+    return query.get(name, "") in ("true", "1", "True")
+
+
+def _number(query: Mapping[str, str], name: str) -> float:
+    text = query.get(name, "")
+    if text and not text.isdigit():
+        raise BadRequestError(f"{name} is {text!r}, not a number")
+    return float(text or 0)
+
+
+def read_body(data: bytes) -> Any:
+    """JSON, or YAML as `kubectl` and other clients send for an apply; `None` if empty.
+
+    Errors: `BadRequestError`.
+    """
+    if not data.strip():
+        return None
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return read_yaml(data)
+    except YamlError as error:
+        raise BadRequestError(f"the body is neither JSON nor YAML: {error}") from error
