@@ -64,6 +64,12 @@ class RequestError(FleetError):
     code = "request"
     status = 400
 
+    def __init__(
+        self, what: str, *, at: str = "", fix: str = "", code: str = "", status: int = 0
+    ) -> None:
+        super().__init__(what, at=at, fix=fix, code=code)
+        self.status = status or type(self).status
+
 
 class ServeError(FleetError):
     """The hub cannot listen."""

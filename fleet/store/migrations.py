@@ -11,6 +11,7 @@ of `fleet.store.views`, which are made anew whenever the hub opens the file.
        ├── agent, agent_token, agent_incarnation      who speaks for it
        └──< group_member >── cluster_group
     run ──< run_bundle, run_cluster, decision         one attempt; its plan is never edited
+    held_change                                       what is wanted and not released, and why
     plan_commit, problem, event, meta
 """
 
@@ -74,6 +75,8 @@ _AGENTS = (
         cluster TEXT NOT NULL, incarnation TEXT NOT NULL,
         first_seen TEXT NOT NULL, last_seen TEXT NOT NULL, replaced_at TEXT,
         PRIMARY KEY (cluster, incarnation)) WITHOUT ROWID""",
+    """CREATE INDEX agent_incarnation_replaced ON agent_incarnation (last_seen)
+        WHERE replaced_at IS NOT NULL""",
 )
 
 _DEPLOYMENTS = (
@@ -89,7 +92,7 @@ _DEPLOYMENTS = (
         current TEXT NOT NULL DEFAULT '', current_commit TEXT NOT NULL DEFAULT '',
         current_run TEXT NOT NULL DEFAULT '', generation INTEGER NOT NULL DEFAULT 0,
         granted_at TEXT, gone INTEGER NOT NULL DEFAULT 0,
-        previous TEXT NOT NULL DEFAULT '', baked TEXT NOT NULL DEFAULT '',
+        previous TEXT NOT NULL DEFAULT '',
         reported TEXT NOT NULL DEFAULT '', reported_generation INTEGER NOT NULL DEFAULT 0,
         sync TEXT NOT NULL DEFAULT 'Unknown', health TEXT NOT NULL DEFAULT 'Unknown',
         code TEXT NOT NULL DEFAULT '', message TEXT NOT NULL DEFAULT '',
@@ -133,6 +136,9 @@ _RUNS = (
         run TEXT NOT NULL, cluster TEXT NOT NULL, stage TEXT NOT NULL, state TEXT NOT NULL,
         reason TEXT NOT NULL DEFAULT '', code TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (run, cluster)) WITHOUT ROWID""",
+    """CREATE TABLE held_change (
+        bundle TEXT NOT NULL, cluster TEXT NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL,
+        PRIMARY KEY (bundle, cluster, code, reason)) WITHOUT ROWID""",
     """CREATE TABLE decision (
         number INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, verb TEXT NOT NULL,
         actor TEXT NOT NULL, at TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',

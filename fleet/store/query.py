@@ -19,7 +19,8 @@ from fleet.store.views import VIEWS, add_functions
 
 SECONDS = 5.0
 ROWS = 10_000
-CELL_CHARACTERS = 100_000
+CELL_BYTES = 1_000_000
+ANSWER_CHARACTERS = 20_000_000
 INSTRUCTIONS_BETWEEN_LOOKS = 10_000
 
 SECRET = frozenset({"agent_token", "deployment_body"})
@@ -40,7 +41,7 @@ def query(store: Store, sql: str, *, seconds: float = SECONDS, rows: int = ROWS)
     """Run one SELECT. Errors: `RequestError` (`bad-query`, `query-refused`, `query-too-slow`)."""
     uri = f"{store.path.absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, CELL_CHARACTERS * 10)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, CELL_BYTES)
         add_functions(connection)
         connection.execute("PRAGMA query_only = 1")
         connection.set_authorizer(_authorize)
@@ -56,9 +57,19 @@ def query(store: Store, sql: str, *, seconds: float = SECONDS, rows: int = ROWS)
 
 def _run(connection: sqlite3.Connection, sql: str, rows: int) -> Answer:
     cursor = connection.execute(sql)
-    found = cursor.fetchmany(rows + 1)
     names = tuple(column[0] for column in cursor.description or ())
-    return Answer(names, tuple(found[:rows]), len(found) > rows)
+    found: list[tuple[Any, ...]] = []
+    room = ANSWER_CHARACTERS
+    for row in cursor:
+        room -= sum(len(cell) if isinstance(cell, str | bytes) else 8 for cell in row)
+        if len(found) == rows or room < 0:
+            return Answer(names, tuple(found), truncated=True)
+        found.append(tuple(_shown(cell) for cell in row))
+    return Answer(names, tuple(found))
+
+
+def _shown(cell: Any) -> Any:
+    return cell.hex() if isinstance(cell, bytes) else cell
 
 
 def _authorize(

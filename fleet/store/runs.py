@@ -21,11 +21,11 @@ from fleet.rollout.state import (
     Marks,
     RunPlan,
     RunState,
-    StageState,
     StageStatus,
     Step,
     Verb,
 )
+from fleet.rollout.tables import ENDED
 from fleet.store.codec import (
     MARKS,
     RUN_PLAN,
@@ -41,8 +41,6 @@ from fleet.store.codec import (
 from fleet.store.database import Connection
 from fleet.store.events import add_event
 from fleet.store.targets import has_open_offer, offer, withdraw
-
-TERMINAL = frozenset({RunState.SUCCEEDED, RunState.ABORTED, RunState.SUPERSEDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +119,20 @@ def find_run(c: Connection, uid: str) -> RunRow | None:
     return None if row is None else _run_row(row)
 
 
-def newest_runs(c: Connection) -> dict[str, RunRow]:
-    """For each bundle that ever had one, its newest staged run, whatever its state."""
+def remembered_runs(c: Connection) -> list[tuple[str, RunState, bool]]:
+    """What newer runs care about, oldest first: (uid, state, breached) of every live run and, for
+    each bundle, of its runs back to the last staged one that succeeded."""
     rows = c.execute(
-        f"SELECT b.bundle AS of_bundle, {_COLUMNS} FROM run JOIN ("
-        " SELECT rb.bundle, max(r.number) AS highest FROM run_bundle rb"
-        " JOIN run r ON r.uid = rb.run WHERE r.lane = 'Staged' GROUP BY rb.bundle) b"
-        " ON b.highest = run.number"
+        "SELECT DISTINCT r.uid, r.number, r.state, r.marks FROM run r"
+        " JOIN run_bundle rb ON rb.run = r.uid"
+        " WHERE r.ended_at IS NULL OR r.number >= coalesce((SELECT max(s.number) FROM run s"
+        " JOIN run_bundle sb ON sb.run = s.uid WHERE sb.bundle = rb.bundle"
+        " AND s.state = 'Succeeded' AND s.lane = 'Staged'), 0) ORDER BY r.number"
     )
-    return {row["of_bundle"]: _run_row(row) for row in rows}
+    return [
+        (row["uid"], RunState(row["state"]), bool(MARKS.validate_json(row["marks"]).breached))
+        for row in rows
+    ]
 
 
 def _run_row(row: Any) -> RunRow:
@@ -152,7 +155,7 @@ def perform(
     c: Connection, run: RunRow, plan: RunPlan, step: Step, now: datetime
 ) -> set[str] | None:
     """Write a step. Returns the clusters whose target changed; `None` if it is out of date."""
-    ended = step.state in TERMINAL
+    ended = step.state in ENDED
     written = c.execute(
         "UPDATE run SET state = ?, reason = ?, marks = ?, stages = ?, wake_at = ?, ended_at = ?,"
         " version = version + 1 WHERE uid = ? AND version = ? AND ended_at IS NULL",
@@ -212,24 +215,19 @@ def _write_clusters(c: Connection, run: str, statuses: Iterable[ClusterStatus]) 
     )
 
 
-def mark_baked(c: Connection, run: str, clusters: Iterable[str]) -> None:
-    """The stage of these clusters is Done: what the run brought there counts as baked."""
-    c.executemany(
-        "UPDATE bundle_deployment SET baked = current"
-        " WHERE cluster = ? AND current_run = ? AND baked <> current",
-        [(cluster, run) for cluster in clusters],
-    )
+def supersede(c: Connection, run: str, by: str, now: datetime) -> set[str]:
+    """A newer run replaces this one: what it offered is withdrawn now, its next step ends it.
 
-
-def supersede(c: Connection, run: str, by: str, now: datetime) -> None:
-    """A newer run replaces this one; the next step of this one ends it."""
+    Returns the clusters whose target changed.
+    """
     written = c.execute(
         "UPDATE run SET superseded_by = ?, version = version + 1"
         " WHERE uid = ? AND superseded_by = '' AND ended_at IS NULL",
         (by, run),
     ).rowcount
     if written:
-        add_event(c, now, "run-superseded", f"{run} is replaced by {by}", run=run)
+        add_event(c, now, "run-replaced", f"{run} is replaced by {by}", run=run)
+    return _withdraw_all(c, run, f"run {run} is replaced by {by}", now)
 
 
 def set_intent(c: Connection, run: str, intent: Intent) -> None:
@@ -275,9 +273,3 @@ def stages_of(c: Connection, run: str) -> tuple[StageStatus, ...]:
     """The stages of a run as its last step left them."""
     row = c.execute("SELECT stages FROM run WHERE uid = ?", (run,)).fetchone()
     return () if row is None else STAGES.validate_json(row["stages"])
-
-
-def waiting_gates(stages: Iterable[StageStatus]) -> tuple[str, ...]:
-    """The stages whose gates wait now."""
-    waiting = (StageState.GATED_BEFORE, StageState.GATED_AFTER)
-    return tuple(s.name for s in stages if s.state in waiting)

@@ -54,6 +54,7 @@ VIEWS = {
     "assignments": """
         SELECT cluster, generation, run, offered_at, started_at, withdrawn_at, withdrawn_why
         FROM assignment""",
+    "heldchanges": "SELECT bundle, cluster, code, reason FROM held_change",
     "decisions": """
         SELECT number, run, verb, actor, at, reason, stage, clusters FROM decision""",
     "events": "SELECT number, at, kind, run, stage, cluster, message FROM event",

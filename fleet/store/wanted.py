@@ -58,16 +58,17 @@ def record_wanted(c: Connection, repo: Repo, plan: Plan, now: datetime) -> Recor
 
 
 def note_commit(c: Connection, commit: str, title: str, author: str, now: datetime) -> None:
-    """A commit was seen and will be planned; seen again nothing changes."""
-    had = c.execute("SELECT 1 FROM plan_commit WHERE id = ?", (commit,)).fetchone()
+    """A commit is the newest from now on; one that came before comes back when Git goes back."""
+    newest = c.execute("SELECT id FROM plan_commit ORDER BY number DESC LIMIT 1").fetchone()
+    if newest is not None and newest["id"] == commit:
+        return
     c.execute(
         "INSERT INTO plan_commit (id, number, title, author, seen_at, state)"
         " VALUES (?, (SELECT coalesce(max(number), 0) + 1 FROM plan_commit), ?, ?, ?, 'seen')"
-        " ON CONFLICT (id) DO NOTHING",
+        " ON CONFLICT (id) DO UPDATE SET number = excluded.number",
         (commit, title, author, text_of(now)),
     )
-    if had is None:
-        add_event(c, now, "commit-seen", f"commit {commit[:12]}: {title}")
+    add_event(c, now, "commit-seen", f"commit {commit[:12]}: {title}")
 
 
 def fail_commit(c: Connection, commit: str) -> None:
@@ -199,6 +200,7 @@ def _write_absences(c: Connection, plan: Plan) -> int:
         if (index := plan.class_of.get(row["cluster"])) is not None
         and row["cluster"] not in plan.held_clusters
         and row["bundle"] not in plan.held
+        and named[index]
         and row["bundle"] not in named[index]
     ]
     _want_absent(c, orphans, plan.commit)
