@@ -97,8 +97,8 @@ def _pages(
         yield from _rescue(path, data, error, declared, findings)
         return
     lines = FieldLines(data)
-    for index, (document, _) in enumerate(documents):
-        yield Page(path, lines, findings, index), document
+    for index, (document, line) in enumerate(documents):
+        yield Page(path, lines, findings, index, line), document
 
 
 def _rescue(

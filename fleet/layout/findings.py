@@ -49,13 +49,17 @@ class Page:
     lines: FieldLines
     findings: Findings
     document: int = 0
+    first_line: int = 0
+    """The line at which the document starts, 0 if it must be looked for."""
     bundle: str = ""
     cluster: str = ""
     broken: bool = False
     """An error was found: what the document declares must not be taken for what was meant."""
 
     def at(self, path: FieldPath = ()) -> str:
-        """`file:line` of a field."""
+        """`file:line` of a field, of the document itself without a path."""
+        if self.first_line and not path:
+            return place(self.file, self.first_line)
         return place(self.file, self.lines.line(self.document, path))
 
     def error(self, code: str, what: str, path: FieldPath, fix: str) -> None:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any
 
 from fleet.model import Bundle, ClusterGroup, Form, Problem, Repo, Severity
 from fleet.placement.facets import Facets, Facts, facets_of
 from fleet.placement.placed import Placed, place_bundle, reaching
+
+_BY_BUNDLE = attrgetter("bundle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,10 @@ class _Work:
 
     def __init__(self, repo: Repo) -> None:
         self.groups: Mapping[str, ClusterGroup] = {group.name: group for group in repo.groups}
-        self.bundles = [(bundle, facets_of(bundle)) for bundle in repo.bundles]
-        self.all_facets = Facets.union(facets for _, facets in self.bundles)
+        self._alike: dict[Facets, list[Bundle]] = {}
+        for bundle in repo.bundles:
+            self._alike.setdefault(facets_of(bundle), []).append(bundle)
+        self.all_facets = Facets.union(self._alike)
         self.reached: set[tuple[str, str]] = set()
         """(bundle, source path) of every source that reaches a cluster."""
         self._clusters = {cluster.name: cluster for cluster in repo.clusters}
@@ -68,7 +73,7 @@ class _Work:
         for name in sorted(self.groups):
             for member in self.groups[name].members:
                 self._groups_of.setdefault(member, []).append(name)
-        self._known: dict[tuple[str, tuple[Any, ...]], Placed | None] = {}
+        self._known: dict[tuple[int, tuple[Any, ...]], list[Placed]] = {}
         self._same: dict[tuple[Any, ...], Placed] = {}
 
     def facts(self, cluster: str) -> Facts:
@@ -77,17 +82,20 @@ class _Work:
 
     def answer(self, facts: Facts) -> tuple[Placed, ...]:
         """All that a cluster gets, sorted by bundle."""
-        found = (self._placed(bundle, facets, facts) for bundle, facets in self.bundles)
-        return tuple(placed for placed in found if placed is not None)
+        found: list[Placed] = []
+        for index, (facets, bundles) in enumerate(self._alike.items()):
+            key = (index, facets.key(facts))
+            if key not in self._known:
+                placed = (self._placed(bundle, facts) for bundle in bundles)
+                self._known[key] = [one for one in placed if one is not None]
+            found += self._known[key]
+        return tuple(sorted(found, key=_BY_BUNDLE))
 
-    def _placed(self, bundle: Bundle, facets: Facets, facts: Facts) -> Placed | None:
-        key = (bundle.name, facets.key(facts))
-        if key not in self._known:
-            found = reaching(bundle, facts, self.groups)
-            self.reached.update((bundle.name, reach.source.path) for reach in found)
-            placed = place_bundle(bundle, found, facts, self.groups)
-            self._known[key] = placed and self._same.setdefault(placed.identity(), placed)
-        return self._known[key]
+    def _placed(self, bundle: Bundle, facts: Facts) -> Placed | None:
+        found = reaching(bundle, facts, self.groups)
+        self.reached.update((bundle.name, reach.source.path) for reach in found)
+        placed = place_bundle(bundle, found, facts, self.groups)
+        return placed and self._same.setdefault(placed.identity(), placed)
 
 
 def _problems(answers: list[tuple[Placed, ...]], class_of: Mapping[str, int]) -> list[Problem]:

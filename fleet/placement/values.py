@@ -10,6 +10,7 @@ stays text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from clusters.objects import YamlError, read_yaml
@@ -76,6 +77,7 @@ def _fill_value(text: str, context: Mapping[str, Any]) -> Any:
     return filled if "\n" in text or "\n" in filled else _as_yaml(filled)
 
 
+@lru_cache(maxsize=65_536)
 def _as_yaml(text: str) -> Any:
     """What YAML reads where this stands behind `key: `; text that is no single value stays."""
     try:

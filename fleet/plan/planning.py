@@ -42,12 +42,24 @@ class _Work:
         self._rendered = rendered
         self._results: dict[int, Rendered] = {}
         self._entries: dict[tuple[int, tuple[str, ...]], PlanEntry] = {}
+        self._simple: dict[int, PlanEntry | None] = {}
+        """Entries of what waits for nobody: the same for every class."""
         self._own = {group.kustomization for group in repo.groups if group.kustomization}
 
     def entries(self, answer: tuple[Placed, ...]) -> tuple[PlanEntry, ...]:
         """The entries of one class, sorted by bundle."""
-        names = {placed.bundle for placed in answer}
-        return tuple(self._entry(placed, names) for placed in answer if not self._is_empty(placed))
+        names: set[str] = set()
+        found: list[PlanEntry | None] = []
+        for placed in answer:
+            if id(placed) not in self._simple:
+                if placed.options.depends_on and not self._is_empty(placed):
+                    names = names or {one.bundle for one in answer}
+                    found.append(self._entry(placed, names))
+                    continue
+                empty = self._is_empty(placed)
+                self._simple[id(placed)] = None if empty else self._make(placed, ())
+            found.append(self._simple[id(placed)])
+        return tuple(entry for entry in found if entry is not None)
 
     def _is_empty(self, placed: Placed) -> bool:
         """Does a group's file bring nothing itself?"""
