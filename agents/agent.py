@@ -76,6 +76,8 @@ class Agent:
         self._work = asyncio.Event()
         self._news = asyncio.Event()
         self._stop = asyncio.Event()
+        self._looked = asyncio.Event()
+        self._facts_due: datetime | None = None
         self._fatal: Exception | None = None
         self._adopt()
 
@@ -133,8 +135,9 @@ class Agent:
             self.stop()
 
     async def _polling(self) -> None:
+        patience = timedelta(seconds=self._settings.first_look_seconds)
+        await self._wait(self._looked, self._clock.now() + patience)
         while True:
-            await self._learn_facts()
             await self._poll(self._clock.now(), wait_seconds=self._settings.poll_wait_seconds)
             wait = self._settings.poll_pause_seconds
             if self._link.polls_failed and self._link.next_poll is not None:
@@ -187,22 +190,25 @@ class Agent:
             rung.cancel()
 
     async def _open(self) -> None:
-        """Read the inventories, once; until it works nothing is applied."""
-        if self._holdings.opened:
-            return
+        """Learn of the cluster, and read the inventories once; until then nothing is applied."""
         await self._learn_facts()
-        try:
-            await self._holdings.open()
-        except ClusterError as error:
-            _log.warning("the cluster cannot be read: %s", error)
+        if not self._holdings.opened:
+            try:
+                await self._holdings.open()
+            except ClusterError as error:
+                _log.warning("the cluster cannot be read: %s", error)
+        self._looked.set()
 
     async def _learn_facts(self) -> None:
-        if self._link.facts.get("kubernetes_version"):
+        now = self._clock.now()
+        if self._facts_due is not None and now < self._facts_due:
             return
+        self._facts_due = now + timedelta(seconds=self._settings.health_interval_seconds)
         try:
             self._link.facts["kubernetes_version"] = await self._cluster.version()
             nodes = await self._cluster.list(Kind("", "Node"), metadata_only=True)
             self._link.facts["nodes"] = len(nodes.items)
+            self._facts_due = now + timedelta(seconds=self._settings.check_interval_seconds)
         except ClusterError as error:
             _log.debug("facts of the cluster: %s", error)
 

@@ -102,6 +102,8 @@ _CURES = {
     "admission": "ask the owner of that webhook or policy",
     "forbidden": "give the agent's service account that right",
     "unauthorized": "renew the agent's credentials for this cluster",
+    "stale": "see who keeps changing the object",
+    "terminating": "wait until the namespace is gone, or find what its finalizers wait for",
     "not-found": "name an existing namespace, or put the Namespace into the bundle",
     "kind-not-found": "install the CRD, for example by a bundle in dependsOn",
     "protected": 'annotate the live object with fleet.dev/prune: "true" if it may go',

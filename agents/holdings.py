@@ -126,7 +126,9 @@ class Holdings:
         )
 
     def next_look(self, now: datetime) -> datetime | None:
-        """When the next bundle that is not being worked on is due."""
+        """When the next bundle that is not being worked on is due; `None` if there is none."""
+        if not self.opened:
+            return None
         waiting = [item.bundle for item in self._current() if item.bundle not in self.running]
         return min((self._next_look(name, now) for name in waiting), default=None)
 
@@ -170,6 +172,8 @@ class Holdings:
         self._untidy = False
         inventories = {name: state.inventory for name, state in self.states.items()}
         for name in left_out(self.target, inventories):
+            if parent_name(name) in self._broken:
+                continue
             if name in self.running:
                 self._untidy = True
             elif inventories[name].objects:

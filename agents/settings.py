@@ -13,6 +13,8 @@ class Settings:
     """How long the hub may hold a target request open; only `Agent.run` holds."""
     poll_interval_seconds: float = 15.0
     """Time between target requests where `Agent.step` polls without holding."""
+    first_look_seconds: float = 2.0
+    """How long registration waits for what it tells of the cluster."""
     poll_pause_seconds: float = 0.1
     """Time between two held requests at least, whatever the hub answers."""
     health_interval_seconds: float = 2.0

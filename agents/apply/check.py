@@ -122,6 +122,8 @@ async def _confirmed(
     found = live[wanted.key] = await site.cluster.get(wanted.key)
     if found is None:
         return (FieldDrift(path="", wanted="present", live=None),)
+    if found["apiVersion"] != wanted.object["apiVersion"]:
+        found = await _in_version_of(site, wanted)
     target = settle(wanted.object, found, scaled=scaled)
     suspects = differences(target, found)
     if not suspects:
@@ -131,6 +133,15 @@ async def _confirmed(
     normalised = {item.path for item in differences(target, would_be)}
     real = tuple(item for item in suspects if item.path not in normalised)
     return describe(real, found, site.manager)
+
+
+async def _in_version_of(site: Site, wanted: Wanted) -> Object:
+    """The live object in the wanted API version: what an apply of nothing would store."""
+    nothing = {name: wanted.object[name] for name in ("apiVersion", "kind")}
+    where = {k: v for k, v in wanted.object["metadata"].items() if k in ("name", "namespace")}
+    return await site.cluster.apply(
+        {**nothing, "metadata": where}, manager="fleet/probe", dry_run=True
+    )
 
 
 async def _heal(site: Site, state: BundleState, order: Order, wanted: Wanted, live: Live) -> None:

@@ -8,7 +8,12 @@ from dataclasses import dataclass, replace
 from agents.diff import redacted
 from agents.errors import cure_of
 from agents.protocol import SyncState
-from clusters.errors import ClusterError, TooManyRequestsError
+from clusters.errors import (
+    ClusterError,
+    ConflictError,
+    ForbiddenError,
+    TooManyRequestsError,
+)
 from clusters.objects import Object, ObjectKey
 
 
@@ -27,12 +32,21 @@ class Failure:
         """From the cluster's answer, without the values of a Secret."""
         message = redacted(str(error), obj) if obj else str(error)
         later = error.retry_after if isinstance(error, TooManyRequestsError) else 0.0
-        return cls(key, error.code, message, later)
+        return cls(key, _code(error), message, later)
 
     def text(self) -> str:
         """What and cure in one line."""
         cure = cure_of(self.code)
         return f"{self.message} (fix: {cure})" if cure else self.message
+
+
+def _code(error: ClusterError) -> str:
+    """The error's own code, but for two that pass by themselves."""
+    if isinstance(error, ConflictError) and not error.managers:
+        return "stale"
+    if isinstance(error, ForbiddenError) and "being terminated" in str(error):
+        return "terminating"
+    return error.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +90,14 @@ def syncing(message: str) -> Outcome:
 
 _ENDLESS = frozenset({"unreachable", "timed-out", "too-many-requests", "expired", "artifact"})
 """The cluster's or the hub's own trouble: says nothing about the bundle, however long it lasts."""
-_PATIENT = _ENDLESS | {"kind-not-found", "not-found", "admission", "cluster-error"}
+_PATIENT = _ENDLESS | {
+    "admission",
+    "cluster-error",
+    "kind-not-found",
+    "not-found",
+    "stale",
+    "terminating",
+}
 """What another bundle or a webhook's backend may mend within a few attempts."""
 PATIENCE = 5
 """Failures in a row after which patience ends."""

@@ -58,6 +58,8 @@ def judge_conflict(
 ) -> Failure | None:
     """`None` if the bundle may force the apply, else why not. `live` is the object in dispute."""
     bundles = {manager_of(name): name for name in claimant.claims.bundles}
+    if not error.managers:
+        return Failure.of(key, error)
     rivals = sorted(
         bundles[name]
         for name in error.managers
@@ -68,7 +70,7 @@ def judge_conflict(
         message = f"is wanted by {names} and by bundle {claimant.bundle}"
         return Failure(key, "owned-elsewhere", message)
     strangers = [name for name in error.managers if name not in bundles]
-    if error.managers and not strangers:
+    if not strangers:
         return None
     ours = live is not None and is_part_of(live, claimant.bundle)
     if claimant.take_ownership or (ours and not _appliers(live, strangers)):

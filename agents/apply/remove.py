@@ -15,10 +15,10 @@ from agents.protocol import ABSENT, SyncState
 
 async def remove(site: Site, store: InventoryStore, state: BundleState, order: Order) -> Outcome:
     """One pass of removal; Synced when nothing is owned any more. Errors: `ClusterError`."""
-    if state.inventory.applied == ABSENT and not state.inventory.objects:
+    if not state.inventory.objects:
         return Outcome(SyncState.SYNCED)
     intent = replace(state.inventory, digest=ABSENT, generation=order.generation)
-    if intent != state.inventory and intent.objects:
+    if intent != state.inventory:
         await store.save(intent)
     pruned = await prune(site, intent.objects, order.claims, keep=state.inventory.keep_resources)
     kept = [*pruned.remaining, *(item.key for item in pruned.failures)]

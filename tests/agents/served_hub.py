@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -12,6 +12,7 @@ from agents.errors import OfferRefusedError
 from agents.protocol import Refusal, RegisterRequest, Report, StartRequest
 from tests.agents.memory_hub import MemoryHub
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TOKEN = "token-of-stg-1"
 
 
@@ -45,7 +46,7 @@ class ServedHub:
             await runner.cleanup()
 
     @web.middleware
-    async def _guard(self, request: web.Request, handler: web.Handler) -> web.StreamResponse:
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self.seen.append(f"{request.method} {request.raw_path}")
         if self.broken is not None:
             answer, self.broken = self.broken, None

@@ -98,9 +98,10 @@ def test_the_first_report_is_full_and_later_ones_are_deltas() -> None:
     assert (first.epoch, first.serial, first.nodes) == (1, 2, 3)
     assert len(first.deployments) == 2
     reporter.answered(ACCEPTED)
-    assert not reporter.has_news
+    news = [reporter.has_news]
     reporter.note(_report("two", SyncState.FAILED), NOW)
-    assert reporter.has_news
+    news.append(reporter.has_news)
+    assert news == [False, True]
     second = reporter.next((1, 2), {})
     assert [item.bundle for item in second.deployments] == ["two"]
     assert (second.full, second.sequence) == (False, first.sequence + 1)

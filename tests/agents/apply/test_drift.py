@@ -159,3 +159,19 @@ def _autoscaler() -> dict[str, Any]:
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
         },
     }
+
+
+async def test_an_object_in_another_api_version_than_the_servers_own_is_no_drift(lab: Lab) -> None:
+    old = _autoscaler()
+    old["apiVersion"] = "autoscaling/v1"
+    old["spec"]["targetCPUUtilizationPercentage"] = 70
+    lab.release("web", deployment(), old)
+    await lab.settled("web")
+    lab.recorder.writes.clear()
+    lab.new_agent()
+    await lab.run_for(130)
+    assert lab.recorder.writes == []
+    where = key("HorizontalPodAutoscaler", "web", group="autoscaling")
+    lab.edit(where, {"spec": {"maxReplicas": 50}})
+    await lab.until(lambda: lab.report("web").healed == 1)
+    assert lab.recorder.writes == ["apply HorizontalPodAutoscaler web"]

@@ -204,3 +204,23 @@ async def test_a_cluster_that_cannot_be_read_is_no_reason_to_delete(
     lab.cluster.faults.partitioned = False
     await lab.until(lambda: "web" not in lab.agent.reports)
     assert lab.live("ConfigMap", "old") is None
+
+
+async def test_a_broken_inventory_is_not_thrown_away_when_its_bundle_vanishes(lab: Lab) -> None:
+    lab.release("web", config_map())
+    await lab.settled("web")
+    parent = key("ConfigMap", "bundle-web", "fleet-system")
+    lab.edit(parent, {"data": {"state": "{broken"}})
+    lab.new_agent()
+    await lab.until(lambda: "web" in lab.agent.reports)
+    lab.hub.remove_from_target("web")
+    await lab.run_for(30)
+    assert lab.live("ConfigMap", "bundle-web", "fleet-system") is not None
+    assert lab.live("ConfigMap", "settings") is not None
+
+
+async def test_removing_what_never_was_there_writes_nothing(lab: Lab) -> None:
+    lab.hub.offer("removal", BundleDeployment.absent("web"))
+    await lab.until(lambda: "web" in lab.hub.known)
+    assert lab.hub.known["web"].sync is SyncState.SYNCED
+    assert not any(line.startswith("apply") for line in lab.recorder.writes)
