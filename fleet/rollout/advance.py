@@ -53,7 +53,7 @@ def advance(run: RunPlan, marks: Marks, intent: Intent, evidence: Evidence, now:
     withdraw = _withdraw(views, acts, evidence)
     if withdraw and acts:
         wakes.append(now)
-    offer = _offer(views, evidence, memory) if acts else []
+    offer = _offer(views, evidence, memory, now) if acts else []
     if offer:
         wakes.append(_first_due(run, now))
     for view in views:
@@ -183,7 +183,7 @@ def _withdraw(views: list[View], acts: bool, evidence: Evidence) -> list[str]:
     return taken
 
 
-def _offer(views: list[View], evidence: Evidence, memory: Memory) -> list[str]:
+def _offer(views: list[View], evidence: Evidence, memory: Memory, now: datetime) -> list[str]:
     offered = []
     for view in views:
         if view.state is not StageState.UPDATING:
@@ -195,5 +195,7 @@ def _offer(views: list[View], evidence: Evidence, memory: Memory) -> list[str]:
         )
         for one in slots.choose(view.plan, view.standings, held, memory):
             one.state, one.reason, one.code = ClusterState.ASSIGNED, "offered", "Offered"
+            spent, _ = memory.clocks.get(one.cluster, (0.0, None))
+            memory.clocks[one.cluster] = (spent, now)
             offered.append(one.cluster)
     return offered

@@ -16,7 +16,7 @@ def failure_budget(stage: StagePlan, denominator: int) -> int:
     """How many of `denominator` clusters may fail; never more than was planned."""
     if not stage.failure_budget_said:
         return stage.failure_budget
-    said = numbers.read_amount(stage.failure_budget_said, zero=True)
+    said = numbers.amount_of(stage.failure_budget_said)
     return min(stage.failure_budget, numbers.failure_budget(said, denominator))
 
 
@@ -24,7 +24,7 @@ def min_healthy(stage: StagePlan, denominator: int) -> int:
     """How many must be Healthy; a percentage is taken of `denominator`, a count stays."""
     if not stage.min_healthy_said:
         return stage.min_healthy
-    said = numbers.read_amount(stage.min_healthy_said)
+    said = numbers.amount_of(stage.min_healthy_said)
     return min(stage.min_healthy, numbers.min_healthy(said, denominator))
 
 

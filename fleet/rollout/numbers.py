@@ -83,6 +83,11 @@ def read_amount(value: object, *, zero: bool = False) -> Amount:
     return amount
 
 
+def amount_of(text: str) -> Amount:
+    """The amount that `str` made this text of."""
+    return Amount(count=int(text)) if text.isdecimal() else _read_percent(text)
+
+
 def _read_count(value: int) -> Amount:
     if isinstance(value, bool) or value < 0:
         raise ValueError(f"{value!r} is no number of clusters")

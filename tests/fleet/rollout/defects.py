@@ -1,0 +1,174 @@
+"""The defects seen in other systems, as changes to one function of the engine each.
+
+`apply(name, monkeypatch)` puts one in. A defect that no story and no random run notices would
+mean that a promise is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from fleet.rollout import advance as _advance  # noqa: F401  (loads every module that is changed)
+from fleet.rollout import budgets, gates, numbers, progress, runs, slots, standing, tables
+from fleet.rollout.memory import Memory
+from fleet.rollout.numbers import Amount
+from fleet.rollout.progress import View
+from fleet.rollout.situation import RunRecord
+from fleet.rollout.state import (
+    BundleEvidence,
+    Change,
+    Decision,
+    RunPlan,
+    StagePlan,
+    Verb,
+)
+from fleet.rollout.tables import ClusterEvent
+
+Patch = pytest.MonkeyPatch
+
+
+def evidence_not_tied_to_its_digest(patch: Patch) -> None:
+    """Any report of the bundle counts: production rolls before staging on stale health."""
+    patch.setattr(standing, "counts", lambda change, report, generation: report is not None)
+
+
+def evidence_not_tied_to_its_generation(patch: Patch) -> None:
+    """A report of the same digest counts, from whatever assignment it is."""
+
+    def counts(change: Change, report: BundleEvidence | None, generation: int) -> bool:
+        return report is not None and report.digest == change.wanted
+
+    patch.setattr(standing, "counts", counts)
+
+
+def budget_above_the_group_becomes_zero(patch: Patch) -> None:
+    """A budget of 10 for a group of 3 is clamped to none."""
+
+    def budget(amount: Amount, denominator: int) -> int:
+        found = amount.down(10**9)
+        return 0 if found > denominator else found
+
+    patch.setattr(numbers, "failure_budget", budget)
+
+
+def breach_judged_after_assigning(patch: Patch) -> None:
+    """A failure is seen by the budget one tick late."""
+    real, seen = budgets.judge, dict[int, int]()
+
+    def judge(stage: StagePlan, memory: Memory) -> None:
+        count = memory.count_failed(stage.name)
+        if seen.get(id(stage), 0) == count:
+            real(stage, memory)
+        seen[id(stage)] = count
+
+    patch.setattr(budgets, "judge", judge)
+
+
+def soak_cut_by_a_pause(patch: Patch) -> None:
+    """After a pause the soak counts as over."""
+    real = progress._soak
+
+    def soak(run: RunPlan, view: View, memory: Memory) -> datetime | None:
+        return None if memory.seen_run == "Paused" else real(run, view, memory)
+
+    patch.setattr(progress, "_soak", soak)
+
+
+def soak_reset_by_a_pause(patch: Patch) -> None:
+    """The clock of the soak starts anew when the run is resumed."""
+    real, seen = progress._soak, dict[str, datetime]()
+
+    def soak(run: RunPlan, view: View, memory: Memory) -> datetime | None:
+        until = real(run, view, memory)
+        if until is not None and memory.seen_run == "Paused":
+            seen[run.uid] = until.replace(year=until.year + 1)
+        return seen.get(run.uid, until)
+
+    patch.setattr(progress, "_soak", soak)
+
+
+def approval_not_bound_to_the_plan(patch: Patch) -> None:
+    """An approval of another plan of the stage opens it."""
+
+    def answers(decision: Decision, run: RunPlan, stage: StagePlan) -> bool:
+        return decision.verb is Verb.APPROVE and decision.stage == stage.name
+
+    patch.setattr(gates, "answers_gate", answers)
+
+
+def approval_not_bound_to_the_stage(patch: Patch) -> None:
+    """An approval of another stage of the plan opens it."""
+
+    def answers(decision: Decision, run: RunPlan, stage: StagePlan) -> bool:
+        return decision.verb is Verb.APPROVE and decision.plan_hash == run.plan_hash
+
+    patch.setattr(gates, "answers_gate", answers)
+
+
+def zero_means_unlimited(patch: Patch) -> None:
+    """A failure budget of 0 tolerates everything."""
+    real = budgets.failure_budget
+
+    def budget(stage: StagePlan, denominator: int) -> int:
+        return real(stage, denominator) or len(stage.clusters)
+
+    patch.setattr(budgets, "failure_budget", budget)
+
+
+def no_lease_for_a_late_waker(patch: Patch) -> None:
+    """An offer lies for ever, and so does its slot."""
+    patch.setattr(standing, "lease_is_over", lambda run, offer, now: False)
+
+
+def no_min_healthy(patch: Patch) -> None:
+    """A stage in which nobody is Healthy is Done."""
+    patch.setattr(budgets, "judge_settled", lambda stage, healthy, memory: None)
+
+
+def revert_waits_behind_its_own_failure(patch: Patch) -> None:
+    """A failed run is treated like a healthy one: the newer waits."""
+    patch.setattr(RunRecord, "breached", property(lambda self: False, lambda self, value: None))
+    patch.setattr(runs._Desk, "_restores", lambda self, bundles, changes, rivals: False)
+
+
+def revert_needs_an_approval(patch: Patch) -> None:
+    """A run that only restores passes gates and soaks like any other."""
+    patch.setattr(gates, "is_gated", lambda run: True)
+
+
+def dark_cluster_keeps_the_run_open(patch: Patch) -> None:
+    """A stage waits for clusters that are Offline."""
+    real = tables.cluster_after
+
+    def after(state: Any, event: ClusterEvent) -> Any:
+        return real(state, ClusterEvent.FREE if event is ClusterEvent.DARK else event)
+
+    patch.setattr(tables, "cluster_after", after)
+
+
+def failed_cluster_frees_a_slot_for_everybody(patch: Patch) -> None:
+    """Parallelism counts only what is offered, not what applies."""
+    patch.setattr(slots.tables, "IN_FLIGHT", frozenset({slots.ClusterState.ASSIGNED}))
+
+
+DEFECTS: tuple[Callable[[Patch], None], ...] = (
+    evidence_not_tied_to_its_digest,
+    evidence_not_tied_to_its_generation,
+    budget_above_the_group_becomes_zero,
+    breach_judged_after_assigning,
+    soak_cut_by_a_pause,
+    soak_reset_by_a_pause,
+    approval_not_bound_to_the_plan,
+    approval_not_bound_to_the_stage,
+    zero_means_unlimited,
+    no_lease_for_a_late_waker,
+    no_min_healthy,
+    revert_waits_behind_its_own_failure,
+    revert_needs_an_approval,
+    dark_cluster_keeps_the_run_open,
+    failed_cluster_frees_a_slot_for_everybody,
+)

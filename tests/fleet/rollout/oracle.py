@@ -1,0 +1,206 @@
+"""The promises of rollouts.md, judged on the true fleet before and after every step of the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from agents.protocol import Health, SyncState
+from fleet.rollout import Proposal, Situation
+from fleet.rollout.state import (
+    BundleEvidence,
+    ClusterState,
+    Evidence,
+    Intent,
+    Lane,
+    RunState,
+    StagePlan,
+    Step,
+    Verb,
+)
+
+if TYPE_CHECKING:
+    from tests.fleet.rollout.pull_fleet import PullFleet, Stored
+
+BAD = (ClusterState.FAILED, ClusterState.TIMED_OUT)
+
+
+class Oracle:
+    """Raises `AssertionError` with the number of the promise that does not hold."""
+
+    def __init__(self, fleet: PullFleet) -> None:
+        self.fleet = fleet
+        self.approved: set[tuple[str, str, str]] = set()
+        self.proofs: dict[tuple[str, int, str], datetime] = {}
+        """(cluster, generation, bundle) → when the hub last heard that it became healthy."""
+
+    def heard(self, cluster: str, report: BundleEvidence) -> None:
+        """A report reached the hub."""
+        if report.sync is SyncState.SYNCED and report.health is Health.HEALTHY:
+            self.proofs[cluster, report.generation, report.bundle] = self.fleet.now
+
+    def proposed(self, situation: Situation, proposal: Proposal) -> None:
+        """Judge new runs."""
+        live = {r.plan.uid: r.plan for r in situation.runs if r.is_live}
+        for run in proposal.runs:
+            placed = [cluster for stage in run.stages for cluster in stage.clusters]
+            assert len(placed) == len(set(placed)), "I16: a cluster in two stages"
+            assert set(placed) == set(run.changes), "I16: a changing cluster in no stage"
+            for cluster, changes in run.changes.items():
+                for change in changes:
+                    assert change.wanted != change.previous, "I25: a change to the same digest"
+        for new, old in proposal.waits.items():
+            plans = {**live, **{run.uid: run for run in proposal.runs}}
+            shared = set(plans[new].bundles) & set(plans[old].bundles)
+            assert shared, f"I26: {new} waits for {old} with no bundle in common"
+
+    def before(self, run: Stored, evidence: Evidence, step: Step) -> None:
+        """Judge an answer of the engine before it is performed."""
+        old, new = run.marks, step.marks
+        assert old.ever_failed <= new.ever_failed, "I12: a failure was forgotten"
+        if step.offer:
+            assert run.intent is Intent.RUN, "I9: an offer while paused"
+            assert not evidence.waits_for, "a queued run offers"
+            assert not evidence.superseded_by, "a superseded run offers"
+            self._no_breach(run, step)
+            self._offers_in_order(run, step)
+        self._causes(run, evidence, step)
+        for stage in run.plan.stages:
+            if stage.name in dict(new.done) and stage.name not in dict(old.done):
+                self._done(run, stage, step)
+
+    def after(self, run: Stored, step: Step) -> None:
+        """Judge the true fleet after the step was performed."""
+        for stage in run.plan.stages:
+            if any(name in step.offer for name in stage.clusters):
+                self._parallelism(run, stage)
+        for one in self.fleet.assignments:
+            if one.run == run.plan.uid and one.can_start:
+                assert run.intent is Intent.RUN, "a paused run leaves an offer open"
+                assert not run.marks.breached, "I3: a breached run leaves an offer open"
+
+    def _no_breach(self, run: Stored, step: Step) -> None:
+        for stage in run.plan.stages:
+            failed = {c for where, c in step.marks.ever_failed if where == stage.name}
+            standing = {c for where, c, _ in step.marks.failed if where == stage.name} & failed
+            size = dict(step.marks.denominators).get(stage.name, 0)
+            budget = self.budget(stage, size)
+            assert len(failed) <= budget or not standing, "I3: an offer after a breach"
+
+    def budget(self, stage: StagePlan, size: int) -> int:
+        """The tolerance, worked out here once more in plain words."""
+        said = stage.failure_budget_said
+        if said.endswith("%"):
+            return int(float(said[:-1]) * size / 100)
+        return min(int(said or 0), len(stage.clusters))
+
+    def _offers_in_order(self, run: Stored, step: Step) -> None:
+        stages = {stage.name: stage for stage in run.plan.stages}
+        for stage in run.plan.stages:
+            if not any(name in step.offer for name in stage.clusters):
+                continue
+            if stage.approval and not run.plan.restores and run.plan.lane is Lane.STAGED:
+                key = (run.plan.uid, stage.name, run.plan.plan_hash)
+                assert key in self.approved, f"I4: {stage.name} moves without an approval"
+            for name in stage.depends_on:
+                assert name in dict(step.marks.done), f"I2: {stage.name} moves before {name}"
+                for cluster in stages[name].clusters:
+                    assert self._is_over(run, name, cluster, step), f"I2/I14: {cluster} unproven"
+
+    def _is_over(self, run: Stored, stage: str, cluster: str, step: Step) -> bool:
+        """Was it proven healthy under this run's generation, or failed, or never started?"""
+        found = self.fleet.newest(run.plan.uid, cluster)
+        if found is None or found.started_at is None:
+            return True
+        if (stage, cluster) in step.marks.ever_failed:
+            return True
+        if any(c == cluster and w.startswith("StillUnhealthy") for _, c, w in step.marks.failed):
+            return True
+        return self._proof(run, cluster) is not None
+
+    def _proof(self, run: Stored, cluster: str) -> datetime | None:
+        """When the last of a cluster's bundles was heard to be healthy under this run."""
+        found = self.fleet.newest(run.plan.uid, cluster)
+        if found is None:
+            return None
+        times = [self.proofs.get((cluster, found.generation, b)) for b in found.digests]
+        known = [moment for moment in times if moment is not None]
+        return max(known) if known and len(known) == len(times) else None
+
+    def _causes(self, run: Stored, evidence: Evidence, step: Step) -> None:
+        """I11: what fails has a cause, and what breaches has one too."""
+        for stage, cluster in step.marks.ever_failed - run.marks.ever_failed:
+            why = next(w for s, c, w in step.marks.failed if (s, c) == (stage, cluster))
+            if not why.startswith("Failed"):
+                continue
+            found = self.fleet.newest(run.plan.uid, cluster)
+            assert found is not None
+            assert found.started_at is not None, "I11: failed, and never started"
+            reports = self.fleet.reports[cluster]
+            own = [reports[b] for b in found.digests if b in reports]
+            own = [one for one in own if one.generation == found.generation]
+            bad = [o for o in own if o.sync is SyncState.FAILED or o.health is Health.DEGRADED]
+            assert bad, f"I11: {cluster} counts as failed on stale evidence"
+        for stage, why in set(step.marks.breached) - set(run.marks.breached):
+            self._has_cause(run, stage, why, step)
+
+    def _has_cause(self, run: Stored, name: str, why: str, step: Step) -> None:
+        stage = next(one for one in run.plan.stages if one.name == name)
+        size = dict(step.marks.denominators).get(name, 0)
+        failed = sum(1 for where, _ in step.marks.ever_failed if where == name)
+        healthy = sum(
+            1 for c in step.clusters if c.stage == name and c.state is ClusterState.HEALTHY
+        )
+        rejected = any(d.verb is Verb.REJECT and d.stage == name for d in run.decisions)
+        over = failed > self.budget(stage, size)
+        assert over or healthy < max(1, stage.min_healthy) or rejected, f"I11: no cause: {why}"
+
+    def _done(self, run: Stored, stage: StagePlan, step: Step) -> None:
+        states = {c.cluster: c.state for c in step.clusters if c.stage == stage.name}
+        away = (ClusterState.OFFLINE, ClusterState.PENDING)
+        if not states or all(state in away for state in states.values()):
+            return
+        healthy = [c for c, state in states.items() if state is ClusterState.HEALTHY]
+        if run.plan.lane is Lane.CATCH_UP:
+            return
+        assert healthy, f"minHealthy: stage {stage.name} is Done and nobody is Healthy"
+        for cluster in healthy:
+            assert self._proof(run, cluster) is not None, f"I14: {cluster} is Healthy without proof"
+        if run.plan.restores:
+            return
+        last = max(filter(None, (self._proof(run, cluster) for cluster in healthy)))
+        soaked = self.fleet.now - last
+        assert soaked >= timedelta(seconds=stage.soak_seconds), f"I5: soaked only {soaked}"
+
+    def _parallelism(self, run: Stored, stage: StagePlan) -> None:
+        """I1, on the true fleet: who changes, or could still start to change."""
+        counted = {c for where, c in run.marks.ever_failed if where == stage.name}
+        moving = set(self._moving(run, stage)) - counted
+        cap = max(stage.parallelism.steps)
+        assert len(moving) <= cap, f"I1: {sorted(moving)} change at once, allowed are {cap}"
+
+    def _moving(self, run: Stored, stage: StagePlan) -> Iterator[str]:
+        uid = run.plan.uid
+        for one in self.fleet.assignments:
+            if one.run == uid and one.cluster in stage.clusters and one.can_start:
+                yield one.cluster
+        settled = {c for where, c, _ in run.marks.failed if where == stage.name}
+        for name in stage.clusters:
+            for current in self.fleet.agents[name].current.values():
+                if current.run == uid and not current.was_healthy and name not in settled:
+                    yield name
+                elif current.run != uid and self._moves_for_an_ended_run(run, name, stage):
+                    yield name
+
+    def _moves_for_an_ended_run(self, run: Stored, name: str, stage: StagePlan) -> bool:
+        for bundle, current in self.fleet.agents[name].current.items():
+            other = self.fleet.runs[current.run]
+            if bundle not in run.plan.bundles or current.phase != "applying":
+                continue
+            if other.state not in (RunState.ABORTED, RunState.SUPERSEDED) or not other.ended_at:
+                continue
+            limit = timedelta(seconds=stage.cluster_deadline_seconds)
+            if self.fleet.now - other.ended_at < limit:
+                return True
+        return False
