@@ -31,10 +31,12 @@ from clusters.simulation.server.rejections import (
     RejectedError,
     RejectedImmutableError,
     TypedPatchError,
+    UnsupportedMediaTypeError,
 )
 
 _CODES: tuple[tuple[type[ClusterError], int, str], ...] = (
     (BadRequestError, 400, "BadRequest"),
+    (UnsupportedMediaTypeError, 415, "UnsupportedMediaType"),
     (UnauthorizedError, 401, "Unauthorized"),
     (ForbiddenError, 403, "Forbidden"),
     (QuotaError, 403, "Forbidden"),

@@ -38,7 +38,7 @@ from clusters.simulation.http.routes import Target, find_target
 from clusters.simulation.http.scale import replicas_patch, scale_of
 from clusters.simulation.http.statuses import status_of, success
 from clusters.simulation.http.streams import stream
-from clusters.simulation.server.rejections import BadRequestError
+from clusters.simulation.server.rejections import BadRequestError, UnsupportedMediaTypeError
 
 _SUBRESOURCES = ("", "status", "scale", "finalize")
 
@@ -136,7 +136,7 @@ async def _body(request: web.Request, media: str) -> Any:
     if request.method == "GET":
         return None
     if "protobuf" in media:
-        raise BadRequestError("protobuf is not served here: send JSON")
+        raise UnsupportedMediaTypeError("protobuf is not read here: send JSON")
     return read_body(await request.read())
 
 

@@ -30,6 +30,8 @@ from clusters.simulation.server.typed import compare, fields_of, merge, named, r
 
 APPLY = "Apply"
 UPDATE = "Update"
+_IDENTITY: FieldSet = {"f:apiVersion": {}, "f:kind": {}, "f:metadata": {"f:name": {}}}
+"""What every apply sends and nobody owns; it keeps `metadata` from being let go."""
 _SERVER_FIELDS = (
     ("apiVersion",),
     ("kind",),
@@ -170,7 +172,7 @@ def _take(claims: Claims, owner: Owner) -> Claim | None:
 
 def _let_go(merged: Object, node: Node, previous: FieldSet, claims: list[Claim]) -> Object:
     """`merged` less what was applied before and nobody owns any more."""
-    owned: FieldSet = {}
+    owned = _IDENTITY
     for claim in claims:
         owned = union(owned, claim.fields)
     result: Object = remove(merged, difference(named(previous, node), named(owned, node)), node)

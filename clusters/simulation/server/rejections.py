@@ -7,6 +7,7 @@ cluster; the HTTP face reads `causes` and the finer classes to answer as a real 
 
     InvalidError     ── RejectedError    422 with causes
                      ── BadRequestError  400: cannot be read at all
+                     ── UnsupportedMediaTypeError  415: not in a form that is read here
                      ── TypedPatchError  500, as real servers do: an apply with unknown fields
     ImmutableError   ── RejectedImmutableError  422 with causes
     ForbiddenError   ── NamespaceTerminatingError  403
@@ -48,6 +49,10 @@ class RejectedImmutableError(ImmutableError):
 
 class BadRequestError(InvalidError):
     """400: the request cannot be understood."""
+
+
+class UnsupportedMediaTypeError(InvalidError):
+    """415: the body is in a form that is not read here."""
 
 
 class TypedPatchError(InvalidError):
