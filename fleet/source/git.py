@@ -35,6 +35,17 @@ _SETTINGS = {
     "maintenance.auto": "false",
 }
 
+# How a person or a machine gets at its repositories is theirs to say.
+_ACCESS = (
+    "GIT_ASKPASS",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_SSL_CAINFO",
+)
+
 
 class GitFailed(Exception):
     """`git` ended with an error; the message is what it said, without credentials."""
@@ -44,10 +55,9 @@ def environment(inherited: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment that `git` runs in: the caller's, less what steers Git, plus the limits."""
     found = os.environ if inherited is None else inherited
     keep = {name: value for name, value in found.items() if not name.startswith("GIT_")}
-    for name in ("GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_ASKPASS"):  # a person's own access
-        if name in found:
-            keep[name] = found[name]
-    keep.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
+    keep |= {name: found[name] for name in _ACCESS if name in found}
+    if "GIT_SSH" not in keep:
+        keep.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
     keep |= {
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ALLOW_PROTOCOL": "file:http:https:ssh",
