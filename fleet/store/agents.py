@@ -161,3 +161,9 @@ def next_offline(c: Connection) -> datetime | None:
     """When the agent that was silent longest was last heard, among those online."""
     row = c.execute("SELECT min(last_seen) AS seen FROM agent WHERE online = 1").fetchone()
     return moment_of(row["seen"]) if row["seen"] else None
+
+
+def cluster_known(c: Connection, cluster: str) -> bool:
+    """Does Git declare this cluster?"""
+    row = c.execute("SELECT 1 FROM cluster WHERE name = ? AND declared = 1", (cluster,)).fetchone()
+    return row is not None

@@ -39,6 +39,8 @@ class Taken:
     message: str = ""
     changed: bool = False
     """Something that a run or a page could care about is different now."""
+    came_back: bool = False
+    """The agent was offline, or spoke for the first time."""
     target_changed: bool = False
 
 
@@ -63,7 +65,12 @@ def take_report(c: Connection, report: Report, now: datetime) -> Taken:
     restored = _catch_up_counters(c, report)
     if gone or restored:
         raise_serials(c, [report.cluster])
-    return Taken(True, changed=changed or came_back, target_changed=gone or restored)
+    return Taken(
+        accepted=True,
+        changed=changed or came_back or gone,
+        came_back=came_back,
+        target_changed=gone or restored,
+    )
 
 
 def _heard(c: Connection, report: Report, now: datetime) -> None:

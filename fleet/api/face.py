@@ -1,0 +1,89 @@
+"""What the routes ask of a hub. `fleet.hub.Hub` is one; so may a test's stand-in be.
+
+Errors of every call: `RequestError` with an HTTP status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from agents.protocol import (
+    RegisterAnswer,
+    RegisterRequest,
+    Report,
+    ReportAnswer,
+    StartRequest,
+    Target,
+)
+from clusters.objects import Digest
+from fleet.rollout.state import Verb
+from fleet.store import Store
+
+
+class DeskFace(Protocol):
+    """Requests; callable from every thread."""
+
+    def register(self, asked: RegisterRequest) -> RegisterAnswer:
+        """Let an agent introduce itself."""
+        ...
+
+    async def target_after(self, cluster: str, etag: str, seconds: float) -> Target | None:
+        """The target as soon as it is not what `etag` names; `None` after that many seconds."""
+        ...
+
+    def start(self, cluster: str, asked: StartRequest) -> Target:
+        """Grant the start of an offer."""
+        ...
+
+    def artifact(self, cluster: str, digest: Digest) -> bytes:
+        """The bytes of an artifact that the cluster's own target names."""
+        ...
+
+    def report(self, report: Report) -> ReportAnswer:
+        """Take in what an agent says."""
+        ...
+
+    def token_for(self, cluster: str) -> str:
+        """A new token for a cluster's agent."""
+        ...
+
+    def decide(
+        self,
+        run: str,
+        verb: Verb,
+        *,
+        actor: str,
+        reason: str = "",
+        stage: str = "",
+        clusters: Iterable[str] = (),
+    ) -> str:
+        """Record a decision; says what was done."""
+        ...
+
+
+class HubFace(Protocol):
+    """One hub."""
+
+    @property
+    def store(self) -> Store:
+        """Its memory."""
+        ...
+
+    @property
+    def desk(self) -> DeskFace:
+        """Its requests."""
+        ...
+
+    @property
+    def location(self) -> str:
+        """The repository that it follows, fit to be shown."""
+        ...
+
+    def refresh(self) -> None:
+        """Look at Git at once."""
+        ...
+
+    async def run(self) -> None:
+        """Step until cancelled."""
+        ...

@@ -1,0 +1,267 @@
+"""What agents and people ask the hub to do, each request one transaction.
+
+Agents: register, target, start, artifact, report. People: a token for an agent, a decision on a
+run, a look at Git. Who may ask what is judged before (`fleet.api`); here is what it does. A refusal
+is a `RequestError` with its HTTP status, a stable code and a cure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from agents.protocol import (
+    PROTOCOL_MAX,
+    PROTOCOL_MIN,
+    RegisterAnswer,
+    RegisterRequest,
+    Report,
+    ReportAnswer,
+    StartRequest,
+    Target,
+)
+from clusters.clock import Clock
+from clusters.objects import Digest
+from fleet.errors import RequestError
+from fleet.hub.doorbell import Doorbell, wait_for
+from fleet.hub.settings import HubSettings
+from fleet.rollout import refusal
+from fleet.rollout.state import Decision, Intent, RunPlan, StageState, Verb
+from fleet.store import Connection, Store
+from fleet.store.agents import cluster_known, register, set_token
+from fleet.store.events import add_event, epoch
+from fleet.store.questions import uids_like
+from fleet.store.reports import take_report
+from fleet.store.runs import (
+    RunRow,
+    add_decision,
+    find_run,
+    read_plan,
+    set_intent,
+    stages_of,
+)
+from fleet.store.targets import may_fetch, read_target, serial_of, start
+
+INTENTS = {Verb.PAUSE: Intent.PAUSE, Verb.RESUME: Intent.RUN, Verb.ABORT: Intent.ABORT}
+NAME_CHARACTERS = 253
+
+
+class Desk:
+    """Requests of agents and people; callable from every thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: HubSettings,
+        clock: Clock,
+        doorbell: Doorbell,
+        mint: Callable[[], str],
+        news: Callable[[Iterable[str], bool], None],
+    ) -> None:
+        """`news(clusters, came_or_went)` tells the hub's loop that something changed."""
+        self.store = store
+        self._settings, self._clock, self._doorbell = settings, clock, doorbell
+        self._mint, self._news = mint, news
+
+    def register(self, asked: RegisterRequest) -> RegisterAnswer:
+        """Let an agent introduce itself; one that Git does not declare is unclaimed."""
+        highest = min(asked.protocol_max, PROTOCOL_MAX)
+        if highest < max(asked.protocol_min, PROTOCOL_MIN):
+            raise RequestError(
+                f"the agent speaks wire versions {asked.protocol_min} to {asked.protocol_max},"
+                f" the hub {PROTOCOL_MIN} to {PROTOCOL_MAX}",
+                fix="upgrade the older side",
+                code="no-common-protocol",
+                status=406,
+            )
+        with self.store.write() as c:
+            register(c, asked, highest, self._clock.now())
+            claimed = cluster_known(c, asked.cluster)
+            known_epoch = epoch(c)
+        self._news([asked.cluster], True)
+        return RegisterAnswer(
+            cluster=asked.cluster,
+            epoch=known_epoch,
+            protocol=highest,
+            claimed=claimed,
+            heartbeat_seconds=self._settings.heartbeat_seconds,
+            message="" if claimed else f"Git declares no cluster {asked.cluster}: it gets nothing",
+        )
+
+    def target(self, cluster: str) -> Target:
+        """All that the cluster is to run now."""
+        with self.store.read() as c:
+            return read_target(c, cluster)
+
+    async def target_after(self, cluster: str, etag: str, seconds: float) -> Target | None:
+        """The target as soon as it is not what `etag` names; `None` after that many seconds."""
+        event = self._doorbell.listen(cluster)
+        try:
+            if self.etag(cluster) == etag:
+                await wait_for(event, seconds)
+            return None if self.etag(cluster) == etag else self.target(cluster)
+        finally:
+            self._doorbell.forget(cluster, event)
+
+    def etag(self, cluster: str) -> str:
+        """The entity tag of the cluster's target, without reading all of it."""
+        with self.store.read() as c:
+            return f'"{epoch(c)}-{serial_of(c, cluster)}"'
+
+    def start(self, cluster: str, asked: StartRequest) -> Target:
+        """Grant the start of an offer. Errors: `RequestError` with status 409."""
+        with self.store.write() as c:
+            refused = start(c, cluster, asked, self._clock.now())
+        if refused is not None:
+            raise RequestError(
+                refused.message,
+                at=f"run {asked.run}, generation {asked.generation}",
+                fix="forget this offer; the next target says what to do",
+                code=refused.code,
+                status=409,
+            )
+        self._news([cluster], False)
+        self._doorbell.ring([cluster])
+        return self.target(cluster)
+
+    def artifact(self, cluster: str, digest: Digest) -> bytes:
+        """The bytes of an artifact that the cluster's own target names. Errors: 404 otherwise."""
+        with self.store.read() as c:
+            allowed = may_fetch(c, cluster, digest)
+        if allowed:
+            try:
+                return self.store.artifacts.get(digest)
+            except KeyError:
+                pass
+        raise RequestError(
+            "the target of this cluster names no such artifact",
+            at=digest,
+            fix="fetch the target again",
+            code="no-such-artifact",
+            status=404,
+        )
+
+    def report(self, report: Report) -> ReportAnswer:
+        """Take in what an agent says."""
+        with self.store.write(durable=False) as c:
+            taken = take_report(c, report, self._clock.now())
+        if taken.changed:
+            self._news([report.cluster], taken.came_back)
+        if taken.target_changed:
+            self._doorbell.ring([report.cluster])
+        return ReportAnswer(accepted=taken.accepted, resync=taken.resync, message=taken.message)
+
+    def token_for(self, cluster: str) -> str:
+        """A new token for a cluster's agent; the earlier one ends. Only its hash is kept."""
+        if not cluster or len(cluster) > NAME_CHARACTERS or not cluster.isprintable():
+            raise RequestError(
+                "that is no name of a cluster",
+                fix="use the name that Git declares for it",
+                code="bad-name",
+            )
+        token = self._mint()
+        with self.store.write() as c:
+            set_token(c, cluster, token, self._clock.now())
+        return token
+
+    def decide(
+        self,
+        run: str,
+        verb: Verb,
+        *,
+        actor: str,
+        reason: str = "",
+        stage: str = "",
+        clusters: Iterable[str] = (),
+    ) -> str:
+        """Record a decision on the run of that uid (or unique beginning); says what was done."""
+        if not actor.strip():
+            raise RequestError("a decision needs a name", fix="say who decides", code="no-actor")
+        now = self._clock.now()
+        with self.store.write() as c:
+            row = _find(c, run)
+            plan = read_plan(c, row.uid)
+            stages = _gates(c, plan, stage) if verb in (Verb.APPROVE, Verb.REJECT) else ("",)
+            for name in stages:
+                decision = Decision(
+                    number=0,
+                    run=row.uid,
+                    verb=verb,
+                    actor=actor,
+                    at=now,
+                    reason=reason,
+                    stage=name,
+                    plan_hash=plan.plan_hash,
+                    clusters=tuple(clusters),
+                )
+                _record(c, row, plan, decision)
+        self._news(plan.changes, False)
+        where = f" (stage {', '.join(stages)})" if any(stages) else ""
+        return f"{verb}: recorded for run {row.uid}{where}"
+
+
+def _record(c: Connection, row: RunRow, plan: RunPlan, decision: Decision) -> None:
+    why = refusal(decision.verb, plan, row.state, row.marks, decision.stage)
+    if why:
+        raise RequestError(
+            why,
+            at=f"run {row.uid}",
+            fix=f"see `fleet runs {row.uid}`",
+            code="decision-refused",
+            status=409,
+        )
+    add_decision(c, decision)
+    if decision.verb in INTENTS:
+        set_intent(c, row.uid, INTENTS[decision.verb])
+    said = f"{decision.actor}: {decision.verb}"
+    add_event(
+        c,
+        decision.at,
+        f"decided-{decision.verb}",
+        f"{said} ({decision.reason})" if decision.reason else said,
+        run=row.uid,
+        stage=decision.stage,
+    )
+
+
+def _gates(c: Connection, plan: RunPlan, stage: str) -> tuple[str, ...]:
+    """The stage that was named, or every stage whose approval is waited for now."""
+    if stage:
+        return (stage,)
+    gated = {stage.name for stage in plan.stages if stage.approval}
+    waiting = tuple(
+        s.name
+        for s in stages_of(c, plan.uid)
+        if s.name in gated and s.state is StageState.GATED_BEFORE
+    )
+    if not waiting:
+        raise RequestError(
+            f"run {plan.uid} waits for no approval now",
+            fix="name the stage to answer early: --stage " + (min(gated) if gated else "NAME"),
+            code="no-gate-waits",
+            status=409,
+        )
+    return waiting
+
+
+def _find(c: Connection, uid: str) -> RunRow:
+    found = uids_like(c, uid) if uid else []
+    if len(found) == 1:
+        row = find_run(c, found[0])
+        assert row is not None
+        return row
+    raise no_such_run(uid, found)
+
+
+def no_such_run(uid: str, found: Iterable[str]) -> RequestError:
+    """Why a run was not found: there is none, or there are several."""
+    several = sorted(found)
+    if several:
+        return RequestError(
+            f"several runs begin with {uid!r}",
+            fix="name one of " + ", ".join(several),
+            code="run-ambiguous",
+            status=409,
+        )
+    return RequestError(
+        f"there is no run {uid!r}", fix="see `fleet runs`", code="no-such-run", status=404
+    )

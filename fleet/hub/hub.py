@@ -1,0 +1,183 @@
+"""The hub: one process that looks at Git, releases in stages and answers agents and people.
+
+::
+
+    loop      step(now): look at Git when due (in a thread), mark who is offline, propose, advance
+    requests  `desk`: agents and people, each one transaction, at any time
+    bell      whoever waits for a change: long polls of agents, and the loop itself
+
+Kill it at any point: everything that matters is in the store before anybody is told, and a new
+process steps from the rows alone. After a start nobody counts as offline before a heartbeat was
+due: a hub that was away cannot know. It never contacts a cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from random import Random
+
+from clusters.clock import Clock
+from fleet.hub.desk import Desk
+from fleet.hub.doorbell import Doorbell
+from fleet.hub.observing import Observer
+from fleet.hub.releasing import Releaser
+from fleet.hub.settings import HubSettings
+from fleet.model import Problem, Severity
+from fleet.source import Polling
+from fleet.store import Store
+from fleet.store.agents import mark_offline, next_offline, rivals
+from fleet.store.events import replace_problems
+
+log = logging.getLogger(__name__)
+
+STEP = "*step*"
+"""What the loop listens for; no cluster has such a name."""
+
+
+class Hub:
+    """One hub over one store and one repository."""
+
+    def __init__(
+        self,
+        store: Store,
+        observer: Observer,
+        settings: HubSettings,
+        clock: Clock,
+        *,
+        mint: Callable[[], str],
+        rng: Random,
+    ) -> None:
+        self.store, self.settings, self.clock = store, settings, clock
+        self.doorbell = Doorbell()
+        self.desk = Desk(store, settings, clock, self.doorbell, mint, self._news)
+        self._observer, self._releaser = observer, Releaser(store, settings)
+        self._polling = Polling(timedelta(seconds=settings.poll_seconds), settings.poll_jitter)
+        self._rng = rng
+        self._started = clock.now()
+        self._next_poll = self._started
+        self._looking: asyncio.Task[None] | None = None
+        self._rivals: list[str] | None = None
+
+    async def step(self, now: datetime) -> datetime:
+        """Do what is due; answers when to step next if nobody rings before. Writes the store."""
+        if self._looking is None and now >= self._next_poll:
+            self._next_poll = self._polling.next_poll(now, self._rng)
+            self._looking = asyncio.create_task(self._look(now))
+        changed, wake = await asyncio.to_thread(self.release, now)
+        self.doorbell.ring(changed)
+        return min(wake, self._next_poll)
+
+    async def run(self) -> None:
+        """Step until cancelled, at most once in `advance_seconds`."""
+        try:
+            while True:
+                bell = self.doorbell.listen(STEP)
+                try:
+                    await self._turn(bell)
+                finally:
+                    self.doorbell.forget(STEP, bell)
+        finally:
+            if self._looking is not None:
+                await asyncio.wait([self._looking])
+
+    async def _turn(self, bell: asyncio.Event) -> None:
+        now = self.clock.now()
+        try:
+            wake = await self.step(now)
+        except Exception:
+            # The top of the loop: the rows are as they were, the next step tries again.
+            log.exception("a step of the hub failed; it is tried again")
+            wake = now
+        await self.clock.sleep(self.settings.advance_seconds)
+        rest = (wake - self.clock.now()).total_seconds()
+        if rest <= 0 or bell.is_set():
+            return
+        await self._until(bell, rest)
+
+    async def _until(self, bell: asyncio.Event, seconds: float) -> None:
+        rung = asyncio.create_task(bell.wait())
+        slept = asyncio.create_task(_sleep(self.clock, seconds))
+        try:
+            await asyncio.wait({rung, slept}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            rung.cancel()
+            slept.cancel()
+            await asyncio.gather(rung, slept, return_exceptions=True)
+
+    async def _look(self, now: datetime) -> None:
+        try:
+            if await asyncio.to_thread(self.look, now):
+                self.doorbell.ring([STEP])
+        finally:
+            self._looking = None
+
+    def look(self, now: datetime) -> bool:
+        """Look at Git and plan what is new; blocks. Is there a new plan?"""
+        if not self._observer.look(now):
+            return False
+        self._releaser.wants_proposal = True
+        return True
+
+    def release(self, now: datetime) -> tuple[set[str], datetime]:
+        """Propose and advance; blocks. Whose target changed, and when to be asked again."""
+        self._mark_offline(now)
+        changed: set[str] = set()
+        planned, commit = self._observer.planned, self._observer.commit
+        if self._releaser.wants_proposal and planned is not None and commit is not None:
+            changed |= self._releaser.propose(planned, commit, now)
+        moved, wake = self._releaser.advance(now)
+        return changed | moved, min(filter(None, (wake, self._next_silence(now))))
+
+    def refresh(self) -> None:
+        """Look at Git at once instead of at the next poll."""
+        self._next_poll = self.clock.now()
+        self.doorbell.ring([STEP])
+
+    @property
+    def location(self) -> str:
+        """The repository that it follows, without credentials."""
+        return self._observer.location
+
+    def _news(self, clusters: Iterable[str], came_or_went: bool) -> None:
+        self._releaser.news(clusters)
+        if came_or_went:
+            self._releaser.wants_proposal = True
+        self.doorbell.ring([STEP])
+
+    def _mark_offline(self, now: datetime) -> None:
+        silence = timedelta(seconds=self.settings.offline_seconds)
+        with self.store.read() as c:
+            talking = rivals(c, now - silence)
+            oldest = next_offline(c)
+        late = oldest is not None and oldest < now - silence and self._started < now - silence
+        if not late and talking == self._rivals:
+            return
+        with self.store.write() as c:
+            replace_problems(c, "agents", [_rival(name) for name in talking], now)
+            gone = mark_offline(c, now - silence, now) if late else []
+        self._rivals = talking
+        if gone:
+            self._news(gone, True)
+
+    def _next_silence(self, now: datetime) -> datetime:
+        """When somebody could be offline next; at the latest in a heartbeat's time."""
+        return now + timedelta(seconds=self.settings.heartbeat_seconds)
+
+
+async def _sleep(clock: Clock, seconds: float) -> None:
+    await clock.sleep(seconds)
+
+
+def _rival(cluster: str) -> Problem:
+    return Problem(
+        "two-agents",
+        Severity.ERROR,
+        f"two agents run for cluster {cluster}; the one that registered last is listened to",
+        cluster,
+        "stop one of them, or give the other cluster a name and token of its own",
+        "",
+        cluster,
+    )

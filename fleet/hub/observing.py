@@ -1,0 +1,173 @@
+"""From Git to the rows: look for a new commit, plan it, record what is wanted.
+
+::
+
+    fetch ──► new commit ──► plan ──► artifacts on disk ──► wanted rows, in one transaction
+      │                        │
+      └ failed: the last good  └ failed, or empty where there was a fleet: shown as a problem,
+        plan stays               the last good plan stays
+
+Nothing here releases anything. A failure of any kind becomes a problem that people see, and is
+tried again at the next poll. After a start, when Git is away, the commit that was planned last is
+planned again from the mirror, so that running rollouts do not depend on the Git host.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from fleet.errors import FleetError, SourceError
+from fleet.hub.planning import Planned, warnings_of_change
+from fleet.model import Problem, Severity, Tree
+from fleet.source import Commit
+from fleet.store import Store
+from fleet.store.events import add_event, replace_problems
+from fleet.store.questions import newest_commit
+from fleet.store.wanted import fail_commit, note_commit, record_wanted, removals_are_safe
+
+log = logging.getLogger(__name__)
+
+
+class Repository(Protocol):
+    """What the hub needs of `fleet.source.Source`."""
+
+    def fetch(self) -> str:
+        """The branch's newest commit. Errors: `SourceError`."""
+        ...
+
+    def tree(self, commit: str) -> Tree:
+        """The files of a commit."""
+        ...
+
+    def log(self, commit: str) -> Commit:
+        """Title, author and time of a commit. Errors: `SourceError`."""
+        ...
+
+
+class Observer:
+    """Looks at one repository; used by one thread at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        source: Repository,
+        plan_tree: Callable[[Tree], Planned],
+        location: str = "",
+    ) -> None:
+        self.location = location
+        self._store, self._source, self._plan_tree = store, source, plan_tree
+        self.planned: Planned | None = None
+        """The last good plan of this process."""
+        self.commit: Commit | None = None
+
+    def look(self, now: datetime) -> bool:
+        """Fetch, and plan what is new; is there a new plan? Never raises: failures are recorded."""
+        try:
+            commit = self._newest(now)
+            if commit is None or (self.planned and self.planned.plan.commit == commit):
+                return False
+            return self._plan(commit, now)
+        except Exception as error:
+            # The one place that must outlive every bug of layout, plan and render.
+            log.exception("planning failed")
+            self._tell("hub", [_problem_of(error, "")], now)
+            return False
+
+    def _newest(self, now: datetime) -> str | None:
+        try:
+            commit = self._source.fetch()
+        except SourceError as error:
+            self._tell("source", [_problem_of(error, "")], now)
+            if self.planned is not None:
+                return None
+            with self._store.read() as c:
+                last = newest_commit(c, planned=True)
+            return str(last["id"]) if last else None
+        self._tell("source", [], now)
+        return commit
+
+    def _plan(self, commit: str, now: datetime) -> bool:
+        try:
+            about = self._source.log(commit)
+            with self._store.write() as c:
+                note_commit(c, commit, about.title, about.author, now)
+            planned = self._plan_tree(self._source.tree(commit))
+        except FleetError as error:
+            self._refuse(commit, _problem_of(error, commit), now)
+            return False
+        if not planned.plan.class_of and self._has_clusters():
+            self._refuse(commit, _nothing_declared(commit), now, planned)
+            return False
+        for data in planned.artifacts().values():
+            self._store.artifacts.put(data)
+        self._record(planned, about, now)
+        return True
+
+    def _record(self, planned: Planned, about: Commit, now: datetime) -> None:
+        problems = [*planned.plan.problems, *warnings_of_change(self.planned, planned)]
+        if not removals_are_safe(planned.plan):
+            problems.append(_removals_held(planned.plan.commit))
+        with self._store.write() as c:
+            recorded = record_wanted(c, planned.repo, planned.plan, now)
+            replace_problems(c, "repository", problems, now, planned.plan.commit)
+            replace_problems(c, "hub", [], now)
+            add_event(
+                c,
+                now,
+                "commit-planned",
+                f"commit {about.id[:12]}: {recorded.changed} bundle deployments are to change",
+            )
+        self.planned, self.commit = planned, about
+
+    def _refuse(
+        self, commit: str, problem: Problem, now: datetime, planned: Planned | None = None
+    ) -> None:
+        problems = [problem, *(planned.plan.problems if planned else ())]
+        with self._store.write() as c:
+            fail_commit(c, commit)
+            replace_problems(c, "repository", problems, now, commit)
+
+    def _has_clusters(self) -> bool:
+        with self._store.read() as c:
+            row = c.execute("SELECT 1 FROM cluster WHERE declared = 1 LIMIT 1").fetchone()
+        return row is not None
+
+    def _tell(self, origin: str, problems: list[Problem], now: datetime) -> None:
+        with self._store.write() as c:
+            replace_problems(c, origin, problems, now)
+
+
+def _problem_of(error: Exception, commit: str) -> Problem:
+    if isinstance(error, FleetError):
+        return Problem(error.code, Severity.ERROR, error.what, error.at or commit, error.fix)
+    return Problem(
+        "hub-failed",
+        Severity.ERROR,
+        f"the hub failed at planning: {type(error).__name__}",
+        commit,
+        "see the hub's log and report it; the last good plan stays in force",
+    )
+
+
+def _nothing_declared(commit: str) -> Problem:
+    return Problem(
+        "turndown-suspected",
+        Severity.ERROR,
+        "the commit declares no cluster at all, and there were some; it is not followed",
+        commit,
+        "declare the clusters again; to turn a fleet down, remove clusters one group at a time",
+    )
+
+
+def _removals_held(commit: str) -> Problem:
+    return replace(
+        _nothing_declared(commit),
+        code="removals-held",
+        severity=Severity.WARNING,
+        what="something could not be read, so nothing is removed at this commit",
+        fix="mend the errors; removals follow with the first commit that reads well",
+    )

@@ -1,0 +1,215 @@
+"""From wanted to granted: open runs, ask each what may happen, write it down.
+
+::
+
+    propose(situation) ──► runs stored, older ones replaced           when something could want one
+    advance(run, …)    ──► offers, withdrawals, marks, events         when its evidence changed
+
+Every answer is written in one transaction, and only if nobody decided anything meanwhile. What is
+kept in memory (parsed plans, the last answer, which clusters have news) only saves work: after a
+kill everything is looked at once and the same answers follow. It never talks to an agent.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from fleet.hub.planning import Planned
+from fleet.hub.settings import HubSettings
+from fleet.model import Problem, Severity
+from fleet.rollout import Held, Situation, advance, propose, waits_for
+from fleet.rollout.situation import RunRecord, Wanted
+from fleet.rollout.state import RunPlan, Step
+from fleet.source import Commit
+from fleet.store import Connection, Store
+from fleet.store.events import replace_problems
+from fleet.store.evidence import read_evidence
+from fleet.store.runs import RunRow, active_runs, next_run_number, perform, read_plan
+from fleet.store.situation import (
+    granted_digests,
+    online_clusters,
+    record_proposal,
+    run_records,
+    unwell,
+)
+from fleet.store.wanted import removals_are_safe
+
+PLANS_KEPT = 1000
+SHOWN_AS_PROBLEM = frozenset(
+    {"TurndownSuspected", "Unmatched", "OutsideTargets", "min-healthy-unsatisfiable"}
+)
+"""Reasons to hold a change that a person has to do something about."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """The last step of a run as it was written."""
+
+    version: int
+    """The run's, after that."""
+    waits_for: str
+    step: Step
+
+
+class Releaser:
+    """Steps the runs of one hub; used by one thread at a time, but for `news`."""
+
+    def __init__(self, store: Store, settings: HubSettings) -> None:
+        self._store, self._settings = store, settings
+        self._plans: dict[str, RunPlan] = {}
+        self._last: dict[str, _Last] = {}
+        self._lock = threading.Lock()
+        self._news: set[str] = set()
+        self.wants_proposal = True
+
+    def news(self, clusters: Iterable[str]) -> None:
+        """Something about these clusters changed. Callable from every thread."""
+        with self._lock:
+            self._news.update(clusters)
+
+    def propose(self, planned: Planned, commit: Commit, now: datetime) -> set[str]:
+        """Open the runs that are wanted and not there; the clusters whose target changed."""
+        self.wants_proposal = False
+        with self._store.read() as c:
+            situation = self._situation(c, planned, commit, now)
+        proposal = propose(situation)
+        degraded = self._settings.degraded_seconds
+        runs = tuple(replace(run, degraded_seconds=degraded) for run in proposal.runs)
+        with self._store.write() as c:
+            changed = record_proposal(c, replace(proposal, runs=runs), now)
+            replace_problems(c, "rollout", _problems(proposal.held), now, situation.commit)
+        return changed
+
+    def _situation(
+        self, c: Connection, planned: Planned, commit: Commit, now: datetime
+    ) -> Situation:
+        plan, repo = planned.plan, planned.repo
+        classes: list[Wanted] = [
+            {e.bundle: e.deployment.digest if e.deployment else None for e in entries}
+            for entries in plan.classes
+        ]
+        granted = granted_digests(c)
+        everything = frozenset(bundle for some in granted.values() for bundle in some)
+        return Situation(
+            commit=plan.commit,
+            now=now,
+            wanted={cluster: classes[index] for cluster, index in plan.class_of.items()},
+            assigned=granted,
+            policies=planned.book,
+            clusters=repo.clusters,
+            groups=repo.groups,
+            bundles=_labels(planned),
+            depends_on={b.name: b.depends_on for b in repo.bundles},
+            held=plan.held if removals_are_safe(plan) else plan.held | everything,
+            held_clusters=plan.held_clusters,
+            runs=run_records(c, lambda uid: self._plan_of(c, uid)),
+            online=online_clusters(c),
+            unhealthy=unwell(c),
+            next_number=next_run_number(c),
+            title=commit.title,
+            author=commit.author,
+        )
+
+    def advance(self, now: datetime) -> tuple[set[str], datetime | None]:
+        """Step every run that has news; whose target changed, and when time alone could matter."""
+        with self._lock:
+            news, self._news = self._news, set()
+        changed: set[str] = set()
+        wakes: list[datetime] = []
+        with self._store.read() as c:
+            runs = active_runs(c)
+            records = [RunRecord(self._plan_of(c, r.uid), r.state) for r in runs]
+        for run in runs:
+            changed |= self._advance_one(run, records, news, now, wakes)
+        live = {run.uid for run in runs}
+        self._last = {uid: last for uid, last in self._last.items() if uid in live}
+        return changed, min(wakes, default=None)
+
+    def _advance_one(
+        self,
+        run: RunRow,
+        records: list[RunRecord],
+        news: set[str],
+        now: datetime,
+        wakes: list[datetime],
+    ) -> set[str]:
+        plan = self._plans[run.uid]
+        first = waits_for(plan, records)
+        if not self._is_due(run, plan, first, news, now):
+            if run.wake_at is not None:
+                wakes.append(run.wake_at)
+            return set()
+        with self._store.read() as c:
+            evidence = read_evidence(c, run, plan, first)
+        step = advance(plan, run.marks, run.intent, evidence, now)
+        if step.wake_at is not None:
+            wakes.append(step.wake_at)
+        last = self._last.get(run.uid)
+        if last is not None and (last.version, last.step) == (run.version, step):
+            return set()
+        with self._store.write() as c:
+            changed = perform(c, run, plan, step, now)
+        if changed is None:
+            wakes.append(now)
+            return set()
+        self._tell_others(run, step, last.step if last else None)
+        done = replace(step, offer=(), withdraw=(), events=())
+        self._last[run.uid] = _Last(run.version + 1, first, done)
+        wakes.append(now)
+        return changed
+
+    def _tell_others(self, run: RunRow, step: Step, before: Step | None) -> None:
+        """What was written may free other runs: those who wait for a cluster, or for the end."""
+        known = set(before.clusters) if before else set()
+        self.news(status.cluster for status in step.clusters if status not in known)
+        self.news(step.offer)
+        self.news(step.withdraw)
+        if step.state is not run.state:
+            self.wants_proposal = True
+
+    def _is_due(
+        self, run: RunRow, plan: RunPlan, first: str, news: set[str], now: datetime
+    ) -> bool:
+        last = self._last.get(run.uid)
+        if last is None or (last.version, last.waits_for) != (run.version, first):
+            return True
+        if run.wake_at is not None and run.wake_at <= now:
+            return True
+        return not news.isdisjoint(plan.changes)
+
+    def _plan_of(self, c: Connection, uid: str) -> RunPlan:
+        if uid not in self._plans:
+            if len(self._plans) >= PLANS_KEPT:
+                self._plans.clear()
+            self._plans[uid] = read_plan(c, uid)
+        return self._plans[uid]
+
+
+def _labels(planned: Planned) -> dict[str, dict[str, str]]:
+    """Every bundle that the plan names, with labels; `<group>-cluster` bundles have none."""
+    found: dict[str, dict[str, str]] = {
+        entry.bundle: {} for entries in planned.plan.classes for entry in entries
+    }
+    return found | {bundle.name: dict(bundle.labels) for bundle in planned.repo.bundles}
+
+
+def _problems(held: Iterable[Held]) -> list[Problem]:
+    """One warning for each bundle and reason that asks for a person, with the clusters counted."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for one in held:
+        if one.code in SHOWN_AS_PROBLEM:
+            found.setdefault((one.code, one.bundle, one.reason), []).append(one.cluster)
+    return [
+        Problem(
+            code,
+            Severity.WARNING,
+            f"{bundle or 'everything'} is held: {reason}",
+            ", ".join(sorted(clusters)[:5]) + (" …" if len(clusters) > 5 else ""),
+            "see `fleet explain CLUSTER BUNDLE`, and the rollout that carries the bundle",
+            bundle,
+        )
+        for (code, bundle, reason), clusters in sorted(found.items())
+    ]

@@ -1,0 +1,83 @@
+"""What `propose` is given from the rows, and what becomes of its answer.
+
+Plans of runs never change, so the caller keeps them (`plan_of`); wanted digests come from the plan
+in memory, everything else from the rows of one moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from sqlite3 import Row
+
+from agents.protocol import ABSENT
+from clusters.objects import Digest
+from fleet.rollout import Held, Proposal, RunRecord
+from fleet.rollout.state import RunPlan
+from fleet.store.database import Connection
+from fleet.store.runs import add_run, remembered_runs, supersede
+
+UNWELL = ("Degraded", "Missing")
+
+
+def granted_digests(c: Connection) -> dict[str, dict[str, Digest]]:
+    """Cluster → bundle → digest last granted; what is gone is left out."""
+    found: dict[str, dict[str, Digest]] = {}
+    rows = c.execute(
+        "SELECT cluster, bundle, current FROM bundle_deployment"
+        " WHERE current <> '' AND NOT (current = ? AND gone = 1)",
+        (ABSENT,),
+    )
+    for row in rows:
+        found.setdefault(row["cluster"], {})[row["bundle"]] = row["current"]
+    return found
+
+
+def online_clusters(c: Connection) -> frozenset[str]:
+    """Declared clusters whose agent is online."""
+    rows = c.execute(
+        "SELECT a.cluster FROM agent a JOIN cluster k ON k.name = a.cluster"
+        " WHERE a.online = 1 AND k.declared = 1"
+    )
+    return frozenset(row["cluster"] for row in rows)
+
+
+def unwell(c: Connection) -> frozenset[tuple[str, str]]:
+    """(cluster, bundle) that are unhealthy now under what they were last granted."""
+    rows: Iterable[Row] = c.execute(
+        "SELECT cluster, bundle FROM bundle_deployment WHERE health IN (?, ?)"
+        " AND reported = current AND reported_generation = generation AND gone = 0",
+        UNWELL,
+    )
+    return frozenset((row["cluster"], row["bundle"]) for row in rows)
+
+
+def run_records(c: Connection, plan_of: Callable[[str], RunPlan]) -> tuple[RunRecord, ...]:
+    """The runs that newer ones care about, oldest first."""
+    return tuple(
+        RunRecord(plan_of(uid), state, breached) for uid, state, breached in remembered_runs(c)
+    )
+
+
+def record_proposal(c: Connection, proposal: Proposal, now: datetime) -> set[str]:
+    """Store new runs, what they replace, and what is held; the clusters whose target changed."""
+    changed: set[str] = set()
+    for plan in proposal.runs:
+        add_run(c, plan, now)
+    for old, new in proposal.superseded.items():
+        changed |= supersede(c, old, new, now)
+    _record_held(c, proposal.held)
+    return changed
+
+
+def _record_held(c: Connection, held: Iterable[Held]) -> None:
+    rows = {(h.bundle, h.cluster, h.code, h.reason) for h in held}
+    had = {tuple(row) for row in c.execute("SELECT bundle, cluster, code, reason FROM held_change")}
+    c.executemany(
+        "DELETE FROM held_change WHERE bundle = ? AND cluster = ? AND code = ? AND reason = ?",
+        sorted(had - rows),
+    )
+    c.executemany(
+        "INSERT INTO held_change (bundle, cluster, code, reason) VALUES (?, ?, ?, ?)",
+        sorted(rows - had),
+    )
