@@ -29,6 +29,7 @@ from clusters.simulation.server.intake import (
 from clusters.simulation.server.ownership import (
     APPLY,
     UPDATE,
+    Claims,
     Owner,
     apply_config,
     read_claims,
@@ -153,34 +154,24 @@ class ApiServer:
             self._state.require_namespace(request.key)
         else:
             self._check_versions(request.key, live, request.obj)
-        applied = appliable(request, subresource)
         owner = Owner(manager, APPLY, subresource, request.obj["apiVersion"])
-        try:
-            merged, claims = apply_config(
-                live or {},
-                applied,
-                request.schema,
-                owner,
-                now=self._state.now(),
-                force=force,
-            )
-        except ItemKeyError as error:
-            api_version = request.obj["apiVersion"]
-            raise typed_patch_error(request.key, api_version, [str(error)], ()) from error
+        merged, claims = self._merged(request, live, owner, force)
         if live is not None and merged == live and claims == read_claims(live):
             return self._shown(live, request.version)
-        write = Write(
-            request.traits,
-            request.schema,
-            request.key,
-            merged,
-            live,
-            owner,
-            claims,
-            subresource,
-            dry_run,
+        return self._perform(
+            Write(
+                request.traits,
+                request.schema,
+                request.key,
+                merged,
+                live,
+                owner,
+                claims,
+                subresource,
+                dry_run,
+            ),
+            request.version,
         )
-        return self._perform(write, request.version)
 
     def patch(
         self,
@@ -330,6 +321,22 @@ class ApiServer:
             dry_run,
         )
         return self._perform(write, request.version)
+
+    def _merged(
+        self, request: Request, live: Object | None, owner: Owner, force: bool
+    ) -> tuple[Object, Claims]:
+        """The object after an apply, and who owns what in it."""
+        try:
+            return apply_config(
+                live or {},
+                appliable(request, owner.subresource),
+                request.schema,
+                owner,
+                now=self._state.now(),
+                force=force,
+            )
+        except ItemKeyError as error:
+            raise typed_patch_error(request.key, owner.api_version, [str(error)], ()) from error
 
     def _perform(self, write: Write, version: str) -> Object:
         stored = perform(self._state, write)
