@@ -29,7 +29,7 @@ from fleet.rollout.state import Decision, Intent, RunPlan, StageState, Verb
 from fleet.store import Connection, Store
 from fleet.store.agents import cluster_known, register, set_token
 from fleet.store.events import add_event, epoch
-from fleet.store.questions import uids_like
+from fleet.store.questions import one_uid
 from fleet.store.reports import take_report
 from fleet.store.runs import (
     RunRow,
@@ -178,7 +178,8 @@ class Desk:
             raise RequestError("a decision needs a name", fix="say who decides", code="no-actor")
         now = self._clock.now()
         with self.store.write() as c:
-            row = _find(c, run)
+            row = find_run(c, one_uid(c, run))
+            assert row is not None, "its uid was just read"
             plan = read_plan(c, row.uid)
             stages = _gates(c, plan, stage) if verb in (Verb.APPROVE, Verb.REJECT) else ("",)
             for name in stages:
@@ -241,27 +242,3 @@ def _gates(c: Connection, plan: RunPlan, stage: str) -> tuple[str, ...]:
             status=409,
         )
     return waiting
-
-
-def _find(c: Connection, uid: str) -> RunRow:
-    found = uids_like(c, uid) if uid else []
-    if len(found) == 1:
-        row = find_run(c, found[0])
-        assert row is not None
-        return row
-    raise no_such_run(uid, found)
-
-
-def no_such_run(uid: str, found: Iterable[str]) -> RequestError:
-    """Why a run was not found: there is none, or there are several."""
-    several = sorted(found)
-    if several:
-        return RequestError(
-            f"several runs begin with {uid!r}",
-            fix="name one of " + ", ".join(several),
-            code="run-ambiguous",
-            status=409,
-        )
-    return RequestError(
-        f"there is no run {uid!r}", fix="see `fleet runs`", code="no-such-run", status=404
-    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fleet.errors import RequestError
 from fleet.store.codec import STAGES, json_value
 from fleet.store.database import Connection
 from fleet.store.views import HIDDEN
@@ -122,14 +123,30 @@ def run_rows(c: Connection, uid: str = "", *, live: bool = False, limit: int = 2
     ]
 
 
-def uids_like(c: Connection, prefix: str) -> list[str]:
-    """The runs whose uid is, or begins with, that text; the exact one alone if there is one."""
+def one_uid(c: Connection, prefix: str) -> str:
+    """The run whose uid is that text, or the only one that begins with it.
+
+    Errors: `RequestError` with status 404 if there is none, 409 if there are several.
+    """
     rows = c.execute(
         "SELECT uid FROM run WHERE substr(uid, 1, length(?)) = ? ORDER BY uid LIMIT 10",
         (prefix, prefix),
     )
-    found = [row["uid"] for row in rows]
-    return [prefix] if prefix in found else found
+    found = [row["uid"] for row in rows] if prefix else []
+    if prefix in found:
+        return prefix
+    if len(found) > 1:
+        raise RequestError(
+            f"several runs begin with {prefix!r}",
+            fix=f"name one of {', '.join(found)}",
+            code="run-ambiguous",
+            status=409,
+        )
+    if not found:
+        raise RequestError(
+            f"there is no run {prefix!r}", fix="see `fleet runs`", code="no-such-run", status=404
+        )
+    return str(found[0])
 
 
 def run_cluster_rows(c: Connection, run: str) -> list[Row]:
@@ -148,6 +165,16 @@ def carriers_of(c: Connection, cluster: str, bundle: str) -> list[Row]:
         " JOIN run_cluster rc ON rc.run = r.uid AND rc.cluster = ?"
         " WHERE rb.bundle = ? AND r.ended_at IS NULL ORDER BY r.number DESC",
         (cluster, bundle),
+    )
+    return [dict(row) for row in rows]
+
+
+def held_rows(c: Connection, cluster: str, bundle: str) -> list[Row]:
+    """Why changes of a bundle are not released to a cluster, or to anybody."""
+    rows = c.execute(
+        "SELECT code, reason FROM held_change"
+        " WHERE bundle IN ('', ?) AND cluster IN ('', ?) ORDER BY code, reason",
+        (bundle, cluster),
     )
     return [dict(row) for row in rows]
 
