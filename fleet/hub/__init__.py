@@ -1,11 +1,22 @@
-"""The hub's own program: from a commit to offers, one step at a time.
+"""The hub's process: what it does over time, and what it answers.
 
-    settings   what a hub is told at its start
+    settings   what it is told at its start
+    planning   a tree → a plan (no store, no network)
+    observing  new commits → wanted rows
+    releasing  wanted rows → runs, offers, withdrawals
+    desk       requests of agents and people
+    doorbell   who waits for a change
+    hub        `Hub.step(now)` and its loop
+    opening    a hub from settings: folder, lock, store, source, renderer
     lock       one hub at a time in one folder
-    planning   tree → plan (also used offline by the command line)
-    following  which commit is the newest, and what it wants, into the store
-    deciding   runs that are wanted, and one advance of each live run
-    program    `Hub.step(now)`: all of the above, and when to look again
 
-Every step can be killed at any point and asked again: nothing that matters is only in memory.
+HTTP is `fleet.api`, which knows a hub only by the protocol that it declares there.
 """
+
+from __future__ import annotations
+
+from fleet.hub.hub import Hub
+from fleet.hub.opening import OpenHub, open_hub
+from fleet.hub.settings import HubSettings
+
+__all__ = ["Hub", "HubSettings", "OpenHub", "open_hub"]

@@ -10,10 +10,7 @@
     reports      what agents say, batched and idempotent
     targets      what a cluster is to run: offers, starts, withdrawals
     runs         rollout runs, their steps, decisions and events
-    standing     what `propose` is given
     evidence     what `advance` is given
-    access       who presents a token
-    doorbell     long polls: who is woken by which change
     questions    rows for status documents
     query        SQL of people, read-only
 
