@@ -22,6 +22,8 @@ class Recorder:
         self.reads: list[str] = []
         self.dry_runs = 0
         self.crash_after: int | None = None
+        self.mutate: Callable[[Object], Object] = lambda obj: obj
+        """What a mutating webhook makes of everything that is applied."""
         self.before_write: Callable[[str, Object | None], None] = lambda what, obj: None
 
     def _wrote(self, what: str) -> None:
@@ -36,7 +38,8 @@ class Recorder:
         self.dry_runs += dry_run
         if not dry_run:
             self.before_write("apply", obj)
-        stored = await self._cluster.apply(obj, manager=manager, force=force, dry_run=dry_run)
+        sent = self.mutate(obj)
+        stored = await self._cluster.apply(sent, manager=manager, force=force, dry_run=dry_run)
         if not dry_run:
             self._wrote(f"apply {obj['kind']} {obj['metadata']['name']}")
         return stored

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -12,9 +13,11 @@ from agents.inventory import PART_OF
 from agents.settings import Settings
 from agents.watching import Watches
 from clusters.clock import FakeClock
+from clusters.cluster import WatchEvent
+from clusters.errors import ExpiredError
 from clusters.objects import Kind, Object, ObjectKey
 from clusters.simulation import SimulatedCluster
-from tests.agents.samples import SETTINGS, WEB, config_map, deployment
+from tests.agents.samples import SETTINGS, WEB, config_map, crd, deployment, widget
 
 CONFIG_MAP = Kind("", "ConfigMap")
 DEPLOYMENT = Kind("apps", "Deployment")
@@ -37,12 +40,25 @@ class Eyes:
         return frozenset(key for key in self.wanted if key.kind_key == kind)
 
 
+class Forgetful(SimulatedCluster):
+    """A cluster that has compacted what the first watches want to go on from."""
+
+    expired = 0
+
+    def watch(self, kind: Kind, **options: Any) -> AsyncIterator[WatchEvent]:
+        """Refuse so many watches as too old."""
+        if self.expired:
+            self.expired -= 1
+            raise ExpiredError("too old resource version")
+        return super().watch(kind, **options)
+
+
 class Bench:
     """One cluster without controllers, and watches on it."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.cluster = SimulatedCluster("a", self.clock)
+        self.cluster = Forgetful("a", self.clock)
         self.eyes = Eyes()
         self.stirred = 0
         self.watches = Watches(
@@ -143,6 +159,15 @@ async def test_after_a_partition_everything_is_listed_again(bench: Bench) -> Non
     assert _last(bench)[1] is None
 
 
+async def test_when_the_version_to_go_on_from_is_gone_it_lists_again(bench: Bench) -> None:
+    bench.put(config_map())
+    bench.cluster.expired = 1
+    bench.watches.keep([CONFIG_MAP])
+    await bench.until(lambda: len(bench.eyes.seen) == 2)
+    bench.put(config_map(colour="red"))
+    await bench.until(lambda: len(bench.eyes.seen) == 3)
+
+
 async def test_kinds_that_nobody_owns_any_more_are_not_watched(bench: Bench) -> None:
     bench.watches.keep([CONFIG_MAP, DEPLOYMENT])
     bench.watches.keep([DEPLOYMENT])
@@ -153,8 +178,6 @@ async def test_kinds_that_nobody_owns_any_more_are_not_watched(bench: Bench) -> 
 
 
 async def test_a_kind_that_is_not_served_yet_is_tried_again(bench: Bench) -> None:
-    from tests.agents.samples import crd, widget
-
     bench.watches.keep([Kind("example.com", "Widget")])
     await bench.until(lambda: bench.clock.now() > FakeClock().now())
     definition = crd()

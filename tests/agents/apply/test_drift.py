@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agents.protocol import DriftMode, Options, SyncState
-from clusters.objects import ObjectKey
+from clusters.objects import Object, ObjectKey
 from tests.agents.lab import Lab
 from tests.agents.samples import SETTINGS, WEB, config_map, deployment, key, secret
 
@@ -159,6 +159,25 @@ def _autoscaler() -> dict[str, Any]:
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
         },
     }
+
+
+async def test_what_a_webhook_makes_of_an_object_is_no_drift(lab: Lab) -> None:
+    def webhook(obj: Object) -> Object:
+        return {**obj, "data": {"colour": "purple"}} if "data" in obj and _is_ours(obj) else obj
+
+    lab.recorder.mutate = webhook
+    lab.release("web", config_map())
+    await lab.settled("web")
+    assert lab.there("ConfigMap", "settings")["data"] == {"colour": "purple"}
+    lab.recorder.writes.clear()
+    lab.new_agent()
+    await lab.run_for(130)
+    assert lab.recorder.writes == []
+    assert lab.report("web").sync is SyncState.SYNCED
+
+
+def _is_ours(obj: Object) -> bool:
+    return obj["metadata"]["name"] == "settings"
 
 
 async def test_an_object_in_another_api_version_than_the_servers_own_is_no_drift(lab: Lab) -> None:

@@ -105,11 +105,13 @@ async def test_delete_policies_are_kept(lab: Lab) -> None:
     hooks = (
         hook(job("gone"), "pre-install", policies=("hook-succeeded",)),
         hook(job("stays"), "pre-install"),
+        hook(job("after"), "post-install"),
     )
     lab.release("web", config_map(), hooks=hooks)
     await lab.settled("web")
     assert lab.live("Job", "gone", group="batch") is None
     assert lab.live("Job", "stays", group="batch") is not None
+    assert lab.recorder.writes.count("apply Job gone") == 1, "what is done is not run again"
 
 
 async def test_hook_failed_deletes_the_failed_hook(lab: Lab) -> None:
@@ -149,6 +151,16 @@ async def test_a_failed_first_install_is_still_an_install_when_corrected(lab: La
     lab.release("web", config_map(), hooks=hooks, run="second")
     await lab.settled("web")
     assert lab.live("Job", "no", group="batch") is None
+
+
+async def test_a_hook_of_a_former_release_is_replaced_and_runs_again(lab: Lab) -> None:
+    hooks = (hook(job(), "pre-install", "pre-upgrade"),)
+    lab.release("web", config_map(), hooks=hooks)
+    await lab.settled("web")
+    uid = _uid(lab)
+    lab.release("web", config_map(colour="red"), hooks=hooks, run="second")
+    await lab.settled("web")
+    assert _uid(lab) not in (uid, "")
 
 
 def _uid(lab: Lab) -> str:

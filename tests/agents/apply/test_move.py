@@ -118,6 +118,15 @@ async def test_a_corrected_release_replaces_a_failed_one_at_once(lab: Lab) -> No
     assert (lab.clock.now() - before).total_seconds() < 10, "the back-off was forgotten"
 
 
+async def test_a_new_release_has_the_full_patience_again(lab: Lab) -> None:
+    lab.release("web", widget())
+    await lab.until(lambda: "web" in lab.agent.reports)
+    await lab.until(lambda: lab.report("web").sync is SyncState.FAILED, seconds=200)
+    wanted = lab.release("web", widget(size=2), run="second")
+    await lab.until(lambda: lab.report("web").digest == wanted.digest)
+    assert lab.report("web").sync is SyncState.SYNCING
+
+
 async def test_failures_are_tried_again_later_and_later(lab: Lab) -> None:
     bad = deployment()
     bad["spec"]["selector"] = {"matchLabels": {"app": "other"}}
