@@ -20,6 +20,7 @@ def explain(
     *,
     objects: Iterable[Document],
     runs: Iterable[Row],
+    held: Iterable[Row],
     problems: Iterable[Document],
     stray: Row,
 ) -> dict[str, Any]:
@@ -27,10 +28,11 @@ def explain(
 
     `deployment` and `cluster` are documents; `objects` is what the agent says of single objects;
     `runs` are rows of live runs that carry the bundle to this cluster (`run`, `stage`, `state`,
-    `reason`, `run_state`, `run_reason`); `stray` has `stray` and `stray_generation`.
+    `reason`, `run_state`, `run_reason`); `held` are reasons
+    (`code`, `reason`) not to release it; `stray` has `stray` and `stray_generation`.
     """
     carriers: list[dict[str, Any]] = [dict(run) for run in runs]
-    objects = list(objects)
+    objects, reasons = list(objects), [dict(row) for row in held]
     return {
         "cluster": deployment["cluster"],
         "bundle": deployment["bundle"],
@@ -46,12 +48,13 @@ def explain(
         },
         "reported": _reported_part(deployment),
         "runs": carriers,
+        "held": reasons,
         "drift": [entry for o in objects for entry in _drift(o)],
         "troubles": [_trouble(o) for o in objects if not _fine(o)],
         "problems": list(problems),
         "because": [
             *_wanted(deployment),
-            *_allowed(deployment, carriers),
+            *_allowed(deployment, carriers, reasons),
             *_there(deployment, cluster, stray),
         ],
     }
@@ -106,12 +109,11 @@ def _wanted(d: Document) -> list[str]:
     return [source, chosen] if chosen else [source]
 
 
-def _allowed(d: Document, runs: list[dict[str, Any]]) -> list[str]:
+def _allowed(d: Document, runs: list[dict[str, Any]], held: list[dict[str, Any]]) -> list[str]:
     if d["wanted"] in ("", d["current"]):
         return [f"the hub let it start in run {d['run']}"] if d["run"] else []
-    if not runs:
-        return ["no live run carries it: see `fleet runs` and `fleet status` for the reason"]
-    return [_carrier(run) for run in runs]
+    said = [_carrier(run) for run in runs] + [row["reason"] for row in held]
+    return said or ["no run carries it yet"]
 
 
 def _carrier(run: Document) -> str:

@@ -1,0 +1,169 @@
+"""The routes of people: questions, decisions, tokens, SQL. The operator token opens all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fleet.api.answers import Answers, Document
+from fleet.api.face import HubFace
+from fleet.api.inbound import Handler, body_of, for_people, json_answer
+from fleet.api.selectors import read_selector
+from fleet.errors import RequestError
+from fleet.model import Selector
+from fleet.rollout.state import Verb
+from fleet.store.access import Access
+from fleet.store.query import query
+
+
+class DecisionBody(BaseModel):
+    """`{"actor": "ana", "reason": "looks good", "stage": "production", "clusters": []}`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    actor: str = ""
+    reason: str = ""
+    stage: str = ""
+    clusters: tuple[str, ...] = ()
+
+
+class QueryBody(BaseModel):
+    """`{"sql": "SELECT …"}`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sql: str
+
+
+class NoBody(BaseModel):
+    """`{}` or nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def people_routes(hub: HubFace, access: Access) -> list[Route]:
+    """Every route of people, each behind the operator token."""
+    people = _People(hub)
+    ask = people.answers
+    table: list[tuple[str, str, Handler]] = [
+        ("GET", "/v1/status", _plain(ask.fleet)),
+        ("GET", "/v1/clusters", _listing(ask.clusters)),
+        ("GET", "/v1/clusters/{name}", _one(ask.clusters)),
+        ("GET", "/v1/groups", _listing(ask.groups)),
+        ("GET", "/v1/groups/{name}", _one(ask.groups)),
+        ("GET", "/v1/bundles", _listing(ask.bundles)),
+        ("GET", "/v1/bundles/{name}", _one(ask.bundles)),
+        ("GET", "/v1/bundledeployments", _listing(ask.deployments)),
+        ("GET", "/v1/runs", people.runs),
+        ("GET", "/v1/runs/{uid}", people.run),
+        ("GET", "/v1/events", people.events),
+        ("GET", "/v1/problems", _plain(ask.problems)),
+        ("GET", "/v1/explain/{cluster}/{bundle}", people.explain),
+        ("POST", "/v1/query", people.query),
+        ("POST", "/v1/runs/{uid}/{verb}", people.decide),
+        ("POST", "/v1/clusters/{name}/token", people.token),
+        ("POST", "/v1/source/refresh", people.refresh),
+    ]
+    return [
+        Route(path, for_people(access, handler), methods=[method], name=f"{method} {path}")
+        for method, path, handler in table
+    ]
+
+
+def _plain(question: Callable[[], Document]) -> Handler:
+    async def answer(request: Request) -> Response:
+        return json_answer(await run_in_threadpool(question))
+
+    return answer
+
+
+def _listing(question: Callable[[Selector, str], Document]) -> Handler:
+    """`?selector=` and `?name=`."""
+
+    async def answer(request: Request) -> Response:
+        selector = read_selector(request.query_params.get("selector", ""))
+        name = request.query_params.get("name", "")
+        return json_answer(await run_in_threadpool(question, selector, name))
+
+    return answer
+
+
+def _one(question: Callable[[Selector, str], Document]) -> Handler:
+    """The one of the name in the path. Errors: 404."""
+
+    async def answer(request: Request) -> Response:
+        found = await run_in_threadpool(question, Selector(), request.path_params["name"])
+        return json_answer(found["items"][0])
+
+    return answer
+
+
+class _People:
+    def __init__(self, hub: HubFace) -> None:
+        self._hub = hub
+        self.answers = Answers(hub.store, hub.location)
+
+    async def runs(self, request: Request) -> Response:
+        selector = read_selector(request.query_params.get("selector", ""))
+        return json_answer(await run_in_threadpool(self.answers.runs, selector))
+
+    async def run(self, request: Request) -> Response:
+        uid: str = request.path_params["uid"]
+        return json_answer(await run_in_threadpool(self.answers.run, uid))
+
+    async def events(self, request: Request) -> Response:
+        text = request.query_params.get("after", "0")
+        if not (text.isascii() and text.isdigit() and len(text) < 16):
+            raise RequestError("after is no number", fix="for example ?after=0", code="bad-after")
+        return json_answer(await run_in_threadpool(self.answers.events, int(text)))
+
+    async def explain(self, request: Request) -> Response:
+        named = request.path_params
+        found = await run_in_threadpool(self.answers.explain, named["cluster"], named["bundle"])
+        return json_answer(found)
+
+    async def query(self, request: Request) -> Response:
+        asked = await body_of(request, QueryBody)
+        answer = await run_in_threadpool(query, self._hub.store, asked.sql)
+        return json_answer(
+            {"columns": answer.columns, "rows": answer.rows, "truncated": answer.truncated}
+        )
+
+    async def decide(self, request: Request) -> Response:
+        named = request.path_params
+        if named["verb"] not in list(Verb):
+            raise RequestError(
+                f"there is no decision {named['verb']!r}",
+                fix="one of " + ", ".join(Verb),
+                code="no-such-decision",
+                status=404,
+            )
+        asked = await body_of(request, DecisionBody)
+        message = await run_in_threadpool(
+            self._hub.desk.decide,
+            named["uid"],
+            Verb(named["verb"]),
+            actor=asked.actor,
+            reason=asked.reason,
+            stage=asked.stage,
+            clusters=asked.clusters,
+        )
+        return json_answer({"message": message})
+
+    async def token(self, request: Request) -> Response:
+        await body_of(request, NoBody)
+        name: str = request.path_params["name"]
+        token = await run_in_threadpool(self._hub.desk.token_for, name)
+        answer = json_answer({"cluster": name, "token": token})
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+    async def refresh(self, request: Request) -> Response:
+        await body_of(request, NoBody)
+        self._hub.refresh()
+        return json_answer({"message": "the hub looks at Git now"})
