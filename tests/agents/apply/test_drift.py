@@ -177,7 +177,7 @@ async def test_what_a_webhook_makes_of_an_object_is_no_drift(lab: Lab) -> None:
 
 
 def _is_ours(obj: Object) -> bool:
-    return obj["metadata"]["name"] == "settings"
+    return bool(obj["metadata"]["name"] == "settings")
 
 
 async def test_an_object_in_another_api_version_than_the_servers_own_is_no_drift(lab: Lab) -> None:
