@@ -1,7 +1,7 @@
 """Why one render gave nothing: a `Problem` on its way up, and texts of tools made fit to print.
 
-Messages of Kustomize and Helm are shortened at their chatty beginning (the cause stands last), lose
-the path of the temporary folder, and never show a document or a value that looks like a secret.
+Messages of Kustomize and Helm are shortened in their middle (the cause stands last), lose the path
+of the temporary folder, and never show a document or a value whose key looks like a secret's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 from fleet.model import Problem, Severity
 
 MAX_TEXT = 700
-_DOCUMENT = re.compile(r"[\[{](?:[^\[\]{}]|\\n)*(?:\n|\\n)[\s\S]*[\]}]")
+_OPENING, _CLOSING = re.compile(r"[\[`{]"), re.compile(r"^.*[\]`}]")
+_ESCAPED = re.compile(r"(['\"])(?:(?!\1).)*\\n(?:(?!\1).)*\1")
 _NO_MATCH = re.compile(r"'(?:[^'\\]|\\.)*' does not match")
 _SECRET_KEY = re.compile(r"pass|secret|token|credential|private|key", re.IGNORECASE)
 
@@ -37,13 +38,22 @@ def warning(code: str, what: str, *, at: str, fix: str, bundle: str = "") -> Pro
 
 
 def tidy(text: str, folder: str = "", values: Mapping[str, Any] | None = None) -> str:
-    """What a tool said, on one line, without `folder`, documents and secret values."""
+    """What a tool said, on one line, without `folder` and secret values."""
     text = text.replace(f"{folder.rstrip('/')}/", "") if folder else text
-    text = _NO_MATCH.sub("the value does not match", _DOCUMENT.sub("[…]", text))
+    text = _NO_MATCH.sub("the value does not match", text)
     for secret in sorted(_secrets(values or {}), key=len, reverse=True):
         text = text.replace(secret, "[…]")
     text = " ".join(text.removeprefix("error: ").removeprefix("Error: ").split())
     return text if len(text) <= MAX_TEXT else f"{text[:150]} … {text[150 - MAX_TEXT :]}"
+
+
+def without_documents(text: str) -> str:
+    """What Kustomize said, without the patch or manifest that it quotes: it may be a Secret."""
+    text = _ESCAPED.sub("[…]", text.strip())
+    first, *rest = text.split("\n")
+    if not rest:
+        return text
+    return f"{_OPENING.split(first)[0]}[…]{_CLOSING.sub('', rest[-1])}"
 
 
 def _secrets(values: Any, secret: bool = False) -> Iterator[str]:

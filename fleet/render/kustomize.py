@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from fleet.render.failure import RenderFailed, failed, tidy
+from fleet.render.failure import RenderFailed, failed, tidy, without_documents
 from fleet.render.job import Job
 from fleet.render.manifests import Document, read_documents
 
@@ -78,7 +78,10 @@ def _environment(folder: str) -> dict[str, str]:
 
 def _refused(job: Job, directory: str, bundle: str, said: str) -> RenderFailed:
     errors = "\n".join(line for line in said.splitlines() if not line.startswith("# Warning"))
-    text = tidy(errors, str(Path(job.folder).resolve())) or "it ended without saying why"
+    text = (
+        tidy(without_documents(errors), str(Path(job.folder).resolve()))
+        or "it ended without saying why"
+    )
     named = _named_files(job, directory, text)
     return failed(
         "kustomize-failed",
@@ -90,16 +93,23 @@ def _refused(job: Job, directory: str, bundle: str, said: str) -> RenderFailed:
 
 
 def _named_files(job: Job, directory: str, text: str) -> list[str]:
-    """The files of the repository that a message names, in order: the cause comes last."""
+    """The files of the repository that a message names, in order: the cause comes last.
+
+    Kustomize names a file as its kustomization does, after the directory that it is in.
+    """
     root = Path(job.folder).resolve()
-    found = []
+    places, found = [root, root / directory], list[str]()
     for word in _WORDS.findall(text):
-        for start in (root, root / directory):
-            path = (start / word.strip(".")).resolve()
-            if "/" not in word and "." not in word:
+        for place in reversed(places):
+            path = (place / word.rstrip(".")).resolve()
+            if not path.is_relative_to(root) or path == root:
                 continue
-            if path.is_relative_to(root) and path.is_file():
+            if path.is_file():
                 found.append(str(path.relative_to(root)))
+                break
+            if path.is_dir():
+                places.append(path)
+                break
     return found
 
 

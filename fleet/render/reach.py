@@ -120,7 +120,11 @@ class Reach:
 
         Errors: `RenderFailed` if it leaves the repository or goes through a submodule.
         """
-        waiting, real, links = list(reversed(path.split("/"))), list[str](), 0
+        return self._walk(path, at)[0]
+
+    def _walk(self, path: str, at: str = "") -> tuple[str, list[TreeEntry]]:
+        """The resolved path, and every link on the way."""
+        waiting, real, links = list(reversed(path.split("/"))), list[str](), list[TreeEntry]()
         while waiting:
             part = waiting.pop()
             if part in ("", "."):
@@ -135,15 +139,15 @@ class Reach:
             if entry is not None and entry.mode == SUBMODULE:
                 raise _submodule(entry.path, at)
             if entry is not None and entry.mode == LINK:
-                links += 1
+                links.append(entry)
                 target = self.tree.read(entry.path).decode(errors="replace")
                 if target.startswith("/"):
                     raise _leaves(entry.path, at)
-                if links > MAX_LINKS:
+                if len(links) > MAX_LINKS:
                     raise _loop(entry.path, at)
                 real.pop()
                 waiting.extend(reversed(target.split("/")))
-        return "/".join(real)
+        return "/".join(real), links
 
     def kustomization(self, directory: str) -> tuple[str, dict[str, Any]]:
         """Path and content of a directory's kustomization file; empty if there is none.
@@ -222,12 +226,8 @@ class Reach:
 
     def _take(self, path: str, found: dict[str, TreeEntry]) -> None:
         """Adds a file or directory as named, every link on the way, and what they point at."""
-        parts = posixpath.normpath(path).split("/")
-        for count in range(1, len(parts) + 1):
-            entry = self.entries.get("/".join(parts[:count]))
-            if entry is not None and entry.mode == LINK:
-                found[entry.path] = entry
-        real = self.resolve(path)
+        real, links = self._walk(path)
+        found.update((link.path, link) for link in links)
         if real in self.entries:
             found[real] = self.entries[real]
         elif self.is_directory(real):
