@@ -48,7 +48,8 @@ class Actors:
             log_to_driver=False,
             configure_logging=False,
         )
-        actor = ray.remote(num_cpus=0, max_concurrency=64)(HostActor)
+        remote: Any = ray.remote  # its own types know no class that is decorated by a call
+        actor = remote(num_cpus=0, max_concurrency=64)(HostActor)
         self._handles = [actor.remote(spec) for spec in self._specs]
         return self
 

@@ -22,10 +22,10 @@ def run_line(run: Mapping[str, Any]) -> str:
 def stage_text(stage: Mapping[str, Any]) -> str:
     """One stage: a box for each cluster, counts, and what it waits for."""
     total, healthy = int(stage["total"]), int(stage["healthy"])
-    failed, moving = int(stage["failed"]), int(stage["in_flight"])
+    failed, moving = int(stage["failed"]), int(stage["inFlight"])
     rest = max(0, total - healthy - failed - moving)
     boxes = FULL * healthy + MOVING * moving + FAILED * failed + EMPTY * rest
-    text = f"{stage['name']} {boxes} {healthy}/{total}" if total else f"{stage['name']} unchanged"
+    text = f"{stage['stage']} {boxes} {healthy}/{total}" if total else f"{stage['stage']} unchanged"
     note = stage.get("reason") or ""
     quiet = stage["state"] in ("Done", "Skipped") or not note
     return text + ("" if quiet else f" ({note})") + (" ✓" if stage["state"] == "Done" else "")
@@ -42,7 +42,7 @@ class Board:
         lines = []
         for run in runs:
             line = run_line(run)
-            if self._printed.get(run["uid"]) != line:
-                self._printed[run["uid"]] = line
+            if self._printed.get(run["run"]) != line:
+                self._printed[run["run"]] = line
                 lines.append(line)
         return lines

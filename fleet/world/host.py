@@ -16,12 +16,11 @@ from pathlib import Path
 
 from agents.agent import Agent
 from agents.hub_client import HttpHub
-from clusters.simulation.http import Serving, serve
-
 from agents.settings import Settings
 from clusters.clock import SystemClock
 from clusters.simulation import SimulatedCluster
 from clusters.simulation.controllers import Controllers
+from clusters.simulation.http import RunningServer, serve
 
 AGENT_SETTINGS = Settings(health_interval_seconds=0.5, poll_wait_seconds=20)
 """Quick enough to watch; everything else is as in production."""
@@ -47,7 +46,7 @@ class Host:
         self._clusters: dict[str, SimulatedCluster] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._hubs: list[HttpHub] = []
-        self._serving: Serving | None = None
+        self._serving: RunningServer | None = None
 
     async def start(self) -> dict[str, str]:
         """Start everything; cluster name → URL of its API server on loopback."""
@@ -74,9 +73,9 @@ class Host:
             cluster,
             hub,
             clock,
+            self._spec.state_dir / name,
             name=name,
             incarnation=secrets.token_hex(8),
-            state_dir=self._spec.state_dir / name,
             settings=AGENT_SETTINGS,
             seed=seed_of(name),
         )

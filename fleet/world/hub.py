@@ -60,7 +60,7 @@ class HubProcess:
         while time.monotonic() < deadline and self._process.poll() is None:
             if self._answers():
                 return
-            time.sleep(0.1)
+            time.sleep(0.1)  # noqa: TID251 - a process is awaited, no decision depends on it
         self.stop()
         raise ServeError(
             "the hub did not start: " + self.log.read_text(errors="replace")[-2000:],

@@ -1,0 +1,231 @@
+"""`fleet demo`: a commit on its way through a simulated fleet, told as it happens.
+
+    1 first sync   2 a new image tag goes staging → production   3 a bad release stops in staging
+    4 `git revert` ships by itself   5 a manual change is healed, one is only reported   6 tables
+
+Everything is real but the clusters: Git, Helm, Kustomize, a hub process, agents over HTTP, kubectl.
+With `--repo` it runs a person's own repository and shows every commit until Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fleet.cli import asking
+from fleet.cli.explaining import status_text
+from fleet.errors import FleetError
+from fleet.world.board import Board
+from fleet.world.example import ExampleRepository
+from fleet.world.session import Session
+
+LOOK_SECONDS = 0.25
+STORY_SECONDS = 60.0
+TAGS = ("6.9.0", "6.9.1", "6.9.2-crashloop")
+
+
+@click.command()
+@click.option("--repo", default="", help="Your own fleet repository instead of the example.")
+@click.option("--keep", is_flag=True, help="Leave everything running until Ctrl-C.")
+def demo(repo: str, keep: bool) -> None:
+    """Watch commits go through a simulated fleet: staging, production, drift, revert."""
+    folder = Path(tempfile.mkdtemp(prefix="fleet-demo-"))
+    began = time.monotonic()
+    try:
+        example = None if repo else ExampleRepository.make(folder / "fleet-repository")
+        where = repo or str(folder / "fleet-repository")
+        with Session(folder, where) as session:
+            teller = Teller(session)
+            teller.begin(where)
+            if example is not None:
+                tell_story(teller, example)
+            teller.tables()
+            click.echo(f"\nThe demo took {time.monotonic() - began:.0f} s.")
+            if keep or example is None:
+                teller.stay()
+    except KeyboardInterrupt:
+        click.echo("\nstopped")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Teller:
+    """Says what happens in a session, and gives the approvals that a demo needs."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.board = Board()
+        self.approves = True
+
+    def say(self, text: str, **style: Any) -> None:
+        """One paragraph."""
+        click.secho(text, **style)
+
+    def title(self, text: str) -> None:
+        """A chapter."""
+        self.say(f"\n── {text}", bold=True)
+
+    def begin(self, where: str) -> None:
+        """Hub, clusters and agents, and the first sync."""
+        session = self.session
+        self.title("A hub and its fleet")
+        self.say(f"fleet repository  {where}\nhub               {session.hub.url}")
+        names = session.declared()
+        self.problems()
+        self.say(f"starting {len(names)} simulated clusters with their agents on Ray …")
+        session.start_clusters(names)
+        self.title("First sync: every bundle goes through the stages")
+        self.follow(self.all_converged, "the first sync")
+        self.say(status_text(session.api.get("/v1/status")).splitlines()[2], fg="green")
+
+    def problems(self) -> None:
+        """What the hub finds wrong with the repository."""
+        for problem in self.session.api.get("/v1/problems")["items"]:
+            self.say(f"{problem['severity']}: {problem['what']} ({problem['at']})", fg="yellow")
+
+    def follow(self, until: Callable[[], bool], what: str, seconds: float = STORY_SECONDS) -> None:
+        """Print what changes until it is so. Errors: `FleetError` if it takes too long."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self.look()
+            if until():
+                self.look()
+                return
+            if time.monotonic() > deadline:
+                raise FleetError(
+                    f"{what} did not come to its end within {seconds:.0f} s",
+                    at=str(self.session.folder),
+                    fix="see `fleet runs` with --keep; the hub's log is hub.log in that folder",
+                )
+            time.sleep(LOOK_SECONDS)  # noqa: TID251 - a person waits at a terminal
+
+    def look(self) -> None:
+        """Print the runs that look different, and approve what waits for it."""
+        runs = self.session.api.get("/v1/runs")["items"]
+        for line in self.board.changes(reversed(runs)):
+            self.say(f"{time.strftime('%H:%M:%S')}  {line}")
+        for run in runs if self.approves else ():
+            for stage in run["stages"]:
+                if stage["state"] == "GatedBefore" and run["state"] == "Running":
+                    self._approve(run, stage["stage"])
+
+    def _approve(self, run: Any, stage: str) -> None:
+        self.say(
+            f"          {','.join(run['bundles'])}: {stage} waits for an approval;"
+            f" the demo gives it:  fleet rollout approve {run['run']} --stage {stage}",
+            fg="cyan",
+        )
+        body = {"actor": "demo", "reason": "the demo approves what waits", "stage": stage}
+        self.session.api.post(f"/v1/runs/{run['run']}/approve", body)
+
+    def all_converged(self) -> bool:
+        """Does every cluster run what Git wants, healthy, with no run left?"""
+        fleet = self.session.api.get("/v1/status")
+        count = fleet["bundleDeployments"]
+        done = count["synced"] == count["total"] > 0 and not fleet["runs"]
+        return done and set(count["health"]) <= {"Healthy"}
+
+    def runs_of(self, commit: str) -> list[Any]:
+        """The runs that a commit made."""
+        runs = self.session.api.get("/v1/runs")["items"]
+        return [run for run in runs if run["commit"] == commit]
+
+    def ended(self, commit: str) -> bool:
+        """Has every run of the commit ended (and was there one), and is the fleet converged?"""
+        runs = self.runs_of(commit)
+        return bool(runs) and all(run["ended"] for run in runs) and self.all_converged()
+
+    def tables(self) -> None:
+        """The status tables, as the commands print them."""
+        api = self.session.api
+        self.title("fleet status")
+        self.say(status_text(api.get("/v1/status")).rstrip())
+        for name, columns in (
+            ("clusters", asking.CLUSTER_COLUMNS),
+            ("bundles", asking.BUNDLE_COLUMNS),
+            ("runs", asking.RUN_COLUMNS),
+        ):
+            self.title(f"fleet {name}")
+            self.say(asking.rows_text(api.get(f"/v1/{name}")["items"], columns, "table").rstrip())
+
+    def stay(self) -> None:
+        """Go on showing commits until Ctrl-C, and say how to look around."""
+        session = self.session
+        self.approves = False
+        self.title("Still running: every commit is shown; Ctrl-C ends it")
+        self.say(
+            f"  export FLEET_HUB={session.hub.url}"
+            f" FLEET_TOKEN_FILE={session.hub.state_dir / 'operator-token'}\n"
+            f"  fleet status; fleet runs; fleet explain CLUSTER BUNDLE; fleet rollout approve RUN\n"
+            f"  kubectl --kubeconfig {session.kubeconfig}"
+            f" --context {next(iter(session.clusters))} get deployments -A"
+        )
+        while True:
+            self.look()
+            time.sleep(LOOK_SECONDS)  # noqa: TID251 - a person waits at a terminal
+
+
+def tell_story(teller: Teller, example: ExampleRepository) -> None:
+    """The four chapters after the first sync."""
+    old, new, bad = TAGS
+    teller.title(f"A new image tag: {old} → {new}")
+    commit = example.set_image_tag(old, new, f"storefront {new}")
+    teller.say(f"committed {commit[:12]} to the base that all groups share")
+    teller.follow(lambda: teller.ended(commit), "the rollout")
+
+    teller.title(f"A bad release: {new} → {bad}")
+    worse = example.set_image_tag(new, bad, f"storefront {bad}")
+    teller.say(f"committed {worse[:12]}; its image crashes")
+    teller.follow(lambda: any(r["failed"] for r in teller.runs_of(worse)), "the bad release")
+    teller.follow(lambda: any(r["state"] == "Paused" for r in teller.runs_of(worse)), "the stop")
+    for run in teller.runs_of(worse):
+        teller.say(f"{run['run']} is {run['state']}: {run['reason']}", fg="red")
+        teller.say("production never saw it", fg="green")
+
+    teller.title("git revert: it brings back what ran before, so it waits for nobody")
+    back = example.revert(worse)
+    teller.say(f"committed {back[:12]}")
+    teller.follow(lambda: teller.ended(back), "the revert")
+
+    teller.title("Somebody changes things by hand")
+    change_by_hand(teller, "prd-eu-1", "storefront", "storefront", 3)
+    report_by_hand(teller, "prd-us-1", "monitoring", "prometheus")
+
+
+def change_by_hand(teller: Teller, cluster: str, namespace: str, name: str, replicas: int) -> None:
+    """`kubectl scale` to 5 where drift is corrected: watch it go back."""
+    teller.say(scale(teller, cluster, namespace, name))
+    began = time.monotonic()
+    words = ("-n", namespace, "get", f"deployment/{name}", "-o", "jsonpath={.spec.replicas}")
+    teller.follow(lambda: teller.session.kubectl(cluster, *words) == str(replicas), "healing", 20)
+    teller.say(
+        f"{cluster}: {name} is back at {replicas} replicas after {time.monotonic() - began:.1f} s",
+        fg="green",
+    )
+
+
+def report_by_hand(teller: Teller, cluster: str, bundle: str, name: str) -> None:
+    """`kubectl scale` to 5 where drift is only reported: see the difference named."""
+    teller.say(scale(teller, cluster, bundle, name))
+    path = f"/v1/explain/{cluster}/{bundle}"
+    teller.follow(lambda: bool(teller.session.api.get(path)["drift"]), "the drift report", 20)
+    for drift in teller.session.api.get(path)["drift"]:
+        teller.say(
+            f"{cluster}: {drift['object']} {drift['path']}: wanted {drift['wanted']}, live"
+            f" {drift['live']}, changed by {drift['manager'] or 'somebody'}; only reported,"
+            " as its fleet.yaml says",
+            fg="yellow",
+        )
+
+
+def scale(teller: Teller, cluster: str, namespace: str, name: str) -> str:
+    """What a person does at night."""
+    words = ("-n", namespace, "scale", f"deployment/{name}", "--replicas=5")
+    said = teller.session.kubectl(cluster, *words)
+    return f"$ kubectl --context {cluster} {' '.join(words)}\n  {said}"

@@ -1,0 +1,76 @@
+"""`fleet hub`: the hub as a process. Says where it listens and runs until stopped."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+
+from fleet.api.client import TOKEN_FILE, default_state_dir
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+
+@click.command()
+@click.option("--repo", required=True, help="The fleet repository: a folder or a Git URL.")
+@click.option("--branch", default="", help="The branch to follow; default: the one HEAD names.")
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Store, artifacts and operator token; default: FLEET_STATE or the user's data folder.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", default=8780, show_default=True, help="Which port; 0 for any free one.")
+@click.option("--tls-certificate", default="", help="PEM file; needed beyond loopback.")
+@click.option("--tls-key", default="", help="PEM file with its key.")
+@click.option("--plain-http", is_flag=True, help="Listen beyond loopback; a proxy encrypts.")
+@click.option("--poll", default=180.0, show_default=True, help="Seconds between looks at Git.")
+@click.option("--heartbeat", default=10.0, show_default=True, help="Seconds between heartbeats.")
+@click.option(
+    "--degraded-after", default=60.0, show_default=True, help="Seconds of Degraded until failed."
+)
+@click.option(
+    "--advance-every", default=1.0, show_default=True, help="Seconds between looks at a run."
+)
+@click.option("--log-level", default="info", show_default=True, help="debug, info, warning, error")
+def hub(
+    repo: str,
+    branch: str,
+    state_dir: Path | None,
+    host: str,
+    port: int,
+    tls_certificate: str,
+    tls_key: str,
+    plain_http: bool,
+    poll: float,
+    heartbeat: float,
+    degraded_after: float,
+    advance_every: float,
+    log_level: str,
+) -> None:
+    """Run the hub: follow a fleet repository, release in stages, answer agents and people."""
+    from clusters.clock import SystemClock
+    from fleet.api.serving import Listen, serve
+    from fleet.hub.opening import open_hub
+    from fleet.hub.settings import HubSettings
+
+    logging.basicConfig(level=log_level.upper(), format=LOG_FORMAT)
+    settings = HubSettings(
+        repo=repo,
+        branch=branch,
+        state_dir=state_dir or default_state_dir(),
+        poll_seconds=poll,
+        heartbeat_seconds=heartbeat,
+        degraded_seconds=degraded_after,
+        advance_seconds=advance_every,
+    )
+    listen = Listen(host, port, tls_certificate, tls_key, plain_http)
+
+    def ready(url: str) -> None:
+        click.echo(f"hub listens on {url}")
+        click.echo(f"operator token is in {settings.state_dir / TOKEN_FILE}")
+
+    with open_hub(settings, SystemClock()) as opened:
+        serve(opened.hub, opened.access, listen, ready)
