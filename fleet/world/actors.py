@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from fleet.errors import FleetError
 from fleet.world.host import Host, HostSpec
 
 AGENTS_PER_ACTOR = 250
@@ -30,15 +31,7 @@ class Actors:
         self._handles: list[Any] = []
 
     def __enter__(self) -> Actors:
-        import ray
-
-        os.environ.update(
-            RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
-            RAY_USAGE_STATS_ENABLED="0",
-            RAY_AUTH_MODE="token",
-            RAY_AUTH_TOKEN=secrets.token_hex(32),
-            RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
-        )
+        ray = _import_ray()
         ray.init(
             num_cpus=max(2, len(self._specs)),
             include_dashboard=False,
@@ -48,8 +41,7 @@ class Actors:
             log_to_driver=False,
             configure_logging=False,
         )
-        remote: Any = ray.remote  # its own types know no class that is decorated by a call
-        actor = remote(num_cpus=0, max_concurrency=64)(HostActor)
+        actor = ray.remote(num_cpus=0, max_concurrency=64)(HostActor)
         self._handles = [actor.remote(spec) for spec in self._specs]
         return self
 
@@ -86,6 +78,29 @@ class HostActor:
     async def stop(self) -> None:
         """See `Host.stop`."""
         await asyncio.wait_for(self._host.stop(), timeout=8)
+
+
+def _import_ray() -> Any:
+    """Ray, told how to behave first: it reads these variables when it is imported.
+
+    Errors: `FleetError` if it is not installed.
+    """
+    os.environ.update(
+        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
+        RAY_USAGE_STATS_ENABLED="0",
+        RAY_AUTH_MODE="token",
+        RAY_AUTH_TOKEN=secrets.token_hex(32),
+        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+    )
+    try:
+        import ray
+    except ImportError as error:
+        raise FleetError(
+            "simulated fleets need Ray, which is not installed",
+            fix="pip install 'fleet-gitops[sim]'",
+            code="ray-missing",
+        ) from error
+    return ray
 
 
 def share(names: list[str], hosts: int) -> list[list[str]]:
