@@ -173,8 +173,10 @@ def _without(job: Job, group: GroupRequest, culprits: Results) -> Results:
 
 
 def _all_failed(group: GroupRequest, problem: Problem) -> Results:
+    """One problem for all of them: it is the group's, and is shown once."""
+    about = replace(problem, bundle="", cluster=group.group)
     bundles = [bundle for _, bundle in group.listed] + [cluster_bundle(group.group)]
-    return {bundle: Rendered(problem=problem) for bundle in bundles}
+    return {bundle: Rendered(problem=about) for bundle in bundles}
 
 
 def _divide(job: Job, group: GroupRequest, objects: list[Object]) -> Results:
@@ -219,12 +221,11 @@ def _owners(
         return None
     if Counter(map(key_of, marked)) != Counter(map(key_of, objects)):
         return None
-    return {key_of(obj): _mark_of(obj) for obj in marked}
-
-
-def _mark_of(obj: Object) -> int | None:
-    mark = annotations_of(obj).get(MARK) or labels_of(obj).get(MARK)
-    return int(mark.removeprefix("o")) if mark else None
+    marks = {f"o{index}": index for index in range(len(group.listed))}
+    return {
+        key_of(obj): marks.get(annotations_of(obj).get(MARK) or labels_of(obj).get(MARK) or "")
+        for obj in marked
+    }
 
 
 def _not_split(group: GroupRequest) -> Problem:

@@ -133,7 +133,6 @@ class _Worker:
 
 def _lost(job: Job, code: str, why: str) -> Results:
     request = job.request
-    group = isinstance(request, GroupRequest)
     path = request.directory if isinstance(request, GroupRequest) else request.path
     problem = Problem(
         code=code,
@@ -141,6 +140,7 @@ def _lost(job: Job, code: str, why: str) -> Results:
         what=f"rendering {path} failed: {why}",
         at=job.at,
         fix="look for endless recursion or very large output in its templates",
-        bundle="" if group else job.bundles[0],
+        bundle="" if isinstance(request, GroupRequest) else request.bundle,
+        cluster=request.group if isinstance(request, GroupRequest) else "",
     )
     return {bundle: Rendered(problem=problem) for bundle in job.bundles}

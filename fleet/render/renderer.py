@@ -162,13 +162,13 @@ class _Batch:
             ) from error
 
     def result(self, request: RenderRequest) -> Rendered:
-        """What one request got; warnings and problems of another's run point at this one."""
+        """What one request got; a problem that names nobody is its own."""
         name = _name(request)
         found = self._refused.get(name, {}).get(request.path)
         if found is None or request.form is not Form.GROUP:
             found = self._results.get(name, {}).get(request.bundle, Rendered())
         problem = found.problem
-        if problem is not None and not problem.bundle:
+        if problem is not None and not problem.bundle and not problem.cluster:
             return replace(found, problem=replace(problem, bundle=request.bundle))
         return found
 
@@ -276,6 +276,7 @@ def _job_key(
 
 
 def _failed(request: RenderRequest | GroupRequest, error: RenderFailed) -> Results:
+    group = request.group if isinstance(request, GroupRequest) else ""
+    problem = replace(error.problem, cluster=group)
     job = Job(request, "", Tools((), ""))
-    problem = error.problem
     return {bundle: Rendered(problem=problem) for bundle in job.bundles}
