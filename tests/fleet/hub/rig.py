@@ -41,7 +41,7 @@ from fleet.store import Store, open_store
 Content = Mapping[str, Mapping[str, str | None]]
 """Cluster → bundle → content; `None`: it did not render."""
 
-SECRET = "c4n4ry-0f-a-v4riable"  # noqa: S105 - a canary that no answer may show
+SECRET = "c4n4ry-0f-a-v4riable"
 
 
 @dataclass(frozen=True)
