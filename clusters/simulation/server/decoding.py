@@ -46,8 +46,13 @@ _ZERO_OMITTED = {
 
 @dataclass(slots=True)
 class Problems:
-    """What `decode` found: paths of unknown fields, and (path, message) of wrong types."""
+    """What `decode` found: paths of unknown fields, and (path, type, value) of wrong types.
 
+    With `compact` it leaves out the empty lists and maps that would not be stored either, so
+    that nobody comes to own what is never there.
+    """
+
+    compact: bool = False
     unknown: list[str] = field(default_factory=list)
     wrong: list[tuple[str, str, Any]] = field(default_factory=list)
 
@@ -72,6 +77,8 @@ def _decode_object(value: dict[str, Any], node: Node, problems: Problems, path: 
         where = f"{path}.{key}" if path else key
         if inner is None:
             problems.unknown.append(where)
+        elif problems.compact and _is_dropped_when_empty(node, inner, key, item):
+            continue
         elif item is not None:
             result[key] = decode(item, inner, problems, where)
         elif inner.nullable or node.shape is Shape.ANY or node.open:
@@ -134,9 +141,14 @@ def missing_fields(value: Any, node: Node, path: str = "") -> Iterator[str]:
 
 
 def _is_left_out(node: Node, inner: Node, key: str, item: Any) -> bool:
-    if node.shape is not Shape.STRUCT or not node.name:
-        return False
-    if item == [] or (item == {} and inner.shape is Shape.MAP):
-        return key not in node.required
+    if _is_dropped_when_empty(node, inner, key, item):
+        return True
     zero = _ZERO_OMITTED.get((node.name, key))
     return zero is not None and item == zero and type(item) is type(zero)
+
+
+def _is_dropped_when_empty(node: Node, inner: Node, key: str, item: Any) -> bool:
+    """Go's `omitempty`, for optional lists and maps of built-in types; structs are kept."""
+    if node.shape is not Shape.STRUCT or not node.name or key in node.required:
+        return False
+    return item == [] or (item == {} and inner.shape is Shape.MAP)

@@ -84,7 +84,8 @@ def fields_of(value: Any, node: Node) -> FieldSet:
         if not granular(inner, part):
             result[element] = {}
             continue
-        whole = not _is_declared(node, element) or part == {}
+        # An empty map or list is owned as such, or a later apply of the same would be a change.
+        whole = not _is_declared(node, element) or not part
         child = node_of(fields_of(part, inner), member=whole)
         if child is not None:
             result[element] = child
