@@ -47,10 +47,10 @@ def advance(run: RunPlan, marks: Marks, intent: Intent, evidence: Evidence, now:
     if ended:
         _as_it_ended(views, memory)
     else:
-        walk(run, views, memory, evidence.decisions, may_act, now, wakes)
+        walk(run, views, memory, evidence, may_act, now, wakes)
     state, reason = _run_state(run, views, marks, memory, intent, evidence)
     acts = may_act and not memory.breached and state not in tables.ENDED
-    withdraw = _withdraw(views, acts, evidence)
+    withdraw = _withdraw(views, acts, evidence, memory, now)
     if withdraw and acts:
         wakes.append(now)
     offer = _offer(views, evidence, memory, now) if acts else []
@@ -153,6 +153,8 @@ def _run_event(
         return RunEvent.ABORTED, "aborted; what has started settles by itself"
     if evidence.superseded_by:
         return RunEvent.REPLACED, f"replaced by run {evidence.superseded_by}"
+    if evidence.waits_for:
+        return RunEvent.BLOCKED, f"waits for run {evidence.waits_for}"
     if memory.breached:
         stage, why = min(memory.breached.items())
         known = dict(marks.breached)
@@ -160,13 +162,13 @@ def _run_event(
         return event, f"stage {stage} failed: {why}"
     if intent is Intent.PAUSE:
         return RunEvent.PAUSED, "paused by a person"
-    if evidence.waits_for:
-        return RunEvent.BLOCKED, f"waits for run {evidence.waits_for}"
     open_views = [view for view in views if view.plan.name not in memory.done]
     return RunEvent.GO, "; ".join(f"{v.plan.name}: {v.reason}" for v in open_views[:3])
 
 
-def _withdraw(views: list[View], acts: bool, evidence: Evidence) -> list[str]:
+def _withdraw(
+    views: list[View], acts: bool, evidence: Evidence, memory: Memory, now: datetime
+) -> list[str]:
     """Unstarted offers that must not be started any more; their clusters are free at once."""
     taken = []
     for view in views:
@@ -180,6 +182,7 @@ def _withdraw(views: list[View], acts: bool, evidence: Evidence) -> list[str]:
                 known = evidence.clusters.get(one.cluster, NOWHERE)
                 one.state = ClusterState.QUEUED if known.online else ClusterState.OFFLINE
                 one.lapsed = True
+                standing.stop_clock(memory, one.cluster, now)
     return taken
 
 

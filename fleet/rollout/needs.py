@@ -16,9 +16,10 @@ and its successor does not is wanted again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from agents.protocol import ABSENT
 from clusters.objects import Digest
 from fleet.rollout.differences import carried, target_digest
 from fleet.rollout.situation import Held, RunRecord, Situation
@@ -35,7 +36,13 @@ class Needs:
     held: list[Held] = field(default_factory=list)
 
 
-def needs(situation: Situation, differences: Mapping[str, Mapping[str, Digest]]) -> Needs:
+Beside = Callable[[str, str], tuple[str, tuple[str, ...]]]
+"""(cluster, bundle) → its stage and the clusters of that stage."""
+
+
+def needs(
+    situation: Situation, differences: Mapping[str, Mapping[str, Digest]], beside: Beside
+) -> Needs:
     """What every bundle needs, by its newest run."""
     newest = newest_staged(situation.runs)
     found = Needs()
@@ -47,7 +54,7 @@ def needs(situation: Situation, differences: Mapping[str, Mapping[str, Digest]])
             if differing:
                 found.staged.add(bundle)
             continue
-        _judge(situation, record, bundle, differing, found)
+        _judge(situation, record, bundle, differing, beside, found)
     return found
 
 
@@ -65,10 +72,11 @@ def _judge(
     record: RunRecord,
     bundle: str,
     differing: Mapping[str, Digest],
+    beside: Beside,
     found: Needs,
 ) -> None:
     brings = carried(record, bundle)
-    if _changed(situation, record, bundle, brings, differing):
+    if _changed(situation, record, bundle, brings, differing, beside):
         found.staged.add(bundle)
         return
     for cluster, digest in differing.items():
@@ -89,6 +97,7 @@ def _changed(
     bundle: str,
     brings: Mapping[str, Digest],
     differing: Mapping[str, Digest],
+    beside: Beside,
 ) -> bool:
     """Does Git want something that neither the newest run nor a live one before it brings?"""
     if record.is_live:
@@ -96,18 +105,45 @@ def _changed(
             wanted = target_digest(situation, cluster, bundle)
             if wanted is not None and wanted != digest:
                 return True
+    released: dict[str, bool] = {}
     for cluster, digest in differing.items():
         if cluster in brings:
             if brings[cluster] != digest:
                 return True
-        elif not _is_new(situation, cluster) and not _comes(situation, cluster, bundle, digest):
+        elif _comes(situation, cluster, bundle, digest):
+            continue
+        elif situation.assigned.get(cluster):
             return True
+        else:
+            stage, others = beside(cluster, bundle)
+            if stage not in released:
+                released[stage] = _is_released(situation, record, bundle, brings, others)
+            if not released[stage]:
+                return True
     return False
 
 
-def _is_new(situation: Situation, cluster: str) -> bool:
-    """Was the cluster never granted anything? Then it is the lane's to bring up."""
-    return not situation.assigned.get(cluster)
+def _is_released(
+    situation: Situation,
+    record: RunRecord,
+    bundle: str,
+    brings: Mapping[str, Digest],
+    stage: Iterable[str],
+) -> bool:
+    """Was the bundle released to some cluster of the stage as it is now, or is it being?
+
+    Only then a new cluster there is the lane's to bring up: nothing goes past the stages because a
+    cluster is new.
+    """
+    for cluster in stage:
+        wanted = target_digest(situation, cluster, bundle)
+        if wanted is None or wanted == ABSENT:
+            continue
+        if situation.assigned.get(cluster, {}).get(bundle) == wanted:
+            return True
+        if record.is_live and cluster in brings:
+            return True
+    return False
 
 
 def _comes(situation: Situation, cluster: str, bundle: str, digest: Digest) -> bool:

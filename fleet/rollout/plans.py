@@ -91,6 +91,14 @@ class Planner:
             )
         return self._members[policy.name]
 
+    def beside(self, cluster: str, bundle: str) -> tuple[str, tuple[str, ...]]:
+        """The stage that a placeable cluster is in for this bundle, and all clusters of it."""
+        policy = self.policy_of(bundle)
+        assert policy is not None, "only placeable differences are asked about"
+        who = self.members(policy)
+        stage = who.stage_of[cluster]
+        return stage, who.clusters[stage]
+
     def granted(self, cluster: str, bundle: str) -> Digest:
         """What was last granted; `absent` if nothing was."""
         return self.situation.assigned.get(cluster, {}).get(bundle, ABSENT)

@@ -20,6 +20,7 @@ from fleet.rollout.standing import Standing
 from fleet.rollout.state import (
     ClusterState,
     Decision,
+    Evidence,
     RunPlan,
     StagePlan,
     StageState,
@@ -68,7 +69,7 @@ def walk(
     run: RunPlan,
     views: Sequence[View],
     memory: Memory,
-    decisions: tuple[Decision, ...],
+    evidence: Evidence,
     may_act: bool,
     now: datetime,
     wakes: list[datetime],
@@ -84,7 +85,11 @@ def walk(
             view.reason, view.code = _how_done(view)
             continue
         acts = may_act and not memory.breached
-        event = _event(run, view, memory, decisions, acts, name in needed, now)
+        if evidence.waits_for:
+            event = StageEvent.BLOCKED
+            view.reason, view.code = f"waits for run {evidence.waits_for}", "RunQueued"
+        else:
+            event = _event(run, view, memory, evidence.decisions, acts, name in needed, now)
         if event is StageEvent.FINISHED:
             memory.done[name] = now
             for cluster in view.plan.clusters:

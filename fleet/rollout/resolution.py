@@ -25,7 +25,7 @@ class Membership:
     stage_of: Mapping[str, str]
     held: Mapping[str, str]
     """Cluster → why no stage has it: `OutsideTargets` or `Unmatched`."""
-    sizes: Mapping[str, int]
+    clusters: Mapping[str, tuple[str, ...]]
     """Stage → all clusters that it selects, changing or not."""
 
 
@@ -36,15 +36,15 @@ def membership(
     members = {group.name: frozenset(group.members) for group in groups}
     stage_of: dict[str, str] = {}
     held: dict[str, str] = {}
-    sizes = {stage.name: 0 for stage in policy.stages}
+    placed: dict[str, list[str]] = {stage.name: [] for stage in policy.stages}
     for cluster in sorted(clusters, key=lambda c: c.name):
         stage = _stage_for(policy, cluster, members) if _is_target(policy, cluster) else None
         if stage:
             stage_of[cluster.name] = stage
-            sizes[stage] += 1
+            placed[stage].append(cluster.name)
         else:
             held[cluster.name] = "Unmatched" if _is_target(policy, cluster) else "OutsideTargets"
-    return Membership(stage_of, held, sizes)
+    return Membership(stage_of, held, {name: tuple(some) for name, some in placed.items()})
 
 
 def _is_target(policy: Policy, cluster: Cluster) -> bool:
@@ -77,7 +77,9 @@ def stage_plans(
         clusters[who.stage_of[name]].append(name)
     ordered = in_order(policy.stages)
     assert ordered is not None, "read_policy refuses circles"
-    return tuple(_stage_plan(s, tuple(clusters[s.name]), who.sizes[s.name]) for s in ordered)
+    return tuple(
+        _stage_plan(s, tuple(clusters[s.name]), len(who.clusters[s.name])) for s in ordered
+    )
 
 
 def _stage_plan(stage: StagePolicy, clusters: tuple[str, ...], members: int) -> StagePlan:
@@ -107,7 +109,7 @@ def _least_healthy(said: Amount, changing: int) -> int:
 def unsatisfiable(policy: Policy, who: Membership) -> str:
     """Why a stage can never be Healthy enough, or empty."""
     for stage in policy.stages:
-        size = who.sizes[stage.name]
+        size = len(who.clusters[stage.name])
         if size and numbers.min_healthy(stage.min_healthy, size) > size:
             return (
                 f"stage {stage.name!r} asks for {stage.min_healthy} Healthy clusters and has {size}"

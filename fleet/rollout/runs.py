@@ -35,7 +35,7 @@ def propose(
     found = differences(situation)
     planner = Planner(situation, uid)
     differing = planner.placeable(found.of)
-    wanted = needs(situation, differing)
+    wanted = needs(situation, differing, planner.beside)
     desk = _Desk(situation, planner, differing, wanted)
     desk.held = [*found.held, *wanted.held]
     desk.open(wanted.staged)
@@ -74,19 +74,28 @@ class _Desk:
             self._launch(unit)
 
     def refresh_queued(self) -> None:
-        """A Queued run whose turn has come is made anew if what was granted has changed."""
+        """Queued runs whose turn has come: what failed before them is replaced by them.
+
+        One is made anew if what was granted is not what it was made for.
+        """
         for record in self.records():
             if record.state is not RunState.QUEUED or record.plan.uid in self.superseded:
                 continue
-            if _goes_first(self.records(), record, self.superseded):
+            failed = [r for r in self._older(record) if r.breached]
+            if len(failed) < len(self._older(record)):
                 continue
             bundles = record.plan.bundles
             if any(self.planner.policy_of(bundle) is None for bundle in bundles):
                 continue
             changes = self._changes(bundles, ())
             if _same(changes, record.plan.changes):
+                self.superseded.update({r.plan.uid: record.plan.uid for r in failed})
                 continue
-            self._make(bundles, changes, [record], self._restores(bundles, changes, []))
+            restores = self._restores(bundles, changes, [])
+            self._make(bundles, changes, [*failed, record], restores)
+
+    def _older(self, record: RunRecord) -> list[RunRecord]:
+        return [r for r in _older(self.records(), record) if r.plan.uid not in self.superseded]
 
     def open_orphans(self) -> None:
         """What a superseded run carried and its successor does not is wanted again."""
@@ -177,34 +186,30 @@ def _words(changes: Mapping[str, tuple[Change, ...]]) -> dict[str, list[tuple[st
     return {c: [(x.bundle, x.wanted, x.previous) for x in some] for c, some in changes.items()}
 
 
-def _goes_first(
-    records: Iterable[RunRecord], record: RunRecord, superseded: Mapping[str, str]
-) -> str:
-    """The older live run that shares a bundle with `record` and is not replaced, or empty."""
+def _older(records: Iterable[RunRecord], record: RunRecord) -> list[RunRecord]:
+    """The live staged runs before `record` that share a bundle with it; records oldest first."""
+    found = []
     for other in records:
-        if other is record:
+        if other.plan.uid == record.plan.uid:
             break
-        if other.plan.uid not in superseded and set(other.plan.bundles) & set(record.plan.bundles):
-            return other.plan.uid
-    return ""
+        if set(other.plan.bundles) & set(record.plan.bundles):
+            found.append(other)
+    return found
 
 
 def _waits(desk: _Desk) -> dict[str, str]:
     """Every live run, stored or new, that an older live one holds back."""
     every = [*desk.records(), *(RunRecord(p, RunState.QUEUED) for p in desk.planner.made)]
     every = [r for r in every if r.is_staged and r.plan.uid not in desk.superseded]
-    found = {}
-    for record in every:
-        first = _goes_first(every, record, desk.superseded)
-        if first and record.state is RunState.QUEUED:
-            found[record.plan.uid] = first
-    return found
+    return {r.plan.uid: older[0].plan.uid for r in every if (older := _older(every, r))}
 
 
 def waits_for(run: RunPlan, runs: Iterable[RunRecord]) -> str:
-    """The older live run that goes first; `runs` oldest first. For `Evidence.waits_for`."""
+    """The older live run that goes first; `runs` oldest first. For `Evidence.waits_for`.
+
+    Leave out runs that are replaced (`Proposal.superseded`), even if they have not ended yet.
+    """
     live = [r for r in runs if r.is_live and r.is_staged]
-    record = next((r for r in live if r.plan.uid == run.uid), None)
-    if record is None or record.state is not RunState.QUEUED:
-        return ""
-    return _goes_first(live, record, {})
+    older = _older(live, RunRecord(run, RunState.QUEUED))
+    known = any(r.plan.uid == run.uid for r in live)
+    return older[0].plan.uid if known and older else ""

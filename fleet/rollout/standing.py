@@ -82,9 +82,10 @@ def stand(
         return Standing(cluster, ClusterState(state), why, unstarted=unstarted)
     lapsed = False
     if unstarted and offer is not None:
-        lapsed = lease_is_over(run, offer, now)
+        end = lease_end(run, offer)
+        lapsed = now >= end
         if not lapsed:
-            wakes.append(offer.offered_at + timedelta(seconds=run.lease_seconds))
+            wakes.append(end)
     sight = look(run, run.changes[cluster], evidence, None if lapsed else offer, now)
     _keep_time(stage, cluster, evidence, offer, sight, memory, now, wakes, run)
     if sight.due is not None:
@@ -120,9 +121,9 @@ def live_assignment(evidence: ClusterEvidence, retired: int) -> AssignmentEviden
     return found
 
 
-def lease_is_over(run: RunPlan, offer: AssignmentEvidence, now: datetime) -> bool:
-    """Has an offer lain unstarted for too long? Then another cluster gets its slot."""
-    return (now - offer.offered_at).total_seconds() >= run.lease_seconds
+def lease_end(run: RunPlan, offer: AssignmentEvidence) -> datetime:
+    """Until when an offer may lie unstarted; then another cluster gets its slot."""
+    return offer.offered_at + timedelta(seconds=run.lease_seconds)
 
 
 def counts(change: Change, report: BundleEvidence | None, generation: int) -> bool:
@@ -211,10 +212,8 @@ def _keep_time(
         sight.event is ClusterEvent.OFFERED and evidence.online
     )
     if not runs or offer is None:
-        if since is not None:
-            stop = sight.since if sight.event is ClusterEvent.WELL and sight.since else now
-            spent += max(0.0, (stop - since).total_seconds())
-            memory.clocks[cluster] = (spent, None)
+        well = sight.event is ClusterEvent.WELL and sight.since is not None
+        spent = stop_clock(memory, cluster, sight.since if well and sight.since else now)
         if sight.event is not ClusterEvent.FREE or spent < stage.cluster_deadline_seconds:
             return
     else:
@@ -226,6 +225,15 @@ def _keep_time(
             wakes.append(deadline)
             return
     _too_late(run, stage, cluster, evidence, offer, sight)
+
+
+def stop_clock(memory: Memory, cluster: str, at: datetime) -> float:
+    """Stop the clock of a cluster, if it runs; returns the seconds spent so far."""
+    spent, since = memory.clocks.get(cluster, (0.0, None))
+    if since is not None:
+        spent += max(0.0, (at - since).total_seconds())
+        memory.clocks[cluster] = (spent, None)
+    return spent
 
 
 def _too_late(

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 
 import pytest
 
-from fleet.rollout import advance as _advance  # noqa: F401  (loads every module that is changed)
-from fleet.rollout import budgets, gates, numbers, progress, runs, slots, standing, tables
+from fleet.rollout import budgets, gates, numbers, progress, runs, standing, tables
 from fleet.rollout.memory import Memory
 from fleet.rollout.numbers import Amount
 from fleet.rollout.progress import View
@@ -21,14 +21,15 @@ from fleet.rollout.situation import RunRecord
 from fleet.rollout.state import (
     BundleEvidence,
     Change,
+    ClusterState,
     Decision,
     RunPlan,
     StagePlan,
     Verb,
 )
-from fleet.rollout.tables import ClusterEvent
 
 Patch = pytest.MonkeyPatch
+_advance = import_module("fleet.rollout.advance")
 
 
 def evidence_not_tied_to_its_digest(patch: Patch) -> None:
@@ -57,15 +58,13 @@ def budget_above_the_group_becomes_zero(patch: Patch) -> None:
 
 def breach_judged_after_assigning(patch: Patch) -> None:
     """A failure is seen by the budget one tick late."""
-    real, seen = budgets.judge, dict[int, int]()
+    real = Memory.count_failed
 
-    def judge(stage: StagePlan, memory: Memory) -> None:
-        count = memory.count_failed(stage.name)
-        if seen.get(id(stage), 0) == count:
-            real(stage, memory)
-        seen[id(stage)] = count
+    def known(self: Memory, stage: str) -> int:
+        fresh = {c for c in self.failed if self.seen_clusters.get(c) not in tables.BAD_ENDS}
+        return real(self, stage) - sum((stage, cluster) in self.ever_failed for cluster in fresh)
 
-    patch.setattr(budgets, "judge", judge)
+    patch.setattr(Memory, "count_failed", known)
 
 
 def soak_cut_by_a_pause(patch: Patch) -> None:
@@ -80,15 +79,15 @@ def soak_cut_by_a_pause(patch: Patch) -> None:
 
 def soak_reset_by_a_pause(patch: Patch) -> None:
     """The clock of the soak starts anew when the run is resumed."""
-    real, seen = progress._soak, dict[str, datetime]()
+    real = progress.walk
 
-    def soak(run: RunPlan, view: View, memory: Memory) -> datetime | None:
-        until = real(run, view, memory)
-        if until is not None and memory.seen_run == "Paused":
-            seen[run.uid] = until.replace(year=until.year + 1)
-        return seen.get(run.uid, until)
+    def walk(*args: Any) -> None:
+        memory, now = args[2], args[5]
+        if memory.seen_run == "Paused":
+            memory.soak_anchor = dict.fromkeys(memory.soak_anchor, now)
+        real(*args)
 
-    patch.setattr(progress, "_soak", soak)
+    patch.setattr(_advance, "walk", walk)
 
 
 def approval_not_bound_to_the_plan(patch: Patch) -> None:
@@ -121,7 +120,7 @@ def zero_means_unlimited(patch: Patch) -> None:
 
 def no_lease_for_a_late_waker(patch: Patch) -> None:
     """An offer lies for ever, and so does its slot."""
-    patch.setattr(standing, "lease_is_over", lambda run, offer, now: False)
+    patch.setattr(standing, "lease_end", lambda run, offer: offer.offered_at.replace(year=2999))
 
 
 def no_min_healthy(patch: Patch) -> None:
@@ -142,17 +141,12 @@ def revert_needs_an_approval(patch: Patch) -> None:
 
 def dark_cluster_keeps_the_run_open(patch: Patch) -> None:
     """A stage waits for clusters that are Offline."""
-    real = tables.cluster_after
-
-    def after(state: Any, event: ClusterEvent) -> Any:
-        return real(state, ClusterEvent.FREE if event is ClusterEvent.DARK else event)
-
-    patch.setattr(tables, "cluster_after", after)
+    patch.setattr(progress, "UNSETTLED", (*progress.UNSETTLED, ClusterState.OFFLINE))
 
 
-def failed_cluster_frees_a_slot_for_everybody(patch: Patch) -> None:
-    """Parallelism counts only what is offered, not what applies."""
-    patch.setattr(slots.tables, "IN_FLIGHT", frozenset({slots.ClusterState.ASSIGNED}))
+def parallelism_counts_only_offers(patch: Patch) -> None:
+    """What was started takes no slot."""
+    patch.setattr(tables, "IN_FLIGHT", frozenset({ClusterState.ASSIGNED}))
 
 
 DEFECTS: tuple[Callable[[Patch], None], ...] = (
@@ -170,5 +164,5 @@ DEFECTS: tuple[Callable[[Patch], None], ...] = (
     revert_waits_behind_its_own_failure,
     revert_needs_an_approval,
     dark_cluster_keeps_the_run_open,
-    failed_cluster_frees_a_slot_for_everybody,
+    parallelism_counts_only_offers,
 )

@@ -47,7 +47,7 @@ class Oracle:
             placed = [cluster for stage in run.stages for cluster in stage.clusters]
             assert len(placed) == len(set(placed)), "I16: a cluster in two stages"
             assert set(placed) == set(run.changes), "I16: a changing cluster in no stage"
-            for cluster, changes in run.changes.items():
+            for changes in run.changes.values():
                 for change in changes:
                     assert change.wanted != change.previous, "I25: a change to the same digest"
         for new, old in proposal.waits.items():
@@ -65,7 +65,7 @@ class Oracle:
             assert not evidence.superseded_by, "a superseded run offers"
             self._no_breach(run, step)
             self._offers_in_order(run, step)
-        self._causes(run, evidence, step)
+        self._causes(run, step)
         for stage in run.plan.stages:
             if stage.name in dict(new.done) and stage.name not in dict(old.done):
                 self._done(run, stage, step)
@@ -81,6 +81,8 @@ class Oracle:
                 assert not run.marks.breached, "I3: a breached run leaves an offer open"
 
     def _no_breach(self, run: Stored, step: Step) -> None:
+        if run.plan.lane is Lane.CATCH_UP:
+            return
         for stage in run.plan.stages:
             failed = {c for where, c in step.marks.ever_failed if where == stage.name}
             standing = {c for where, c, _ in step.marks.failed if where == stage.name} & failed
@@ -128,7 +130,7 @@ class Oracle:
         known = [moment for moment in times if moment is not None]
         return max(known) if known and len(known) == len(times) else None
 
-    def _causes(self, run: Stored, evidence: Evidence, step: Step) -> None:
+    def _causes(self, run: Stored, step: Step) -> None:
         """I11: what fails has a cause, and what breaches has one too."""
         for stage, cluster in step.marks.ever_failed - run.marks.ever_failed:
             why = next(w for s, c, w in step.marks.failed if (s, c) == (stage, cluster))
@@ -188,9 +190,10 @@ class Oracle:
         settled = {c for where, c, _ in run.marks.failed if where == stage.name}
         for name in stage.clusters:
             for current in self.fleet.agents[name].current.values():
-                if current.run == uid and not current.was_healthy and name not in settled:
+                mine = current.run == uid
+                if mine and not current.was_healthy and name not in settled:
                     yield name
-                elif current.run != uid and self._moves_for_an_ended_run(run, name, stage):
+                if not mine and self._moves_for_an_ended_run(run, name, stage):
                     yield name
 
     def _moves_for_an_ended_run(self, run: Stored, name: str, stage: StagePlan) -> bool:

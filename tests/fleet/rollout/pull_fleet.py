@@ -63,6 +63,12 @@ class Assignment:
         """Would the hub grant it now?"""
         return self.started_at is None and self.withdrawn_at is None
 
+    def evidence(self) -> AssignmentEvidence:
+        """As the engine sees it."""
+        return AssignmentEvidence(
+            self.generation, self.offered_at, self.started_at, self.withdrawn_at
+        )
+
 
 @dataclass(slots=True)
 class Current:
@@ -126,7 +132,7 @@ class PullFleet:
         self.commit = "c000000"
         self.commits = 0
         self.bad: dict[str, str] = {}
-        """Digest → phase that it ends in; healthy if it is not here."""
+        """Digest, or cluster:digest → phase that it ends in; else healthy."""
         self.runs: dict[str, Stored] = {}
         self.assignments: list[Assignment] = []
         self.reports: dict[str, dict[str, BundleEvidence]] = {name: {} for name in names}
@@ -201,7 +207,7 @@ class PullFleet:
             assert not again.runs, f"I8: proposed again {[r.uid for r in again.runs]}"
 
     def _step(self, run: Stored) -> bool:
-        """Advance one run and perform it; is there more to do at this very instant?"""
+        """Advance one run and perform it; is there more to do at once? A run that ends lets others."""
         if run.state in ENDED:
             return False
         evidence = self.evidence(run)
@@ -225,7 +231,7 @@ class PullFleet:
             assert not second.offer, f"I8: offered again {second.offer}"
             assert not second.events, f"I8: told again {second.events}"
             assert second.marks == run.marks, "I8: marks changed without cause"
-        return step.wake_at is not None and step.wake_at <= self.now
+        return step.state in ENDED or (step.wake_at is not None and step.wake_at <= self.now)
 
     def _open(self, run: Stored, cluster: str) -> list[Assignment]:
         return [
@@ -262,10 +268,7 @@ class PullFleet:
             registered=agent.registered,
             online=agent.online and agent.registered,
             held_by=self._holder(run, name),
-            assignment=found
-            and AssignmentEvidence(
-                found.generation, found.offered_at, found.started_at, found.withdrawn_at
-            ),
+            assignment=found.evidence() if found else None,
             bundles=self.reports[name],
             unsettled_since=self._unsettled(run, name),
         )
@@ -360,7 +363,8 @@ class PullFleet:
         """The agent applies; what it says is another matter."""
         for one in self.agents[name].current.values():
             if one.phase == "applying":
-                one.phase = self.bad.get(one.digest, "healthy")
+                bad = self.bad.get(f"{name}:{one.digest}", self.bad.get(one.digest))
+                one.phase = bad or "healthy"
             one.was_healthy = one.was_healthy or one.phase == "healthy"
 
     def report(self, name: str) -> None:
