@@ -2,10 +2,12 @@
 
 ::
 
-    <folder>/<2 digits>/<key>     one line of JSON (all but the bytes), then the artifact's bytes
+    <folder>/<2 digits>/<key>     the sha256 of what follows, a line
+                                  all but the bytes as JSON, a line
+                                  the artifacts' bytes
 
-Files appear by renaming, so a reader never sees half of one; a file whose bytes are not what its
-line says counts as missing. A memory of recent results stands in front of the disk. What may turn
+Files appear by renaming, so a reader never sees half of one; a file that is not what its first line
+says counts as missing. A memory of recent results stands in front of the disk. What may turn
 out otherwise next time (a crash, a time-out) is never kept.
 """
 
@@ -49,7 +51,7 @@ class RenderCache:
         path = self._path(key)
         try:
             results = _decode(path.read_bytes())
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             return None
         with contextlib.suppress(OSError):
             os.utime(path)  # what is used is the last to be removed
@@ -112,17 +114,19 @@ def _encode(results: Results) -> bytes:
     for bundle, rendered in results.items():
         said[bundle] = asdict(replace(rendered, data=b"")) | {"data": len(rendered.data)}
         parts.append(rendered.data)
-    return orjson.dumps(said) + b"\n" + b"".join(parts)
+    body = orjson.dumps(said) + b"\n" + b"".join(parts)
+    return digest_of(body).encode() + b"\n" + body
 
 
 def _decode(data: bytes) -> Results:
-    """Errors: `ValueError`, `KeyError`, `TypeError` for a file that is damaged."""
-    head, _, rest = data.partition(b"\n")
+    """Errors: `ValueError` for a file that is damaged."""
+    digest, _, body = data.partition(b"\n")
+    if digest_of(body).encode() != digest:
+        raise ValueError("the file is not what its first line says")
+    head, _, rest = body.partition(b"\n")
     results: Results = {}
     for bundle, fields in orjson.loads(head).items():
         part, rest = rest[: fields["data"]], rest[fields["data"] :]
-        if fields["artifact"] and digest_of(part) != fields["artifact"]:
-            raise ValueError(f"the bytes of {bundle} are not what their digest says")
         fields |= {
             "data": part,
             "images": tuple(fields["images"]),

@@ -72,12 +72,12 @@ class Pool:
             worker = self._take()
             try:
                 results = worker.ask(job, job.patience_seconds)
+            except TimeoutError:  # before OSError, which it is one of
+                self._discard(worker)
+                return _lost(job, TIMEOUT, f"it took longer than {job.limits.seconds:g} s")
             except (EOFError, OSError):
                 self._discard(worker)
                 return _lost(job, CRASHED, "its worker process ended without an answer")
-            except TimeoutError:
-                self._discard(worker)
-                return _lost(job, TIMEOUT, f"it took longer than {job.limits.seconds:g} s")
             self._idle.put(worker)
             return results
 

@@ -76,7 +76,10 @@ class Renderer:
         requests: Iterable[RenderRequest],
         groups: Iterable[GroupRequest] = (),
     ) -> Mapping[Digest, Rendered]:
-        """The result of each request under its key. Errors: `RenderError`, `SourceError`."""
+        """The result of each request under its key; a GROUP request without its group has none.
+
+        Errors: `RenderError`, `SourceError`.
+        """
         wanted = {request.key: request for request in requests}
         batch = _Batch(self, tree)
         for group in groups:
@@ -85,7 +88,8 @@ class Renderer:
             if request.form is not Form.GROUP:
                 batch.add(request)
         batch.perform()
-        return {key: batch.result(request) for key, request in sorted(wanted.items())}
+        answers = ((key, batch.result(request)) for key, request in sorted(wanted.items()))
+        return {key: answer for key, answer in answers if answer is not None}
 
     def close(self) -> None:
         """Ends the workers and removes what was not used for longest."""
@@ -161,16 +165,17 @@ class _Batch:
                 fix="make room on the disk, and the folder writable",
             ) from error
 
-    def result(self, request: RenderRequest) -> Rendered:
+    def result(self, request: RenderRequest) -> Rendered | None:
         """What one request got; a problem that names nobody is its own."""
         name = _name(request)
-        found = self._refused.get(name, {}).get(request.path)
-        if found is None or request.form is not Form.GROUP:
-            found = self._results.get(name, {}).get(request.bundle, Rendered())
+        refused = self._refused.get(name, {}).get(request.path)
+        found = refused or self._results.get(name, {}).get(request.bundle)
+        if found is None or found.problem is None:
+            return found
         problem = found.problem
-        if problem is not None and not problem.bundle and not problem.cluster:
-            return replace(found, problem=replace(problem, bundle=request.bundle))
-        return found
+        if not problem.bundle and not problem.cluster:
+            problem = replace(problem, bundle=request.bundle)
+        return replace(found, problem=problem)
 
     def _job(self, todo: _Todo, work: Path) -> Job:
         """The job with its files on disk. Charts that share files share the folder."""
