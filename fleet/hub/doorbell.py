@@ -1,7 +1,7 @@
 """Long polls: who waits for a change, and is woken when it comes.
 
 Waiters live on one event loop; `ring` may be called from any thread. A ring wakes everybody who
-waits for that name (or for `ANYTHING`). Names are clusters, and `STEP` for the hub's own loop.
+waits for that name. Names are clusters, and one for the hub's own loop.
 Waits are bounded, and so is the number of waiters for one name: one more wakes the oldest.
 """
 
@@ -10,9 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
-
-ANYTHING = ""
-"""Waits for whatever changes."""
 
 MOST_WAITERS = 64
 
@@ -53,7 +50,7 @@ class Doorbell:
         self._loop.call_soon_threadsafe(self._wake, names)
 
     def _wake(self, names: frozenset[str]) -> None:
-        for name in (*names, ANYTHING):
+        for name in names:
             for event in self._waiting.get(name, ()):
                 event.set()
 

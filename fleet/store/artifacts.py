@@ -2,7 +2,7 @@
 
 Written to a temporary name and renamed, so that a file that is there is whole; read with its
 digest checked, so that a damaged disk is an error and never a deployment. Writing what is there
-is free. Nothing is ever overwritten, and nothing is deleted here.
+is free, and mends a file that was damaged. Nothing is deleted here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Artifacts:
         """Keep the bytes; returns their digest."""
         digest = digest_of(data)
         path = self._path(digest)
-        if path.exists():
+        if _holds(path, data):
             return digest
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
@@ -68,3 +68,10 @@ class Artifacts:
         if match is None:
             raise KeyError(digest)
         return self.folder / match[1][:2] / match[1]
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.read_bytes() == data
+    except FileNotFoundError:
+        return False
