@@ -58,12 +58,12 @@ def test_deleting_what_is_not_there_is_told() -> None:
         new_server().delete(SETTINGS)
 
 
-@pytest.mark.parametrize("precondition", [{"uid": "other"}, {"resource_version": "1"}])
-def test_a_precondition_that_does_not_hold_is_a_conflict(precondition: dict[str, str]) -> None:
+@pytest.mark.parametrize(("uid", "version"), [("other", ""), ("", "1")])
+def test_a_precondition_that_does_not_hold_is_a_conflict(uid: str, version: str) -> None:
     server = new_server()
     server.create(config_map())
     with pytest.raises(ConflictError):
-        server.delete(SETTINGS, **precondition)
+        server.delete(SETTINGS, uid=uid, resource_version=version)
     assert server.peek(SETTINGS) is not None
 
 

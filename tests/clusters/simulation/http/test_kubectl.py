@@ -1,0 +1,197 @@
+"""The real kubectl works against served clusters, with the controllers that it waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clusters.clock import SystemClock
+from clusters.objects import Kind, Object, dump_yaml
+from clusters.simulation import SimulatedCluster
+from clusters.simulation.controllers import Controllers
+from clusters.simulation.http import serve, write_kubeconfig
+from tests.clusters.simulation.samples import (
+    SETTINGS,
+    WEB,
+    config_map,
+    deployment,
+    namespace,
+    service,
+    widget,
+    widget_definition,
+)
+
+PATIENCE_SECONDS = 60.0
+KUBECTL = Path(sys.executable).parent / "kubectl"
+
+
+class Kubectl:
+    """Runs kubectl against one context."""
+
+    def __init__(self, folder: Path, clusters: dict[str, SimulatedCluster]) -> None:
+        self.folder = folder
+        self.clusters = clusters
+        self.server = clusters["stg-1"].server
+        self._files = 0
+
+    async def __call__(self, *arguments: str, fails: bool = False) -> str:
+        """Standard output, or what kubectl complains of if it is to fail."""
+        process = await self.start(*arguments)
+        out, err = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
+        assert (process.returncode != 0) is fails, f"{out.decode()}\n{err.decode()}"
+        return err.decode() if fails else out.decode()
+
+    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+        """A kubectl that runs on."""
+        return await asyncio.create_subprocess_exec(
+            KUBECTL,
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={
+                "KUBECONFIG": str(self.folder / "config"),
+                "HOME": str(self.folder),
+                "PATH": os.environ["PATH"],
+            },
+        )
+
+    def file(self, *objects: Object) -> str:
+        """A file with these objects."""
+        self._files += 1
+        path = self.folder / f"objects-{self._files}.yaml"
+        path.write_text(dump_yaml(list(objects)))
+        return str(path)
+
+
+@pytest.fixture
+async def kubectl(tmp_path: Path) -> AsyncIterator[Kubectl]:
+    clusters = {
+        name: SimulatedCluster(name, SystemClock(), seed=seed, controllers=Controllers)
+        for seed, name in enumerate(("prd-1", "stg-1"))
+    }
+    running = [asyncio.ensure_future(cluster.run()) for cluster in clusters.values()]
+    server = await serve(clusters)
+    write_kubeconfig(tmp_path / "config", server)
+    runner = Kubectl(tmp_path, clusters)
+    await runner("config", "use-context", "stg-1")
+    yield runner
+    await server.close()
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+async def test_the_kubeconfig_has_a_context_for_each_cluster_and_is_private(
+    kubectl: Kubectl,
+) -> None:
+    contexts = (await kubectl("config", "get-contexts", "-o", "name")).split()
+    assert contexts == ["prd-1", "stg-1"]
+    assert (kubectl.folder / "config").stat().st_mode & 0o777 == 0o600
+    kubectl.clusters["prd-1"].server.create(namespace("only-here"))
+    assert "only-here" in await kubectl("--context", "prd-1", "get", "namespaces")
+    assert "only-here" not in await kubectl("get", "namespaces")
+
+
+async def test_apply_wait_scale_and_rollout(kubectl: Kubectl) -> None:
+    path = kubectl.file(deployment(), service())
+    assert await kubectl("apply", "-f", path) == (
+        "deployment.apps/web created\nservice/web created\n"
+    )
+    await kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    await kubectl("scale", "deployment/web", "--replicas=3")
+    await kubectl("wait", "--for=jsonpath={.status.readyReplicas}=3", "deployment/web")
+    printed = (await kubectl("get", "deployments")).split("\n")[:2]
+    assert printed[0].split() == ["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"]
+    assert printed[1].split()[:4] == ["web", "3/3", "3", "3"]
+    assert "unchanged" in await kubectl("apply", "-f", kubectl.file(service()))
+    await kubectl("set", "image", "deployment/web", "app=nginx:2")
+    await kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    assert "nginx:2" in await kubectl("describe", "deployment", "web")
+    await kubectl("delete", "-f", path, "--timeout=20s")
+    assert kubectl.server.peek(WEB) is None
+
+
+async def test_server_side_apply_tells_of_conflicts_and_can_force(kubectl: Kubectl) -> None:
+    kubectl.server.apply(deployment(), manager="fleet/shop")
+    path = kubectl.file(deployment(replicas=4))
+    told = await kubectl("apply", "--server-side", "-f", path, fails=True)
+    assert 'conflict with "fleet/shop": .spec.replicas' in told
+    await kubectl("apply", "--server-side", "--force-conflicts", "-f", path)
+    assert kubectl.server.get(WEB)["spec"]["replicas"] == 4
+
+
+async def test_client_side_apply_removes_what_it_no_longer_says(kubectl: Kubectl) -> None:
+    await kubectl("apply", "-f", kubectl.file(config_map(a="1", b="1")))
+    await kubectl("apply", "-f", kubectl.file(config_map(a="1")))
+    assert kubectl.server.get(SETTINGS)["data"] == {"a": "1"}
+
+
+async def test_a_misspelt_field_is_refused_by_both_ways_to_apply(kubectl: Kubectl) -> None:
+    wrong = deployment()
+    wrong["spec"]["replicsa"] = 1
+    path = kubectl.file(wrong)
+    assert 'unknown field "spec.replicsa"' in await kubectl("apply", "-f", path, fails=True)
+    told = await kubectl("apply", "--server-side", "-f", path, fails=True)
+    assert ".spec.replicsa: field not declared in schema" in told
+
+
+@pytest.mark.parametrize(
+    ("kind", "patch"),
+    [
+        ("strategic", {"spec": {"template": {"spec": {"containers": [
+            {"name": "app", "image": "nginx:3"}]}}}}),
+        ("merge", {"metadata": {"labels": {"patched": "yes"}}}),
+        ("json", [{"op": "replace", "path": "/spec/replicas", "value": 6}]),
+    ],
+)  # fmt: skip
+async def test_each_kind_of_patch(kubectl: Kubectl, kind: str, patch: Any) -> None:
+    kubectl.server.apply(deployment(), manager="fleet/shop")
+    await kubectl("patch", "deployment", "web", f"--type={kind}", "-p", json.dumps(patch))
+    live = kubectl.server.get(WEB)
+    found = {
+        "strategic": live["spec"]["template"]["spec"]["containers"][0]["image"] == "nginx:3",
+        "merge": live["metadata"].get("labels", {}).get("patched") == "yes",
+        "json": live["spec"]["replicas"] == 6,
+    }
+    assert found[kind]
+    assert sum(found.values()) == 1
+
+
+async def test_custom_kinds_are_found_by_their_short_names(kubectl: Kubectl) -> None:
+    await kubectl("apply", "-f", kubectl.file(widget_definition()))
+    await kubectl("wait", "--for=condition=Established", "crd/widgets.example.com")
+    await kubectl("apply", "-f", kubectl.file(widget()))
+    assert "blue" in await kubectl("get", "wd")
+    rows = (await kubectl("api-resources", "--api-group=example.com", "--no-headers")).split()
+    assert rows == ["widgets", "wd", "example.com/v1", "true", "Widget"]
+    assert "color\t<string>" in await kubectl("explain", "widgets.spec")
+
+
+async def test_a_namespace_is_deleted_with_what_is_in_it(kubectl: Kubectl) -> None:
+    await kubectl("apply", "-f", kubectl.file(namespace("shop"), config_map(namespace="shop")))
+    await kubectl("delete", "namespace", "shop", "--timeout=20s")
+    assert "NotFound" in await kubectl("get", "namespace", "shop", fails=True)
+    assert list(kubectl.server.peek_all(Kind("", "ConfigMap"), "shop")) == []
+
+
+async def test_get_watch_follows_changes(kubectl: Kubectl) -> None:
+    kubectl.server.create(config_map())
+    process = await kubectl.start("get", "configmap", "settings", "--watch")
+
+    async def line() -> list[str]:
+        assert process.stdout is not None
+        read = await asyncio.wait_for(process.stdout.readline(), PATIENCE_SECONDS)
+        return read.decode().split()[:2]
+
+    assert [await line(), await line()] == [["NAME", "DATA"], ["settings", "0"]]
+    kubectl.server.patch(SETTINGS, {"data": {"a": "1"}}, manager="m")
+    assert await line() == ["settings", "1"]
+    process.terminate()
+    await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
