@@ -6,6 +6,9 @@
 A hook object carries the attempt that it belongs to, so that a restarted agent finds its own run
 again and an older one is replaced (`before-hook-creation`). Jobs and Pods are waited for until they
 complete, other kinds are only applied. Hooks are never part of the inventory.
+
+A Job that asks to be removed as soon as it is finished is kept for `SEEN_WITHIN_SECONDS`: one that
+is gone could have completed or failed, and would be run again and again.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ from clusters.errors import ClusterError
 from clusters.objects import Kind, Object, annotations_of
 
 ATTEMPT = "fleet.dev/hook-attempt"
+SEEN_WITHIN_SECONDS = 600
+"""How long a finished Job stays at least, so that an agent that was away for a moment sees it."""
 _AWAITED = frozenset({Kind("batch", "Job"), Kind("", "Pod")})
 
 
@@ -112,7 +117,18 @@ async def _create(site: Site, item: WantedHook, attempt: Attempt) -> Object:
     metadata = item.object["metadata"]
     annotations = {**(metadata.get("annotations") or {}), ATTEMPT: attempt.name}
     marked = {**item.object, "metadata": {**metadata, "annotations": annotations}}
-    return await site.cluster.apply(marked, manager=site.manager, force=True)
+    return await site.cluster.apply(_lasting(marked), manager=site.manager, force=True)
+
+
+def _lasting(hook: Object) -> Object:
+    """The hook, kept after its end for long enough to be seen."""
+    spec = hook.get("spec")
+    if hook["kind"] != "Job" or not isinstance(spec, dict):
+        return hook
+    asked = spec.get("ttlSecondsAfterFinished")
+    if not isinstance(asked, int) or asked >= SEEN_WITHIN_SECONDS:
+        return hook
+    return {**hook, "spec": {**spec, "ttlSecondsAfterFinished": SEEN_WITHIN_SECONDS}}
 
 
 async def _judge(

@@ -163,6 +163,33 @@ async def test_a_hook_of_a_former_release_is_replaced_and_runs_again(lab: Lab) -
     assert _uid(lab) not in (uid, "")
 
 
+async def test_a_hook_that_removes_itself_when_finished_is_seen_to_complete(lab: Lab) -> None:
+    """As the admission jobs of ingress-nginx do; each look would find it gone and run it again."""
+    vanishing = job("vanishing")
+    vanishing["spec"]["ttlSecondsAfterFinished"] = 0
+    lab.release("web", config_map(), hooks=(hook(vanishing, "pre-install"),))
+    await lab.settled("web")
+    assert _applied(lab) == ["apply Job vanishing", "apply ConfigMap settings"]
+
+
+async def test_a_hook_that_removes_itself_when_failed_is_seen_to_fail(lab: Lab) -> None:
+    vanishing = job(image="m:exit1")
+    vanishing["spec"]["ttlSecondsAfterFinished"] = 0
+    lab.release("web", config_map(), hooks=(hook(vanishing, "pre-install"),))
+    await lab.until(lambda: "web" in lab.agent.reports)
+    await lab.until(lambda: lab.report("web").sync is SyncState.FAILED)
+    assert lab.report("web").code == "hook-failed"
+
+
+async def test_a_longer_life_after_the_end_is_left_to_a_hook(lab: Lab) -> None:
+    lasting = job()
+    lasting["spec"]["ttlSecondsAfterFinished"] = 86_400
+    lab.release("web", config_map(), hooks=(hook(lasting, "pre-install"),))
+    await lab.until(lambda: lab.live("Job", "migrate", group="batch") is not None)
+    live = lab.there("Job", "migrate", group="batch")
+    assert live["spec"]["ttlSecondsAfterFinished"] == 86_400
+
+
 def _uid(lab: Lab) -> str:
     live = lab.live("Job", "migrate", group="batch")
     return str(live["metadata"]["uid"]) if live else ""
