@@ -279,7 +279,7 @@ def test_what_others_published_is_planned_without_an_error(
         assert errors(first) == []
         assert sorted(bundles(first, "lab-1")) == ["cert-manager", "ingress-nginx", "monitoring"]
         assert len(bundles(first, "prd-eu-1")) == 8
-        scripts = render_cluster(source.tree(source.head()), renderer, "prd-eu-1").objects
+        scripts = render_cluster(source.tree(source.head()), renderer, "stg-eu-1").objects
         assert "${FRONTEND_ADDR}" in json.dumps(scripts)
         values = home / "apps/production/podinfo/fleet.yaml"
         text = values.read_text().replace("maxReplicas: 20", "maxReplicas: 30")
