@@ -73,13 +73,19 @@ class Answers:
         return _items(found, "group", name)
 
     def bundles(self, selector: Selector, name: str = "") -> Document:
-        """Bundles whose labels the selector selects."""
+        """Bundles whose labels the selector selects.
+
+        Every group has a bundle `<group>-cluster` for what its file brings itself. Where that is
+        nothing it would only be noise in a list; asked for by name it is there.
+        """
         with self._store.read() as c:
             facts = rows.facts_by(c, "bundle", name)
+            own = {f"{row['name']}-cluster" for row in rows.group_rows(c)} if not name else set()
             found = [
                 status.bundle_document(row, status.tally(facts.get(row["name"], ())))
                 for row in rows.bundle_rows(c, name)
                 if selector.matches(row["labels"])
+                and (row["name"] not in own or facts.get(row["name"]))
             ]
         return _items(found, "bundle", name)
 

@@ -10,6 +10,7 @@ With `--repo` it runs a person's own repository and shows every commit until Ctr
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ import click
 from fleet.cli import asking
 from fleet.cli.explaining import status_text
 from fleet.errors import FleetError
-from fleet.world.board import Board
+from fleet.world.board import LEGEND, Board
 from fleet.world.example import ExampleRepository
 from fleet.world.session import Session
 
@@ -36,13 +37,16 @@ TAGS = ("6.9.0", "6.9.1", "6.9.2-crashloop")
 def demo(repo: str, keep: bool) -> None:
     """Watch commits go through a simulated fleet: staging, production, drift, revert."""
     folder = Path(tempfile.mkdtemp(prefix="fleet-demo-"))
-    began = time.monotonic()
+    began, failed = time.monotonic(), False
+    # However it is asked to end, hub and clusters are stopped and the folder is removed.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         example = None if repo else ExampleRepository.make(folder / "fleet-repository")
         where = repo or str(folder / "fleet-repository")
         with Session(folder, where) as session:
             teller = Teller(session)
-            teller.begin(where)
+            teller.begin(where, own=example is None)
             if example is not None:
                 tell_story(teller, example)
             teller.tables()
@@ -50,9 +54,13 @@ def demo(repo: str, keep: bool) -> None:
             if keep or example is None:
                 teller.stay()
     except KeyboardInterrupt:
-        click.echo("\nstopped")
+        click.echo("\nstopped; nothing of the demo is left")
+    except FleetError:
+        failed = True  # the hub's log says more; the error names the folder
+        raise
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not failed:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Teller:
@@ -71,16 +79,18 @@ class Teller:
         """A chapter."""
         self.say(f"\n── {text}", bold=True)
 
-    def begin(self, where: str) -> None:
-        """Hub, clusters and agents, and the first sync."""
+    def begin(self, where: str, *, own: bool) -> None:
+        """Hub, clusters and agents, and the first sync; `own`: a person's own repository."""
         session = self.session
         self.title("A hub and its fleet")
-        self.say(f"fleet repository  {where}\nhub               {session.hub.url}")
+        self.say(f"repository  {where if own else 'a copy of the example fleet, for this demo'}")
+        self.say(f"hub         {session.hub.url}, a process of its own")
         names = session.declared()
         self.problems()
-        self.say(f"starting {len(names)} simulated clusters with their agents on Ray …")
+        self.say(f"clusters    {len(names)} simulated ones, each with its agent; starting …")
         session.start_clusters(names)
-        self.title("First sync: every bundle goes through the stages")
+        self.title("First sync: every bundle goes through the stages, side by side")
+        self.say(LEGEND, dim=True)
         self.follow(self.all_converged, "the first sync")
         self.say(status_text(session.api.get("/v1/status")).splitlines()[2], fg="green")
 
@@ -101,7 +111,7 @@ class Teller:
                 raise FleetError(
                     f"{what} did not come to its end within {seconds:.0f} s",
                     at=str(self.session.folder),
-                    fix="see `fleet runs` with --keep; the hub's log is hub.log in that folder",
+                    fix="read hub.log in that folder, which is left for it; remove it afterwards",
                 )
             time.sleep(LOOK_SECONDS)  # noqa: TID251 - a person waits at a terminal
 
@@ -117,8 +127,8 @@ class Teller:
 
     def _approve(self, run: Any, stage: str) -> None:
         self.say(
-            f"          {','.join(run['bundles'])}: {stage} waits for an approval;"
-            f" the demo gives it:  fleet rollout approve {run['run']} --stage {stage}",
+            f"          the demo approves, as you would:"
+            f"  fleet rollout approve {run['run']} --stage {stage}",
             fg="cyan",
         )
         body = {"actor": "demo", "reason": "the demo approves what waits", "stage": stage}
@@ -141,28 +151,34 @@ class Teller:
         runs = self.runs_of(commit)
         return bool(runs) and all(run["ended"] for run in runs) and self.all_converged()
 
+    def all_healthy(self) -> bool:
+        """Is everything Healthy, drifted or not?"""
+        return set(self.session.api.get("/v1/status")["bundleDeployments"]["health"]) <= {"Healthy"}
+
     def tables(self) -> None:
-        """The status tables, as the commands print them."""
+        """The status tables, as the commands print them, once what was healed is up again."""
+        self.follow(self.all_healthy, "health", 20)
         api = self.session.api
-        self.title("fleet status")
+        self.title("$ fleet status")
         self.say(status_text(api.get("/v1/status")).rstrip())
         for name, columns in (
             ("clusters", asking.CLUSTER_COLUMNS),
             ("bundles", asking.BUNDLE_COLUMNS),
             ("runs", asking.RUN_COLUMNS),
         ):
-            self.title(f"fleet {name}")
+            self.title(f"$ fleet {name}")
             self.say(asking.rows_text(api.get(f"/v1/{name}")["items"], columns, "table").rstrip())
 
     def stay(self) -> None:
         """Go on showing commits until Ctrl-C, and say how to look around."""
         session = self.session
         self.approves = False
-        self.title("Still running: every commit is shown; Ctrl-C ends it")
+        self.title("Still running: every commit is shown; Ctrl-C ends it. In another terminal:")
         self.say(
             f"  export FLEET_HUB={session.hub.url}"
             f" FLEET_TOKEN_FILE={session.hub.state_dir / 'operator-token'}\n"
             f"  fleet status; fleet runs; fleet explain CLUSTER BUNDLE; fleet rollout approve RUN\n"
+            f"  git -C {session.repo} log\n"
             f"  kubectl --kubeconfig {session.kubeconfig}"
             f" --context {next(iter(session.clusters))} get deployments -A"
         )
@@ -186,7 +202,8 @@ def tell_story(teller: Teller, example: ExampleRepository) -> None:
     teller.follow(lambda: any(r["state"] == "Paused" for r in teller.runs_of(worse)), "the stop")
     for run in teller.runs_of(worse):
         teller.say(f"{run['run']} is {run['state']}: {run['reason']}", fg="red")
-        teller.say("production never saw it", fg="green")
+        if all(s["state"] == "Waiting" for s in run["stages"] if s["stage"] != "staging"):
+            teller.say("production never saw it", fg="green")
 
     teller.title("git revert: it brings back what ran before, so it waits for nobody")
     back = example.revert(worse)

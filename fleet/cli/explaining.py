@@ -30,6 +30,7 @@ STATE_COLUMNS = (
 EVENT_COLUMNS = (
     Column("TIME", lambda row: clock_time(row["at"])),
     Column("EVENT", "kind"),
+    Column("CLUSTER", "cluster"),
     Column("MESSAGE", "message"),
 )
 DECISION_COLUMNS = (

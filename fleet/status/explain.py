@@ -129,7 +129,7 @@ def _there(d: Document, cluster: Document, stray: Row) -> list[str]:
     if d["message"]:
         said.append(f"the agent says: {d['message']}")
     if d["drifted"]:
-        said.append(f"{d['drifted']} objects differ from what was applied, and are left so")
+        said.append(f"objects that differ from what was applied and are left so: {d['drifted']}")
     if d["healed"]:
         said.append(f"{d['healed']} objects were set back since the agent started")
     if stray["stray"]:

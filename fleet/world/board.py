@@ -1,6 +1,9 @@
 """Progress lines: what a run looks like to somebody who watches, one line for each change.
 
-    storefront  staging ■■ 2/2 soaking until 14:02:31 │ production-eu □□□□□ 0/5 waits for approval
+    storefront  staging ■■ 2/2 ✓ │ production-eu ▣□□□□ 0/5 │ production-us □□□□□ 0/5
+
+A box is a cluster; `LEGEND` says which. What the boxes say is not said again in words: a note
+stands only where a run waits for something that is not the stage before, or where a stage failed.
 
 Pure: rows of the API in, text out.
 """
@@ -11,24 +14,46 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 FULL, EMPTY, FAILED, MOVING = "■", "□", "✗", "▣"
+LEGEND = (
+    f"a box is a cluster: {EMPTY} its turn has not come  {MOVING} changing now"
+    f"  {FULL} Healthy  {FAILED} failed;  ✓ the stage is done"
+)
+_SPEAKING = ("GatedBefore", "GatedAfter", "Failed")
+_BEFORE_IT = "waits for stage "
 
 
 def run_line(run: Mapping[str, Any]) -> str:
-    """One run on one line."""
+    """One run on one line; `Running` goes without saying."""
     stages = " │ ".join(stage_text(stage) for stage in run["stages"])
-    return f"{','.join(run['bundles'])}  {run['state']}  {stages}"
+    state = "" if run["state"] == "Running" else f"{run['state']}  "
+    return f"{','.join(run['bundles'])}  {state}{stages}"
 
 
 def stage_text(stage: Mapping[str, Any]) -> str:
     """One stage: a box for each cluster, counts, and what it waits for."""
     total, healthy = int(stage["total"]), int(stage["healthy"])
+    if not total:
+        return f"{stage['stage']} unchanged"
     failed, moving = int(stage["failed"]), int(stage["inFlight"])
     rest = max(0, total - healthy - failed - moving)
     boxes = FULL * healthy + MOVING * moving + FAILED * failed + EMPTY * rest
-    text = f"{stage['stage']} {boxes} {healthy}/{total}" if total else f"{stage['stage']} unchanged"
-    note = stage.get("reason") or ""
-    quiet = stage["state"] in ("Done", "Skipped") or not note
-    return text + ("" if quiet else f" ({note})") + (" ✓" if stage["state"] == "Done" else "")
+    note = note_of(stage)
+    done = " ✓" if stage["state"] == "Done" else ""
+    return f"{stage['stage']} {boxes} {healthy}/{total}" + (f" ({note})" if note else "") + done
+
+
+def note_of(stage: Mapping[str, Any]) -> str:
+    """Why the stage does not move, if the boxes and the stage before do not show it."""
+    reason = str(stage.get("reason") or "")
+    waits = stage["state"] == "Waiting" and not reason.startswith(_BEFORE_IT)
+    return reason if waits or stage["state"] in _SPEAKING else ""
+
+
+def milestone(run: Mapping[str, Any]) -> str:
+    """What of a run is news when several are watched at once: states, not single clusters."""
+    stages = ((s["stage"], s["state"], s["failed"], note_of(s)) for s in run["stages"])
+    still = {"Updating": "Moving", "Verifying": "Moving"}
+    return repr((run["state"], [(n, still.get(s, s), f, why) for n, s, f, why in stages]))
 
 
 class Board:
@@ -38,11 +63,18 @@ class Board:
         self._printed: dict[str, str] = {}
 
     def changes(self, runs: Iterable[Mapping[str, Any]]) -> list[str]:
-        """The lines of those runs that look different from the last time."""
+        """The lines of those runs that look different from the last time.
+
+        While several runs are live, only a stage or a run that enters another state is a change.
+        """
+        rows = list(runs)
+        crowd = sum(1 for run in rows if not run["ended"]) > 1
         lines = []
-        for run in runs:
-            line = run_line(run)
-            if self._printed.get(run["run"]) != line:
-                self._printed[run["run"]] = line
-                lines.append(line)
+        for run in rows:
+            line, news = run_line(run), milestone(run)
+            before = self._printed.get(run["run"], "")
+            if before.startswith(news) if crowd else before == news + line:
+                continue
+            self._printed[run["run"]] = news + line
+            lines.append(line)
         return lines

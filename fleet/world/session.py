@@ -34,7 +34,7 @@ class Session:
         self.kubeconfig = folder / "kubeconfig"
         self.clusters: dict[str, str] = {}
         """Cluster → address of its API server."""
-        self._repo = repo
+        self.repo = repo
         self._opened = ExitStack()
 
     def __enter__(self) -> Self:
@@ -42,7 +42,7 @@ class Session:
 
         try:
             self.hub = self._opened.enter_context(
-                HubProcess(self.folder, self._repo, port=free_port(), options=HUB_OPTIONS)
+                HubProcess(self.folder, self.repo, port=free_port(), options=HUB_OPTIONS)
             )
             self.api: ApiClient = self._opened.enter_context(self.hub.client())
         except BaseException:
@@ -71,7 +71,7 @@ class Session:
             problems = self.api.get("/v1/problems")["items"]
             raise FleetError(
                 "the repository declares no cluster that the hub could plan for",
-                at=self._repo,
+                at=self.repo,
                 fix=problems[0]["fix"] if problems else "add kind: Cluster documents to clusters/",
             )
         return names
