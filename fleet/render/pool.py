@@ -35,6 +35,7 @@ class Pool:
         self._slots = threading.Semaphore(self.size)
         self._workers: set[_Worker] = set()
         self._lock = threading.Lock()
+        self._closed = False
 
     def run_all(self, jobs: Sequence[Job], done: Callable[[int, Results], None]) -> None:
         """Runs every job, several at a time; `done(index, results)` is called one at a time."""
@@ -42,13 +43,14 @@ class Pool:
         for index in range(len(jobs)):
             waiting.put(index)
         failures: list[BaseException] = []
+        one_at_a_time = threading.Lock()
 
         def drain() -> None:
             try:
                 while not failures:
                     index = waiting.get_nowait()
                     results = self.run(jobs[index])
-                    with self._lock:
+                    with one_at_a_time:
                         done(index, results)
             except queue.Empty:
                 return
@@ -70,6 +72,8 @@ class Pool:
         """One job; waits for a free worker. Never fails: what goes wrong is in the results."""
         with self._slots:
             worker = self._take()
+            if worker is None:
+                return _lost(job, CRASHED, "the renderer was closed")
             try:
                 results = worker.ask(job, job.patience_seconds)
             except TimeoutError:  # before OSError, which it is one of
@@ -82,22 +86,29 @@ class Pool:
             return results
 
     def close(self) -> None:
-        """Ends every worker."""
+        """Ends every worker, also those that are at work."""
         with self._lock:
+            self._closed = True
             for worker in self._workers:
                 worker.end()
             self._workers.clear()
 
-    def _take(self) -> _Worker:
-        with contextlib.suppress(queue.Empty):
-            return self._idle.get_nowait()
-        worker = _Worker(self._limits)
-        self._workers.add(worker)
-        return worker
+    def _take(self) -> _Worker | None:
+        """A worker that is free, or a new one; none any more after `close`."""
+        with self._lock:
+            if self._closed:
+                return None
+            with contextlib.suppress(queue.Empty):
+                return self._idle.get_nowait()
+            worker = _Worker(self._limits)
+            self._workers.add(worker)
+            return worker
 
     def _discard(self, worker: _Worker) -> None:
-        worker.end()
-        self._workers.discard(worker)
+        with self._lock:
+            if worker in self._workers:
+                self._workers.remove(worker)
+                worker.end()
 
 
 class _Worker:

@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clusters.objects import YamlError, read_yaml
+from clusters.objects import Digest, YamlError, digest_of, read_yaml
 from fleet.model import Form, Tree, TreeEntry
 from fleet.render.failure import RenderFailed, failed
 from fleet.render.request import GroupRequest, RenderRequest
@@ -54,6 +54,14 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """The files that one render may read, sorted; `digest` names paths, modes and content."""
+
+    files: tuple[TreeEntry, ...]
+    digest: Digest
+
+
 class Reach:
     """A tree with directories and links, and what is reachable in it. One for each tree."""
 
@@ -62,33 +70,40 @@ class Reach:
         self.entries = tree.entries()
         self._paths = sorted(self.entries)
         self._kustomizations: dict[str, dict[str, Any]] = {}
+        self._known: dict[tuple[Form, str], Reachable] = {}
 
-    def of(
-        self, request: RenderRequest | GroupRequest, dropped: Collection[str] = ()
-    ) -> tuple[TreeEntry, ...]:
-        """The files that the request's render may read, sorted.
+    def of(self, request: RenderRequest | GroupRequest, dropped: Collection[str] = ()) -> Reachable:
+        """The files that the request's render may read.
 
         `dropped` are directories that a group's file lists and its build leaves out.
         Errors: `RenderFailed`.
         """
         if isinstance(request, GroupRequest):
-            found = self._kustomize(request.directory, frozenset(map(self.resolve, dropped)))
-        elif request.form is Form.KUSTOMIZE:
-            found = self._kustomize(request.path)
-        elif request.form is Form.HELM:
-            found = self._chart(request)
-        else:
-            found = self._manifests(request)
+            return self._reachable(
+                self._kustomize(request.directory, frozenset(map(self.resolve, dropped))),
+                request.directory,
+            )
+        if request.form not in (Form.KUSTOMIZE, Form.HELM):
+            return self._reachable(self._manifests(request), request.path)
+        known = (request.form, request.path)
+        if known not in self._known:  # a chart has as many requests as there are sets of values
+            chart = request.form is Form.HELM
+            found = self._chart(request) if chart else self._kustomize(request.path)
+            self._known[known] = self._reachable(found, request.path)
+        return self._known[known]
+
+    def _reachable(self, found: Mapping[str, TreeEntry], at: str) -> Reachable:
         total = sum(entry.size for entry in found.values())
         if total > self.limits.input_bytes or len(found) > self.limits.input_files:
             raise failed(
                 "render-too-large",
                 f"{len(found):,} files with {total:,} bytes are too much for one render "
                 f"(at most {self.limits.input_files:,} and {self.limits.input_bytes:,})",
-                at=request.directory if isinstance(request, GroupRequest) else request.path,
+                at=at,
                 fix="split it into several bundles, or move large files away",
             )
-        return tuple(found[path] for path in sorted(found))
+        files = tuple(found[path] for path in sorted(found))
+        return Reachable(files, digest_of([(f.path, f.mode, f.blob) for f in files]))
 
     def refused(self, group: GroupRequest) -> dict[str, RenderFailed]:
         """The listed directories that may not be rendered at all, with the reason."""

@@ -30,14 +30,14 @@ from typing import Self
 
 from clusters.objects import Digest, digest_of
 from fleet.errors import RenderError
-from fleet.model import Form, Rendered, Tree, TreeEntry
+from fleet.model import Form, Rendered, Tree
 from fleet.render.apis import NEWEST
 from fleet.render.cache import RenderCache
 from fleet.render.failure import RenderFailed
 from fleet.render.helm import PROBE, PROBE_TEXT
 from fleet.render.job import Job, Results, Tools
 from fleet.render.pool import Pool
-from fleet.render.reach import DEFAULT_LIMITS, Limits, Reach
+from fleet.render.reach import DEFAULT_LIMITS, Limits, Reach, Reachable
 from fleet.render.request import GroupRequest, RenderRequest
 from fleet.render.workspace import materialise
 
@@ -115,7 +115,7 @@ class _Todo:
     name: str
     key: Digest
     request: RenderRequest | GroupRequest
-    files: tuple[TreeEntry, ...]
+    reachable: Reachable
     dropped: tuple[str, ...]
 
 
@@ -137,16 +137,16 @@ class _Batch:
             request, refused = self._without_refused(request)
             dropped, self._refused[name] = tuple(refused), refused
         try:
-            files = self._reach.of(request, dropped)
+            reachable = self._reach.of(request, dropped)
         except RenderFailed as error:
             self._results[name] = _failed(request, error)
             return
-        key = _job_key(request, files, dropped, self._renderer.tools)
+        key = _job_key(request, reachable.digest, dropped, self._renderer.tools)
         known = self._renderer._cache.get(key)
         if known is not None:
             self._results[name] = known
         else:
-            self._todo.append(_Todo(name, key, request, files, dropped))
+            self._todo.append(_Todo(name, key, request, reachable, dropped))
 
     def perform(self) -> None:
         """Does what is left to do."""
@@ -181,11 +181,11 @@ class _Batch:
         """The job with its files on disk. Charts that share files share the folder."""
         request = todo.request
         own = isinstance(request, GroupRequest)  # its worker writes into it
-        content = digest_of([(entry.path, entry.mode, entry.blob) for entry in todo.files])
-        folder = work / (digest_of(todo.name) if own else content).removeprefix("sha256:")[:24]
+        content = digest_of(todo.name) if own else todo.reachable.digest
+        folder = work / content.removeprefix("sha256:")[:24]
         if not folder.exists():
             folder.mkdir()
-            materialise(self._tree, todo.files, folder, self._extra(request))
+            materialise(self._tree, todo.reachable.files, folder, self._extra(request))
         tools, limits = self._renderer.tools, self._renderer._limits
         return Job(request, str(folder), tools, limits, todo.dropped)
 
@@ -261,7 +261,7 @@ def _name(request: RenderRequest | GroupRequest) -> str:
 
 def _job_key(
     request: RenderRequest | GroupRequest,
-    files: Iterable[TreeEntry],
+    files: Digest,
     dropped: tuple[str, ...],
     tools: Tools,
 ) -> Digest:
@@ -272,7 +272,7 @@ def _job_key(
             "kind": type(request).__name__,
             "request": said,
             "dropped": dropped,
-            "files": [(entry.path, entry.mode, entry.blob) for entry in files],
+            "files": files,
             "kustomize": [tools.kustomize_version, tools.kustomize[1:]],
             "helm": [bool(tools.helm), tools.helm_version],
             "newest": NEWEST,

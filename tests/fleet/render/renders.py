@@ -126,4 +126,4 @@ def kubectl_kustomize(tree: Tree, directory: str, folder: Path) -> list[Object]:
 def reach_of(files: Files, request: RenderRequest, **links: str) -> list[str]:
     """The paths that a request may read."""
     tree = MemoryTree(files, links={key.replace("__", "/"): to for key, to in links.items()})
-    return [entry.path for entry in Reach(tree).of(request)]
+    return [entry.path for entry in Reach(tree).of(request).files]

@@ -164,6 +164,22 @@ def test_a_worker_that_is_killed_costs_one_job_and_is_replaced(tmp_path: Path) -
         pool.close()
 
 
+def test_a_pool_that_is_closed_ends_what_runs_and_starts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "web").mkdir()
+    os.mkfifo(tmp_path / "web/stuck.yaml")
+    stuck = RenderRequest("stuck", Form.RAW, "web", files=("web/stuck.yaml",))
+    job = Job(stuck, str(tmp_path), Tools(("nothing",), ""))
+    pool = Pool(1)
+    results = {}
+    thread = threading.Thread(target=lambda: results.update(pool.run(job)))
+    thread.start()
+    with (tmp_path / "web/stuck.yaml").open("wb"):
+        pool.close()
+        thread.join(timeout=30)
+    assert problem(results["stuck"]).code == "render-crashed"
+    assert "closed" in problem(pool.run(job)["stuck"]).what
+
+
 def test_nothing_is_started_and_nothing_left_on_disk_by_a_warm_render(tmp_path: Path) -> None:
     with Renderer(tmp_path, workers=1) as renderer:
         renderer.render_all(MemoryTree(WEB), [request()])
