@@ -172,8 +172,10 @@ def merge_values(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, A
     result = dict(low)
     for key, value in high.items():
         below = result.get(key)
-        both = isinstance(value, dict) and isinstance(below, dict)
-        result[key] = merge_values(below, value) if both else value
+        if isinstance(value, dict) and isinstance(below, dict):
+            result[key] = merge_values(below, value)
+        else:
+            result[key] = value
     return result
 
 

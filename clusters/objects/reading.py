@@ -190,7 +190,7 @@ class _Dumper(yaml.CSafeDumper):
         return True
 
 
-def _represent_text(dumper: Any, text: str) -> yaml.ScalarNode:
+def _represent_text(dumper: Any, text: str) -> Any:
     if "\n" in text:
         style = "|" if not re.search(r"[ \t]\n|\t|[\x00-\x08\x7f]|\r", text) else '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
