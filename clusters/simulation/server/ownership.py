@@ -144,7 +144,7 @@ def apply_config(
     previous = _take(claims, owner)
     kept = previous if previous is not None and previous.fields == fields else Claim(fields, now)
     merged: Object = merge(live, applied, node)
-    if previous is not None:
+    if previous is not None and previous.fields != fields:
         merged = _let_go(merged, node, previous.fields, [kept, *claims.values()])
     changed = compare(live, merged, node)
     written = without(union(changed.added, changed.modified), *_SERVER_FIELDS)

@@ -119,6 +119,17 @@ def test_foreground_waits_for_a_blocking_dependent() -> None:
     assert server.peek(key_of(parent)) is None
 
 
+@pytest.mark.parametrize("propagation", ["Background", "Foreground"])
+def test_objects_that_own_each_other_can_be_deleted(propagation: str) -> None:
+    server = new_server()
+    one = server.create(config_map("one"))
+    two = server.create(owned_by(config_map("two"), one))
+    references = owned_by(config_map("one"), two)["metadata"]["ownerReferences"]
+    server.patch(key_of(one), {"metadata": {"ownerReferences": references}}, manager="me")
+    server.delete(key_of(one), propagation=propagation)
+    assert (server.peek(key_of(one)), server.peek(key_of(two))) == (None, None)
+
+
 def test_a_namespace_takes_its_content_with_it_and_nothing_else() -> None:
     server = new_server()
     server.create(namespace("shop"))
