@@ -101,9 +101,9 @@ def _remove_content(state: State, key: ObjectKey, propagation: str) -> None:
             _drop_finalizer(state, key, _CRD_FINALIZER)
     elif propagation == "Foreground":
         for dependent in _dependents(state, obj):
-            item = state.store.get(dependent)
+            child = state.store.get(dependent)
             # One that is going already is not asked again: owners may own each other in a ring.
-            if item is not None and not item["metadata"].get("deletionTimestamp"):
+            if child is not None and not child["metadata"].get("deletionTimestamp"):
                 remove(state, dependent, "Foreground")
         _finish_foreground(state, key)
 
