@@ -10,13 +10,6 @@
     opening    a hub from settings: folder, lock, store, source, renderer
     lock       one hub at a time in one folder
 
-HTTP is `fleet.api`, which knows a hub only by the protocol that it declares there.
+HTTP is `fleet.api`, which knows a hub only by the protocol that it declares there. This package
+imports nothing by itself: `fleet plan` wants `planning` alone, and at once.
 """
-
-from __future__ import annotations
-
-from fleet.hub.hub import Hub
-from fleet.hub.opening import OpenHub, open_hub
-from fleet.hub.settings import HubSettings
-
-__all__ = ["Hub", "HubSettings", "OpenHub", "open_hub"]

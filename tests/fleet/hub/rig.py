@@ -28,9 +28,10 @@ from agents.protocol import (
 )
 from clusters.clock import FakeClock
 from fleet.errors import RequestError, SourceError
-from fleet.hub import Hub, HubSettings
+from fleet.hub.hub import Hub
 from fleet.hub.observing import Observer
 from fleet.hub.planning import Planned
+from fleet.hub.settings import HubSettings
 from fleet.model import Bundle, Cluster, ClusterGroup, PolicyDocument, Problem, Rendered, Repo, Tree
 from fleet.placement import Placement
 from fleet.plan import Plan, PlanEntry
