@@ -28,6 +28,9 @@ from fleet.world.session import Session
 
 LOOK_SECONDS = 0.25
 STORY_SECONDS = 60.0
+OWN_SECONDS = 300.0
+"""How long a person's own repository may take, which can be large, or unable to converge."""
+SHOWN = 20
 TAGS = ("6.9.0", "6.9.1", "6.9.2-crashloop")
 
 
@@ -70,6 +73,7 @@ class Teller:
         self.session = session
         self.board = Board()
         self.approves = True
+        self._told: set[tuple[str, str]] = set()
 
     def say(self, text: str, **style: Any) -> None:
         """One paragraph."""
@@ -91,29 +95,52 @@ class Teller:
         session.start_clusters(names)
         self.title("First sync: every bundle goes through the stages, side by side")
         self.say(LEGEND, dim=True)
-        self.follow(self.all_converged, "the first sync")
+        if own:
+            self.watch(lambda: self.all_converged() or self.all_paused(), OWN_SECONDS)
+            self.unconverged()
+        else:
+            self.follow(self.all_converged, "the first sync")
         self.say(status_text(session.api.get("/v1/status")).splitlines()[2], fg="green")
 
     def problems(self) -> None:
-        """What the hub finds wrong with the repository."""
-        for problem in self.session.api.get("/v1/problems")["items"]:
-            self.say(f"{problem['severity']}: {problem['what']} ({problem['at']})", fg="yellow")
+        """What the hub finds wrong with the repository, and was not said yet."""
+        found = self.session.api.get("/v1/problems")["items"]
+        told, self._told = self._told, {(problem["what"], problem["at"]) for problem in found}
+        for problem in found:
+            if (problem["what"], problem["at"]) not in told:
+                self.say(f"{problem['severity']}: {problem['what']} ({problem['at']})", fg="yellow")
+
+    def unconverged(self) -> None:
+        """What is not as Git wants it, if anything, and where to read on."""
+        rows = self.session.api.get("/v1/bundledeployments")["items"]
+        late = [row for row in rows if (row["sync"], row["health"]) != ("Synced", "Healthy")]
+        if not late:
+            return
+        self.say("not converged (yet); fleet explain CLUSTER BUNDLE says more:", fg="red")
+        columns = asking.DEPLOYMENT_COLUMNS
+        self.say(asking.rows_text(late[:SHOWN], columns, "table").rstrip())
+        if len(late) > SHOWN:
+            self.say(f"… and {len(late) - SHOWN} more")
 
     def follow(self, until: Callable[[], bool], what: str, seconds: float = STORY_SECONDS) -> None:
         """Print what changes until it is so. Errors: `FleetError` if it takes too long."""
+        if not self.watch(until, seconds):
+            raise FleetError(
+                f"{what} did not come to its end within {seconds:.0f} s",
+                at=str(self.session.folder),
+                fix="read hub.log in that folder, which is left for it; remove it afterwards",
+            )
+
+    def watch(self, until: Callable[[], bool], seconds: float) -> bool:
+        """Print what changes until it is so, or the time is over; was it so?"""
         deadline = time.monotonic() + seconds
-        while True:
+        while time.monotonic() < deadline:
             self.look()
             if until():
                 self.look()
-                return
-            if time.monotonic() > deadline:
-                raise FleetError(
-                    f"{what} did not come to its end within {seconds:.0f} s",
-                    at=str(self.session.folder),
-                    fix="read hub.log in that folder, which is left for it; remove it afterwards",
-                )
+                return True
             time.sleep(LOOK_SECONDS)  # noqa: TID251 - a person waits at a terminal
+        return False
 
     def look(self) -> None:
         """Print the runs that look different, and approve what waits for it."""
@@ -141,6 +168,11 @@ class Teller:
         done = count["synced"] == count["total"] > 0 and not fleet["runs"]
         return done and set(count["health"]) <= {"Healthy"}
 
+    def all_paused(self) -> bool:
+        """Are there runs that go on, and does each wait for a person?"""
+        runs = [run for run in self.session.api.get("/v1/runs")["items"] if not run["ended"]]
+        return bool(runs) and all(run["state"] == "Paused" for run in runs)
+
     def runs_of(self, commit: str) -> list[Any]:
         """The runs that a commit made."""
         runs = self.session.api.get("/v1/runs")["items"]
@@ -156,8 +188,7 @@ class Teller:
         return set(self.session.api.get("/v1/status")["bundleDeployments"]["health"]) <= {"Healthy"}
 
     def tables(self) -> None:
-        """The status tables, as the commands print them, once what was healed is up again."""
-        self.follow(self.all_healthy, "health", 20)
+        """The status tables, as the commands print them."""
         api = self.session.api
         self.title("$ fleet status")
         self.say(status_text(api.get("/v1/status")).rstrip())
@@ -183,6 +214,7 @@ class Teller:
             f" --context {next(iter(session.clusters))} get deployments -A"
         )
         while True:
+            self.problems()
             self.look()
             time.sleep(LOOK_SECONDS)  # noqa: TID251 - a person waits at a terminal
 
@@ -213,6 +245,7 @@ def tell_story(teller: Teller, example: ExampleRepository) -> None:
     teller.title("Somebody changes things by hand")
     change_by_hand(teller, "prd-eu-1", "storefront", "storefront", 3)
     report_by_hand(teller, "prd-us-1", "monitoring", "prometheus")
+    teller.follow(teller.all_healthy, "health", 20)  # what was healed is up again
 
 
 def change_by_hand(teller: Teller, cluster: str, namespace: str, name: str, replicas: int) -> None:
