@@ -109,7 +109,10 @@ class Link:
             self.registered = await self._register()
         await self._go_on()
         etag = self.target.etag if self.target is not None else ""
-        answer = await self._hub.target(etag=etag, wait_seconds=wait_seconds if etag else 0.0)
+        # After a failure the hub is not asked to hold: that it answers again is then known at
+        # once, and the next outage begins with the shortest delay and not where this one ended.
+        hold = wait_seconds if etag and not self.polls_failed else 0.0
+        answer = await self._hub.target(etag=etag, wait_seconds=hold)
         if answer is not None:
             self._take(answer)
             await self._go_on()

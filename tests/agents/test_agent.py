@@ -336,6 +336,29 @@ async def test_a_partition_of_the_cluster_is_survived(tmp_path: Path) -> None:
         await _soon(lambda: lab.live("ConfigMap", "settings") is not None)
 
 
+async def test_after_an_outage_the_hub_is_not_asked_to_hold_before_it_has_answered(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    answer = lab.hub.target
+
+    async def target(*, etag: str = "", wait_seconds: float = 0.0) -> Target | None:
+        asked.append(wait_seconds)
+        return await answer(etag=etag, wait_seconds=wait_seconds if lab.hub.reachable else 0.0)
+
+    lab.release("web", config_map())
+    await lab.settled("web")
+    link = lab.agent._link
+    monkeypatch.setattr(lab.hub, "target", target)
+    lab.hub.reachable = False
+    for _ in range(3):
+        await link.poll(lab.clock.now(), wait_seconds=30)
+    assert link.polls_failed == 3
+    lab.hub.reachable = True
+    await link.poll(lab.clock.now(), wait_seconds=30)
+    assert (asked, link.polls_failed) == ([30, 0, 0, 0], 0)
+
+
 async def test_run_ends_with_the_error_of_a_wrong_token(tmp_path: Path) -> None:
     lab = Lab(tmp_path)
     lab.hub.authorized = False
