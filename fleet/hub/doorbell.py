@@ -20,6 +20,7 @@ class Doorbell:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: defaultdict[str, list[asyncio.Event]] = defaultdict(list)
+        self._closed = False
 
     def listen(self, name: str) -> asyncio.Event:
         """An event that the next ring for `name` sets; give it back with `forget`.
@@ -32,6 +33,8 @@ class Doorbell:
         waiting.append(event)
         if len(waiting) > MOST_WAITERS:
             waiting.pop(0).set()
+        if self._closed:
+            event.set()
         return event
 
     def forget(self, name: str, event: asyncio.Event) -> None:
@@ -48,6 +51,11 @@ class Doorbell:
         if not names or self._loop is None or self._loop.is_closed():
             return
         self._loop.call_soon_threadsafe(self._wake, names)
+
+    def close(self) -> None:
+        """Wake everybody, and let nobody wait any more: the hub ends. Call it on the loop."""
+        self._closed = True
+        self._wake(frozenset(self._waiting))
 
     def _wake(self, names: frozenset[str]) -> None:
         for name in names:

@@ -71,7 +71,7 @@ class Hub:
         return min(wake, self._next_poll)
 
     async def run(self) -> None:
-        """Step until cancelled, at most once in `advance_seconds`."""
+        """Step until cancelled, at most once in `advance_seconds`; then nobody is held any more."""
         try:
             while True:
                 bell = self.doorbell.listen(STEP)
@@ -80,6 +80,8 @@ class Hub:
                 finally:
                     self.doorbell.forget(STEP, bell)
         finally:
+            # Held requests of agents are answered now; else they are cut off with an error each.
+            self.doorbell.close()
             if self._looking is not None:
                 await asyncio.wait([self._looking])
 

@@ -107,6 +107,19 @@ async def test_a_long_poll_without_a_change_ends_in_its_time(rig: Rig) -> None:
     assert await desk.target_after("staging-1", '"0-0"', BOUND_SECONDS) is not None
 
 
+async def test_a_hub_that_ends_answers_the_long_polls_that_it_holds(rig: Rig) -> None:
+    rig.look()
+    desk, running = rig.hub.desk, asyncio.create_task(rig.hub.run())
+    etag = desk.target("nobody").etag
+    holding = asyncio.create_task(desk.target_after("nobody", etag, 2 * BOUND_SECONDS))
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    async with asyncio.timeout(BOUND_SECONDS):
+        assert await holding is None
+        assert await desk.target_after("nobody", etag, 2 * BOUND_SECONDS) is None
+
+
 async def test_a_ring_between_listening_and_waiting_is_not_missed() -> None:
     bell = Doorbell()
     event = bell.listen("a")
