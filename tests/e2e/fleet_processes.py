@@ -16,9 +16,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -112,7 +113,7 @@ class ClustersOnLoopback:
         """Every change of the storefront's spec in any cluster, in the order of the writes."""
         self._written = threading.Condition()
         self._serving = threading.Event()
-        self._stop: Callable[[], None] = lambda: None
+        self._stop: Callable[[], object] = lambda: None
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="clusters", daemon=True)
 
@@ -143,12 +144,12 @@ class ClustersOnLoopback:
             for name in CLUSTERS
         }
         for name, cluster in clusters.items():
-            cluster.server.subscribe(lambda change, name=name: self._note(name, change))
+            cluster.server.subscribe(partial(self._note, name))
         running = [asyncio.create_task(cluster.run()) for cluster in clusters.values()]
         server = await serve(clusters)
         write_kubeconfig(self.kubeconfig, server)
         loop = asyncio.get_running_loop()
-        self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
+        self._stop = partial(loop.call_soon_threadsafe, stopped.set)
         self._serving.set()
         try:
             await stopped.wait()
@@ -179,7 +180,9 @@ class ClustersOnLoopback:
         """Return in the moment in which the cluster's storefront gets this tag."""
         with self._written:
             came = self._written.wait_for(
-                lambda: any(w.cluster == cluster and w.image == f":{tag}" for w in self.spec_writes),
+                lambda: any(
+                    w.cluster == cluster and w.image == f":{tag}" for w in self.spec_writes
+                ),
                 timeout=seconds,
             )
         assert came, f"{cluster} did not get {tag} within {seconds:.0f} s: {self.spec_writes}"
@@ -375,3 +378,16 @@ def trimmed_example(root: Path) -> ExampleRepository:
         file.write("  - secret.yaml\n")
     example.commit("Three clusters, quick stages, one Secret")
     return example
+
+
+def git_repository(root: Path, files: Mapping[str, str]) -> ExampleRepository:
+    """A fresh Git repository with these files."""
+    import git
+
+    with git.Repo.init(root, initial_branch="main"):
+        for path, text in files.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text, "utf-8")
+    repository = ExampleRepository(root)
+    repository.commit("A fleet")
+    return repository
