@@ -67,7 +67,10 @@ class FleetGroup(click.Group):
         try:
             return super().invoke(ctx)
         except FleetError as error:
-            click.echo(f"fleet: {error}", err=True)
+            from fleet.cli.output import visible_lines
+
+            # The hub's words may hold names from Git or clusters: they are shown, never obeyed.
+            click.echo(visible_lines(f"fleet: {error}"), err=True)
             ctx.exit(1)
 
 

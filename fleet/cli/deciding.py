@@ -38,7 +38,11 @@ def _verb(name: str, doc: str, *, stage: bool = False, clusters: bool = False) -
     if stage:
         options.append(click.option("--stage", default="", help="Only this stage's gate."))
     if clusters:
-        options.append(click.option("--cluster", "clusters", multiple=True, help="Only this one."))
+        options.append(
+            click.option(
+                "--cluster", "clusters", multiple=True, help="Only this one; may be repeated."
+            )
+        )
     options.append(click.argument("run"))
     body = run
     for option in options:

@@ -21,6 +21,7 @@ import click
 
 from fleet.cli import asking
 from fleet.cli.explaining import status_text
+from fleet.cli.output import visible_lines
 from fleet.errors import FleetError
 from fleet.world.board import LEGEND, Board
 from fleet.world.example import ExampleRepository
@@ -77,7 +78,7 @@ class Teller:
 
     def say(self, text: str, **style: Any) -> None:
         """One paragraph."""
-        click.secho(text, **style)
+        click.secho(visible_lines(text), **style)
 
     def title(self, text: str) -> None:
         """A chapter."""
@@ -116,6 +117,7 @@ class Teller:
         late = [row for row in rows if (row["sync"], row["health"]) != ("Synced", "Healthy")]
         if not late:
             return
+        late.sort(key=lambda row: not row["message"])  # reasons first, then those that only wait
         self.say("not converged (yet); fleet explain CLUSTER BUNDLE says more:", fg="red")
         columns = asking.DEPLOYMENT_COLUMNS
         self.say(asking.rows_text(late[:SHOWN], columns, "table").rstrip())

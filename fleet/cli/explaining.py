@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fleet.cli.output import Column, short, table_text, visible
+from fleet.cli.output import Column, short, table_text, visible, visible_lines
 
 Document = Mapping[str, Any]
 
@@ -128,7 +128,7 @@ def explanation_text(answer: Document) -> str:
         table("Drift", answer["drift"], DRIFT_COLUMNS),
         table("Objects in trouble", answer["troubles"], TROUBLE_COLUMNS),
         *(
-            f"{p['severity']}: {p['what']} ({p['at']})\n  fix: {p['fix']}"
+            visible_lines(f"{p['severity']}: {p['what']} ({p['at']})\n  fix: {p['fix']}\n")
             for p in answer["problems"]
         ),
     ]

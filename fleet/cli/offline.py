@@ -17,7 +17,6 @@ from fleet.cli.output import (
     print_problems,
     print_rows,
     short,
-    visible,
 )
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def open_renderer() -> Renderer:
 @repo_option
 @rev_option
 @output_option
-@click.option("-l", "--cluster", "only", multiple=True, help="Only these clusters.")
+@click.option("--cluster", "only", multiple=True, help="Only this cluster; may be repeated.")
 def plan(repo: str, rev: str, form: str, only: tuple[str, ...]) -> None:
     """Show what every cluster is to run at a commit, and why.
 
@@ -131,7 +130,7 @@ def problem_row(problem: Any) -> dict[str, Any]:
     return {
         "code": problem.code,
         "severity": str(problem.severity),
-        "what": visible(problem.what) if "\n" not in problem.what else problem.what,
+        "what": problem.what,
         "at": problem.at,
         "fix": problem.fix,
         "bundle": problem.bundle,

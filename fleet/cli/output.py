@@ -50,7 +50,7 @@ class Column:
         if value is None or value == "":
             return "-"
         if isinstance(value, list | tuple):
-            return ",".join(str(item) for item in value) or "-"
+            return visible(",".join(str(item) for item in value)) or "-"
         return visible(str(value))
 
 
@@ -62,6 +62,11 @@ def short(digest: str | None) -> str:
 def visible(text: str) -> str:
     """The text on one line, control characters replaced: no name can write on a terminal."""
     return "".join(c if c.isprintable() else " " if c in "\n\t" else "�" for c in text)
+
+
+def visible_lines(text: str) -> str:
+    """As `visible`, but line by line: for messages of several lines."""
+    return "\n".join(visible(line) for line in text.split("\n"))
 
 
 def print_rows(
@@ -136,7 +141,7 @@ def print_problems(problems: Iterable[Mapping[str, Any]]) -> bool:
         failed = failed or severity == "error"
         head = f"{severity}: {problem['what']} [{problem['code']}]"
         click.secho(
-            describe(head, str(problem["at"]), str(problem["fix"])),
+            visible_lines(describe(head, str(problem["at"]), str(problem["fix"]))),
             err=True,
             fg="red" if severity == "error" else "yellow",
         )
