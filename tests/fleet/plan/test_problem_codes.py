@@ -8,8 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-MAKERS = {"Problem", "error", "warning", "failed", "ChartFailed", "_lost"}
-PLACES = ("layout", "placement", "plan", "render", "rollout", "source/tree.py", "hub/planning.py")
+MAKERS = {"Problem", "error", "warning", "failed", "ChartFailed", "_lost", "replace"}
+PLACES = (
+    "layout",
+    "placement",
+    "plan",
+    "render",
+    "rollout",
+    "source/tree.py",
+    "hub/planning.py",
+    "hub/observing.py",
+)
 ROW = re.compile(r"^\| `([a-z0-9-]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.M)
 CODE = re.compile(r"[a-z]+(-[a-z0-9]+)*\Z")
 
