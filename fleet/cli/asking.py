@@ -193,7 +193,7 @@ def explain(cluster: str, bundle: str, form: str, watch: bool, url: str) -> None
 @output_option
 @hub_option
 def query(sql: str, form: str, url: str) -> None:
-    """Ask the hub's store in SQL, read-only; `SELECT name FROM sqlite_master` lists the views."""
+    """Ask the hub's store in SQL, read-only; `SELECT * FROM runs` is one to begin with."""
     with ApiClient(url) as hub:
         answer = hub.post("/v1/query", {"sql": sql})
     names = answer["columns"]
