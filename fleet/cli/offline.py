@@ -5,6 +5,7 @@ Problems go to stderr; the exit code is 1 if there is an error among them, 0 for
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,8 @@ PLAN_COLUMNS = (
 
 def cache_dir() -> Path:
     """Where renders are cached between calls: the user's cache folder."""
-    return Path(click.get_app_dir("fleet")).expanduser() / "renders"
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "fleet" / "renders"
 
 
 def open_source(repo: str) -> Source:
