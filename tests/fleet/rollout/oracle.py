@@ -66,6 +66,7 @@ class Oracle:
             self._no_breach(run, step)
             self._offers_in_order(run, step)
         self._causes(run, step)
+        self._health_is_proven(run, step)
         for stage in run.plan.stages:
             if stage.name in dict(new.done) and stage.name not in dict(old.done):
                 self._done(run, stage, step)
@@ -129,6 +130,12 @@ class Oracle:
         times = [self.proofs.get((cluster, found.generation, b)) for b in found.digests]
         known = [moment for moment in times if moment is not None]
         return max(known) if known and len(known) == len(times) else None
+
+    def _health_is_proven(self, run: Stored, step: Step) -> None:
+        done = dict(run.marks.done)
+        for one in step.clusters:
+            if one.state is ClusterState.HEALTHY and one.stage not in done:
+                assert self._proof(run, one.cluster), f"I14: {one.cluster} is Healthy unproven"
 
     def _causes(self, run: Stored, step: Step) -> None:
         """I11: what fails has a cause, and what breaches has one too."""

@@ -207,7 +207,7 @@ class PullFleet:
             assert not again.runs, f"I8: proposed again {[r.uid for r in again.runs]}"
 
     def _step(self, run: Stored) -> bool:
-        """Advance one run and perform it; is there more to do at once? A run that ends lets others."""
+        """Advance one run and perform it; is there more to do at once?"""
         if run.state in ENDED:
             return False
         evidence = self.evidence(run)

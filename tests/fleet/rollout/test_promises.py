@@ -206,21 +206,72 @@ class Fleet(RuleBasedStateMachine):
             self.fleet.retry(run, *((cluster,) if cluster else ()))
         self.fleet.tick(1)
 
+    @rule(bundle=BUNDLES, fate=st.sampled_from(["failed", "degraded"]), rounds=st.integers(1, 6))
+    def bad_release(self, bundle: str, fate: str, rounds: int) -> None:
+        self.commit(bundle, fate, None)
+        self._approve_all()
+        self.fleet.serve_all(rounds, seconds=61)
+
+    @rule(rounds=st.integers(1, 3), seconds=SECONDS)
+    def pause_for_a_while(self, rounds: int, seconds: int) -> None:
+        self.pause(seconds)
+        self.fleet.serve_all(rounds, seconds=1)
+        self.resume()
+
+    @rule()
+    def everybody_starts_and_says_nothing(self) -> None:
+        for name in NAMES:
+            self.fleet.fetch(name)
+            self.fleet.start(name)
+        self.fleet.tick(1)
+
+    @rule()
+    def retry_in_silence(self) -> None:
+        """What failed is started again, and the hub has only the old reports."""
+        self.retry(None, True)
+        self.everybody_starts_and_says_nothing()
+
+    @rule(bundle=BUNDLES, fate=st.sampled_from(["failed", "degraded"]), rounds=st.integers(1, 5))
+    def bad_release_and_revert(self, bundle: str, fate: str, rounds: int) -> None:
+        """I23: nobody decides anything after the revert, and every cluster is back."""
+        if not self._settle():
+            return
+        before = dict(self.fleet.running(bundle))
+        wanted = {name: some.get(bundle, ABSENT) for name, some in self.fleet.wanted.items()}
+        if any((before[name] or ABSENT) != digest for name, digest in wanted.items()):
+            return
+        self.bad_release(bundle, fate, rounds)
+        if not any(bundle in run.plan.bundles for run in self.fleet.live()):
+            return
+        for name, digest in wanted.items():
+            self.fleet.want(bundle, digest, [name])
+        self.fleet.tick(1)
+        self.fleet.serve_all(30, seconds=61)
+        assert not any(bundle in run.plan.bundles for run in self.fleet.live()), "I23: still open"
+        for name, digest in self.fleet.running(bundle).items():
+            assert (digest or ABSENT) == wanted[name], f"I23: {name} still runs {digest}"
+
     def teardown(self) -> None:
-        """I10: faults end, gates open, agents are online: everything comes to its end."""
+        """I10: faults end and gates open: all ends, though one cluster is dark; then it is back."""
         if not hasattr(self, "fleet"):
             return
+        dark = NAMES[self.serial % len(NAMES)]
+        assert self._settle(dark), [(r.plan.uid, r.state, r.step) for r in self.fleet.live()]
+        assert self._settle(), [(r.plan.uid, r.state, r.step) for r in self.fleet.live()]
+        self._converged()
+
+    def _settle(self, dark: str = "") -> bool:
+        """Faults end, gates open, agents are online but `dark`: does everything end?"""
         fleet = self.fleet
         fleet.bad.clear()
         for agent in fleet.agents.values():
-            agent.online = True
+            agent.online = agent.name != dark
         for _ in range(80):
             self._cure()
             fleet.serve_all(seconds=310)
             if not fleet.live() and not fleet.live("CatchUp"):
-                break
-        assert not fleet.live(), [(r.plan.uid, r.state, r.step) for r in fleet.live()]
-        self._converged()
+                return True
+        return False
 
     def _cure(self) -> None:
         for agent in self.fleet.agents.values():

@@ -1,0 +1,76 @@
+"""How long one `advance` and one `propose` take for 10,000 clusters. Prints; asserts nothing.
+
+python -m tests.benchmarks.bench_advance
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from time import perf_counter
+
+import click
+
+from fleet.model import Cluster
+from fleet.rollout import Situation, advance, propose, read_policies
+from fleet.rollout.state import Evidence, Intent, Marks, RunPlan
+from tests.fleet.rollout.builders import NOW, after, cluster, healthy, offered, run, stage
+
+CLUSTERS = tuple(f"cluster-{number:05}" for number in range(10_000))
+BUNDLES = 50
+
+
+def main() -> None:
+    """Time the steps of a run over all clusters, and the opening of runs."""
+    plan = run(stage("all", *CLUSTERS, parallelism=2500, failure_budget=200, soak_seconds=600))
+    empty = Evidence({name: cluster() for name in CLUSTERS})
+    first = advance(plan, Marks(), Intent.RUN, empty, NOW)
+    half = Evidence(
+        {
+            name: healthy() if place < 5000 else offered() if place < 7500 else cluster()
+            for place, name in enumerate(CLUSTERS)
+        }
+    )
+    moving = advance(plan, first.marks, Intent.RUN, half, after(5))
+    every = Evidence({name: healthy() for name in CLUSTERS})
+    soaking = advance(plan, moving.marks, Intent.RUN, every, after(6))
+    _time_advance("nothing offered yet", plan, Marks(), empty)
+    _time_advance("half healthy, 2,500 in flight", plan, moving.marks, half)
+    _time_advance("all healthy, soaking", plan, soaking.marks, every)
+    _time_propose()
+
+
+def _time_advance(what: str, plan: RunPlan, marks: Marks, evidence: Evidence) -> None:
+    _best(f"advance: {what}", lambda: advance(plan, marks, Intent.RUN, evidence, after(7)))
+
+
+def _time_propose() -> None:
+    wanted = {f"bundle-{number}": "2" for number in range(BUNDLES)}
+    granted = {name: dict(wanted) for name in CLUSTERS}
+    quiet = Situation(
+        commit="abcdef0",
+        now=NOW,
+        wanted=dict.fromkeys(CLUSTERS, wanted),
+        assigned=granted,
+        policies=read_policies([], ()),
+        clusters=tuple(Cluster(name) for name in CLUSTERS),
+        bundles={name: {} for name in wanted},
+        online=frozenset(CLUSTERS),
+    )
+    _best("propose: nothing differs", lambda: propose(quiet))
+    changed = {**wanted, "bundle-7": "3"}
+    newer = replace(quiet, wanted={name: changed for name in CLUSTERS})  # noqa: C420  (shared)
+    _best("propose: one bundle differs everywhere", lambda: propose(newer))
+
+
+def _best(what: str, call: Callable[[], object]) -> None:
+    times = []
+    for _ in range(7):
+        begin = perf_counter()
+        call()
+        times.append(perf_counter() - begin)
+    click.echo(f"{what:45} {min(times) * 1000:7.1f} ms (of 7)")
+
+
+if __name__ == "__main__":
+    main()
