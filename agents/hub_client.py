@@ -38,6 +38,9 @@ from clusters.objects import Digest
 
 Body = TypeVar("Body", bound=BaseModel)
 
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Hosts to which plain HTTP is safe."""
+
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """No artifact and no target is larger; more is refused before it fills the memory."""
 
@@ -74,11 +77,21 @@ class HttpHub:
     """A hub over HTTP, for one cluster."""
 
     def __init__(self, url: str, cluster: str, token: str, *, limit_seconds: float = 20.0) -> None:
-        """`url` without a path is usual. Errors: `HubAnswerError` for one that is no URL."""
+        """`url` without a path is usual.
+
+        Errors: `HubAnswerError` for one that is no URL, or that would send the token over a
+        network in the clear.
+        """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             fix = "give the hub as http://host:port or https://host:port"
             raise HubAnswerError(f"{url!r} is no address of a hub", fix=fix)
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            raise HubAnswerError(
+                "a token does not go over plain HTTP to another machine",
+                at=url,
+                fix="use https://: a hub with a certificate, or a proxy in front that has one",
+            )
         self._url = url.rstrip("/")
         self._cluster = cluster
         self._token = token

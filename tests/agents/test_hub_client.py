@@ -187,6 +187,13 @@ def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
         HttpHub(url, CLUSTER, TOKEN)
 
 
+@pytest.mark.parametrize("host", ["hub.example", "10.0.0.7", "127.0.0.1.example"])
+def test_a_token_never_crosses_a_network_in_the_clear(host: str) -> None:
+    with pytest.raises(HubAnswerError, match="plain HTTP"):
+        HttpHub(f"http://{host}:8780", CLUSTER, TOKEN)
+    HttpHub(f"https://{host}", CLUSTER, TOKEN)
+
+
 async def test_a_cluster_name_cannot_leave_its_path(served: ServedHub) -> None:
     hub = HttpHub(served.url, "../agents", TOKEN)
     try:
