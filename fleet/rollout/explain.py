@@ -52,11 +52,12 @@ def words_for(
     """The status of every cluster of a stage, in its order."""
     stage = view.plan.name
     shared = _shared(view, state, reason)
+    turn = _no_slot(view)
     for one in view.standings:
         if one.state is not ClusterState.QUEUED:
             yield ClusterStatus(one.cluster, stage, one.state, one.reason, one.code)
             continue
-        why = shared or _own(one, evidence) or _no_slot(view)
+        why = shared or _own(one, evidence) or turn
         yield ClusterStatus(one.cluster, stage, one.state, why.what, why.code)
 
 

@@ -147,8 +147,8 @@ def look(
         return Sight(ClusterEvent.FREE)
     if offer.started_at is None:
         return Sight(ClusterEvent.OFFERED, reason="offered, not started", code="Offered")
-    sight = Sight(ClusterEvent.WELL)
-    for change in changes:
+    sight = _look_at_bundle(run, changes[0], evidence, offer.generation, now)
+    for change in changes[1:]:
         one = _look_at_bundle(run, change, evidence, offer.generation, now)
         sight = _worse(sight, one)
     return sight
@@ -178,10 +178,10 @@ def _look_at_bundle(
     report = evidence.bundles.get(change.bundle)
     if report is None or not counts(change, report, generation):
         return Sight(ClusterEvent.STARTED, reason=f"{change.bundle}: no report yet", code="Started")
-    said = f"{change.bundle}: {report.message or report.sync.value}"
-    if report.sync is SyncState.FAILED:
-        return Sight(ClusterEvent.BROKEN, report.since, None, said, report.code or "Failed")
     if report.sync is not SyncState.SYNCED:
+        said = f"{change.bundle}: {report.message or report.sync.value}"
+        if report.sync is SyncState.FAILED:
+            return Sight(ClusterEvent.BROKEN, report.since, None, said, report.code or "Failed")
         return Sight(ClusterEvent.STARTED, report.since, None, said, report.sync.value)
     if change.wanted == ABSENT or report.health in GOOD:
         return Sight(ClusterEvent.WELL, report.since)

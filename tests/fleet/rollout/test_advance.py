@@ -330,6 +330,13 @@ def test_a_restoring_run_passes_gates_and_soaks_but_keeps_its_slots() -> None:
     assert end.state is RunState.SUCCEEDED
 
 
+def test_a_dark_cluster_keeps_nobody_from_being_restored() -> None:
+    stages = (stage("one", "a"), stage("two", "b", depends_on=("one",)))
+    dark = {"a": cluster(online=False)}
+    assert tick(run(*stages), dark).offer == ()
+    assert tick(run(*stages, restores=True), dark).offer == ("b",)
+
+
 def test_every_change_of_state_is_told_once_and_in_words() -> None:
     plan = run(stage("one", "a", soak_seconds=60))
     told: list[str] = []

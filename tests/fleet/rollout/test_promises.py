@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -309,6 +310,8 @@ class Fleet(RuleBasedStateMachine):
                 self.fleet.approve(run, stage)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_every_promise_holds_in_every_history() -> None:
     run_state_machine_as_test(
         Fleet,
