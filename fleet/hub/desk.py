@@ -55,9 +55,10 @@ class Desk:
         clock: Clock,
         doorbell: Doorbell,
         mint: Callable[[], str],
-        news: Callable[[Iterable[str], bool], None],
+        news: Callable[[Iterable[str], Iterable[str] | None], None],
     ) -> None:
-        """`news(clusters, came_or_went)` tells the hub's loop that something changed."""
+        """`news` tells the hub's loop which bundles changed in which clusters, or (with `None`)
+        that clusters came or went."""
         self.store = store
         self._settings, self._clock, self._doorbell = settings, clock, doorbell
         self._mint, self._news = mint, news
@@ -77,7 +78,7 @@ class Desk:
             register(c, asked, highest, self._clock.now())
             claimed = cluster_known(c, asked.cluster)
             known_epoch = epoch(c)
-        self._news([asked.cluster], True)
+        self._news([asked.cluster], None)
         return RegisterAnswer(
             cluster=asked.cluster,
             epoch=known_epoch,
@@ -119,9 +120,13 @@ class Desk:
                 code=refused.code,
                 status=409,
             )
-        self._news([cluster], False)
+        target = self.target(cluster)
+        started = [
+            name for name, number in target.generations.items() if number == asked.generation
+        ]
+        self._news([cluster], started)
         self._doorbell.ring([cluster])
-        return self.target(cluster)
+        return target
 
     def artifact(self, cluster: str, digest: Digest) -> bytes:
         """The bytes of an artifact that the cluster's own target names. Errors: 404 otherwise."""
@@ -144,8 +149,10 @@ class Desk:
         """Take in what an agent says."""
         with self.store.write(durable=False) as c:
             taken = take_report(c, report, self._clock.now())
-        if taken.changed:
-            self._news([report.cluster], taken.came_back)
+        if taken.came_back:
+            self._news([report.cluster], None)
+        elif taken.changed:
+            self._news([report.cluster], taken.changed)
         if taken.target_changed:
             self._doorbell.ring([report.cluster])
         return ReportAnswer(accepted=taken.accepted, resync=taken.resync, message=taken.message)
@@ -195,7 +202,7 @@ class Desk:
                     clusters=tuple(clusters),
                 )
                 _record(c, row, plan, decision)
-        self._news(plan.changes, False)
+        self._news(plan.changes, plan.bundles)
         where = f" (stage {', '.join(stages)})" if any(stages) else ""
         return f"{verb}: recorded for run {row.uid}{where}"
 

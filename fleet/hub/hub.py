@@ -143,9 +143,12 @@ class Hub:
         """The repository that it follows, without credentials."""
         return self._observer.location
 
-    def _news(self, clusters: Iterable[str], came_or_went: bool) -> None:
-        self._releaser.news(clusters)
-        if came_or_went:
+    def _news(self, clusters: Iterable[str], bundles: Iterable[str] | None = None) -> None:
+        """These bundles changed there; without any: who is there changed."""
+        if bundles is not None:
+            self._releaser.news(clusters, bundles)
+        else:
+            self._releaser.news(clusters)
             self._releaser.wants_proposal = True
         self.doorbell.ring([STEP])
 
@@ -162,7 +165,7 @@ class Hub:
             gone = mark_offline(c, now - silence, now) if late else []
         self._rivals = talking
         if gone:
-            self._news(gone, True)
+            self._news(gone)
 
     def _next_silence(self, now: datetime) -> datetime:
         """When somebody could be offline next; at the latest in a heartbeat's time."""

@@ -26,7 +26,7 @@ from fleet.rollout.state import RunPlan, Step
 from fleet.source import Commit
 from fleet.store import Connection, Store
 from fleet.store.events import replace_problems
-from fleet.store.evidence import read_evidence
+from fleet.store.evidence import Agents, read_agents, read_evidence
 from fleet.store.runs import RunRow, active_runs, next_run_number, perform, read_plan
 from fleet.store.situation import (
     granted_digests,
@@ -38,6 +38,8 @@ from fleet.store.situation import (
 from fleet.store.wanted import removals_are_safe
 
 PLANS_KEPT = 1000
+ALL = ""
+"""News of a cluster as a whole: all its bundles."""
 SHOWN_AS_PROBLEM = frozenset(
     {"TurndownSuspected", "Unmatched", "OutsideTargets", "min-healthy-unsatisfiable"}
 )
@@ -62,13 +64,14 @@ class Releaser:
         self._plans: dict[str, RunPlan] = {}
         self._last: dict[str, _Last] = {}
         self._lock = threading.Lock()
-        self._news: set[str] = set()
+        self._news: dict[str, set[str]] = {}
         self.wants_proposal = True
 
-    def news(self, clusters: Iterable[str]) -> None:
-        """Something about these clusters changed. Callable from every thread."""
+    def news(self, clusters: Iterable[str], bundles: Iterable[str] = (ALL,)) -> None:
+        """Something about these bundles in these clusters changed. Callable from every thread."""
         with self._lock:
-            self._news.update(clusters)
+            for bundle in bundles:
+                self._news.setdefault(bundle, set()).update(clusters)
 
     def propose(self, planned: Planned, commit: Commit, now: datetime) -> set[str]:
         """Open the runs that are wanted and not there; the clusters whose target changed."""
@@ -116,14 +119,20 @@ class Releaser:
     def advance(self, now: datetime) -> tuple[set[str], datetime | None]:
         """Step every run that has news; whose target changed, and when time alone could matter."""
         with self._lock:
-            news, self._news = self._news, set()
+            news, self._news = self._news, {}
         changed: set[str] = set()
         wakes: list[datetime] = []
         with self._store.read() as c:
             runs = active_runs(c)
             records = [RunRecord(self._plan_of(c, r.uid), r.state) for r in runs]
+            agents = read_agents(c) if runs else {}
         for run in runs:
-            changed |= self._advance_one(run, records, news, now, wakes)
+            plan = self._plans[run.uid]
+            first = waits_for(plan, records)
+            if self._is_due(run, plan, first, news, now):
+                changed |= self._advance_one(run, plan, first, agents, now, wakes)
+            elif run.wake_at is not None:
+                wakes.append(run.wake_at)
         live = {run.uid for run in runs}
         self._last = {uid: last for uid, last in self._last.items() if uid in live}
         return changed, min(wakes, default=None)
@@ -131,19 +140,14 @@ class Releaser:
     def _advance_one(
         self,
         run: RunRow,
-        records: list[RunRecord],
-        news: set[str],
+        plan: RunPlan,
+        first: str,
+        agents: Agents,
         now: datetime,
         wakes: list[datetime],
     ) -> set[str]:
-        plan = self._plans[run.uid]
-        first = waits_for(plan, records)
-        if not self._is_due(run, plan, first, news, now):
-            if run.wake_at is not None:
-                wakes.append(run.wake_at)
-            return set()
         with self._store.read() as c:
-            evidence = read_evidence(c, run, plan, first)
+            evidence = read_evidence(c, run, plan, agents, first)
         step = advance(plan, run.marks, run.intent, evidence, now)
         if step.wake_at is not None:
             wakes.append(step.wake_at)
@@ -155,30 +159,30 @@ class Releaser:
         if changed is None:
             wakes.append(now)
             return set()
-        self._tell_others(run, step, last.step if last else None)
+        self._tell_others(run, plan, step, last.step if last else None)
         done = replace(step, offer=(), withdraw=(), events=())
         self._last[run.uid] = _Last(run.version + 1, first, done)
         wakes.append(now)
         return changed
 
-    def _tell_others(self, run: RunRow, step: Step, before: Step | None) -> None:
+    def _tell_others(self, run: RunRow, plan: RunPlan, step: Step, before: Step | None) -> None:
         """What was written may free other runs: those who wait for a cluster, or for the end."""
         known = set(before.clusters) if before else set()
-        self.news(status.cluster for status in step.clusters if status not in known)
-        self.news(step.offer)
-        self.news(step.withdraw)
+        moved = {status.cluster for status in step.clusters if status not in known}
+        self.news(moved.union(step.offer, step.withdraw), plan.bundles)
         if step.state is not run.state:
             self.wants_proposal = True
 
     def _is_due(
-        self, run: RunRow, plan: RunPlan, first: str, news: set[str], now: datetime
+        self, run: RunRow, plan: RunPlan, first: str, news: dict[str, set[str]], now: datetime
     ) -> bool:
         last = self._last.get(run.uid)
         if last is None or (last.version, last.waits_for) != (run.version, first):
             return True
         if run.wake_at is not None and run.wake_at <= now:
             return True
-        return not news.isdisjoint(plan.changes)
+        concerned = (news[name] for name in (ALL, *plan.bundles) if name in news)
+        return any(not clusters.isdisjoint(plan.changes) for clusters in concerned)
 
     def _plan_of(self, c: Connection, uid: str) -> RunPlan:
         if uid not in self._plans:

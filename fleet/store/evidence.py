@@ -6,7 +6,7 @@ Reports count only for what the hub granted: the columns `reported*` never hold 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from sqlite3 import Row
 
@@ -22,17 +22,29 @@ from fleet.store.codec import moment_of, moment_or_none
 from fleet.store.database import Connection
 from fleet.store.runs import RunRow, decisions_of
 
-UNSETTLED_SYNC = ("Syncing", "Waiting", "Unknown")
-UNSETTLED_HEALTH = ("Progressing", "Unknown")
+UNSETTLED_SYNC = frozenset({"Syncing", "Waiting", "Unknown"})
+UNSETTLED_HEALTH = frozenset({"Progressing", "Unknown"})
+
+Agents = Mapping[str, bool]
+"""Registered clusters, and whether each is online."""
 
 
-def read_evidence(c: Connection, run: RunRow, plan: RunPlan, waits_for: str = "") -> Evidence:
-    """Everything that the hub knows of the clusters of a run."""
+def read_agents(c: Connection) -> Agents:
+    """Who is registered; one that Git does not declare any more starts nothing: it is offline."""
+    rows = c.execute(
+        "SELECT a.cluster, a.online AND k.declared AS online FROM agent a"
+        " JOIN cluster k ON k.name = a.cluster"
+    )
+    return {row["cluster"]: bool(row["online"]) for row in rows}
+
+
+def read_evidence(
+    c: Connection, run: RunRow, plan: RunPlan, agents: Agents, waits_for: str = ""
+) -> Evidence:
+    """Everything that the hub knows of the clusters of a run. One pass over the bundles' rows."""
     assignments = _assignments(c, run.uid)
-    agents = {row["cluster"]: bool(row["online"]) for row in _agents(c)}
-    bundles = _bundles(c, plan)
+    bundles, unsettled = _bundles(c, plan)
     holders = _holders(c, run.uid, plan.bundles)
-    unsettled = _unsettled(c, run.uid, plan.bundles)
     clusters = {
         name: ClusterEvidence(
             registered=name in agents,
@@ -49,14 +61,6 @@ def read_evidence(c: Connection, run: RunRow, plan: RunPlan, waits_for: str = ""
         decisions=decisions_of(c, run.uid),
         superseded_by=run.superseded_by,
         waits_for=waits_for,
-    )
-
-
-def _agents(c: Connection) -> Iterator[Row]:
-    """A cluster that Git does not declare any more starts nothing: it counts as offline."""
-    yield from c.execute(
-        "SELECT a.cluster, a.online AND k.declared AS online FROM agent a"
-        " JOIN cluster k ON k.name = a.cluster"
     )
 
 
@@ -77,55 +81,84 @@ def _assignments(c: Connection, run: str) -> dict[str, AssignmentEvidence]:
     }
 
 
-def _bundles(c: Connection, plan: RunPlan) -> dict[str, dict[str, BundleEvidence]]:
+def _bundles(
+    c: Connection, plan: RunPlan
+) -> tuple[dict[str, dict[str, BundleEvidence]], dict[str, datetime]]:
+    """The reports on the run's bundles, and where a run that ended left something unsettled."""
     found: dict[str, dict[str, BundleEvidence]] = {}
+    unsettled: dict[str, datetime] = {}
+    ended = _ended_badly(c, plan)
     rows = c.execute(
-        "SELECT cluster, bundle, reported, reported_generation, sync, health, since, code, message"
-        f" FROM bundle_deployment WHERE bundle IN ({_marks(plan.bundles)})"
-        " AND reported <> '' AND since IS NOT NULL",
+        "SELECT cluster, bundle, reported, reported_generation, sync, health, since, code, message,"
+        " generation, current_run FROM bundle_deployment INDEXED BY bundle_deployment_by_bundle"
+        f" WHERE bundle IN ({_marks(plan.bundles)})",
         plan.bundles,
     )
     for row in rows:
-        if row["cluster"] not in plan.changes:
+        cluster = row["cluster"]
+        if cluster not in plan.changes:
             continue
-        found.setdefault(row["cluster"], {})[row["bundle"]] = BundleEvidence(
-            bundle=row["bundle"],
-            digest=row["reported"],
-            generation=row["reported_generation"],
-            sync=SyncState(row["sync"]),
-            health=Health(row["health"]),
-            since=moment_of(row["since"]),
-            code=row["code"],
-            message=row["message"],
-        )
-    return found
+        if row["reported"] and row["since"]:
+            found.setdefault(cluster, {})[row["bundle"]] = _report(row)
+        since = ended.get(row["current_run"])
+        if since is not None and _is_unsettled(row):
+            unsettled[cluster] = min(since, unsettled.get(cluster, since))
+    return found, unsettled
+
+
+def _report(row: Row) -> BundleEvidence:
+    return BundleEvidence(
+        bundle=row["bundle"],
+        digest=row["reported"],
+        generation=row["reported_generation"],
+        sync=SyncState(row["sync"]),
+        health=Health(row["health"]),
+        since=moment_of(row["since"]),
+        code=row["code"],
+        message=row["message"],
+    )
+
+
+def _is_unsettled(row: Row) -> bool:
+    """A start of which no report says how it ended: it may still be changing things."""
+    return (
+        row["reported_generation"] != row["generation"]
+        or row["sync"] in UNSETTLED_SYNC
+        or row["health"] in UNSETTLED_HEALTH
+    )
+
+
+def _ended_badly(c: Connection, plan: RunPlan) -> dict[str, datetime]:
+    """Other runs of the same bundles that ended without success, and when."""
+    rows = c.execute(
+        "SELECT DISTINCT r.uid, r.ended_at FROM run_bundle rb JOIN run r ON r.uid = rb.run"
+        f" WHERE rb.bundle IN ({_marks(plan.bundles)}) AND r.uid <> ?"
+        " AND r.ended_at IS NOT NULL AND r.state <> 'Succeeded'",
+        (*plan.bundles, plan.uid),
+    )
+    return {row["uid"]: moment_of(row["ended_at"]) for row in rows}
 
 
 def _holders(c: Connection, run: str, bundles: tuple[str, ...]) -> dict[str, str]:
     """Clusters where another live run has an offer or an unsettled start of one of the bundles."""
-    rows = c.execute(
-        "SELECT rc.cluster, rc.run FROM run_cluster rc JOIN run r ON r.uid = rc.run"
-        " WHERE r.ended_at IS NULL AND rc.run <> ? AND EXISTS ("
-        " SELECT 1 FROM assignment a JOIN assignment_bundle ab USING (cluster, generation)"
-        " WHERE a.run = rc.run AND a.cluster = rc.cluster AND a.withdrawn_at IS NULL"
-        f" AND ab.bundle IN ({_marks(bundles)})"
-        " AND (a.started_at IS NULL OR rc.state IN ('Assigned', 'Applying', 'Verifying')))",
-        (run, *bundles),
-    )
-    return {row["cluster"]: row["run"] for row in rows}
-
-
-def _unsettled(c: Connection, run: str, bundles: tuple[str, ...]) -> dict[str, datetime]:
-    """Clusters where a run that ended left a start that may still be changing things."""
-    rows = c.execute(
-        "SELECT d.cluster, min(r.ended_at) AS since FROM bundle_deployment d"
-        " JOIN run r ON r.uid = d.current_run WHERE r.ended_at IS NOT NULL AND r.uid <> ?"
-        f" AND d.bundle IN ({_marks(bundles)}) AND (d.reported_generation <> d.generation"
-        f" OR d.sync IN ({_marks(UNSETTLED_SYNC)}) OR d.health IN ({_marks(UNSETTLED_HEALTH)}))"
-        " AND r.state <> 'Succeeded' GROUP BY d.cluster",
-        (run, *bundles, *UNSETTLED_SYNC, *UNSETTLED_HEALTH),
-    )
-    return {row["cluster"]: moment_of(row["since"]) for row in rows}
+    others = c.execute(
+        "SELECT DISTINCT r.uid FROM run_bundle rb JOIN run r ON r.uid = rb.run"
+        f" WHERE rb.bundle IN ({_marks(bundles)}) AND r.uid <> ? AND r.ended_at IS NULL",
+        (*bundles, run),
+    ).fetchall()
+    found: dict[str, str] = {}
+    for other in others:
+        rows = c.execute(
+            "SELECT DISTINCT a.cluster FROM assignment a"
+            " JOIN assignment_bundle ab USING (cluster, generation)"
+            " JOIN run_cluster rc ON rc.run = a.run AND rc.cluster = a.cluster"
+            " WHERE a.run = ? AND a.withdrawn_at IS NULL"
+            f" AND ab.bundle IN ({_marks(bundles)})"
+            " AND (a.started_at IS NULL OR rc.state IN ('Assigned', 'Applying', 'Verifying'))",
+            (other["uid"], *bundles),
+        )
+        found |= {row["cluster"]: other["uid"] for row in rows}
+    return found
 
 
 def _marks(values: Iterable[object]) -> str:

@@ -37,8 +37,8 @@ class Taken:
     accepted: bool
     resync: bool = False
     message: str = ""
-    changed: bool = False
-    """Something that a run or a page could care about is different now."""
+    changed: tuple[str, ...] = ()
+    """Bundles of which a run could care that they are different now."""
     came_back: bool = False
     """The agent was offline, or spoke for the first time."""
     target_changed: bool = False
@@ -67,7 +67,7 @@ def take_report(c: Connection, report: Report, now: datetime) -> Taken:
         raise_serials(c, [report.cluster])
     return Taken(
         accepted=True,
-        changed=changed or came_back or gone,
+        changed=changed,
         came_back=came_back,
         target_changed=gone or restored,
     )
@@ -87,7 +87,7 @@ def _heard(c: Connection, report: Report, now: datetime) -> None:
     )
 
 
-def _take_deployments(c: Connection, report: Report, now: datetime) -> bool:
+def _take_deployments(c: Connection, report: Report, now: datetime) -> tuple[str, ...]:
     known = {
         row["bundle"]: row
         for row in c.execute(
@@ -102,8 +102,8 @@ def _take_deployments(c: Connection, report: Report, now: datetime) -> bool:
     _write_answers(c, report.cluster, answers, known, now)
     _write_strays(c, report.cluster, strays, known, now)
     silent = [name for name, row in known.items() if name not in said and row["current"]]
-    forgotten = report.full and _forget(c, report.cluster, silent, now)
-    return forgotten or any(_is_news(known[d.bundle], d) for d in answers)
+    forgotten = silent if report.full and _forget(c, report.cluster, silent, now) else []
+    return (*forgotten, *(d.bundle for d in answers if _is_news(known[d.bundle], d)))
 
 
 def _is_given(row: Row | None, d: DeploymentReport) -> bool:

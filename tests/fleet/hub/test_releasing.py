@@ -280,7 +280,7 @@ def test_a_run_that_rests_is_not_written_again(rig: Rig) -> None:
     rig.release()
     with rig.store.read() as c:
         before = c.execute("SELECT uid, version FROM run").fetchall()
-    rig.hub._news(fleet(2, 3), False)
+    rig.hub._news(fleet(2, 3), ["web"])
     rig.release()
     with rig.store.read() as c:
         assert c.execute("SELECT uid, version FROM run").fetchall() == before
