@@ -13,7 +13,7 @@
     ├── ConflictError           409: field owned by another manager, or a stale precondition
     │   └── AlreadyExistsError  409: create found one of that name
     ├── InvalidError            422: the object is wrong; `fields` says where    → fix Git
-    │   └── ImmutableError      422: a field that never changes was changed      → recreate, if allowed
+    │   └── ImmutableError      422: a field that never changes was changed      → recreate it
     ├── QuotaError              403 by a ResourceQuota                           → raise the quota
     ├── AdmissionError          a webhook or policy denied it                    → ask who owns that
     └── ExpiredError            410: that resourceVersion is compacted           → list again

@@ -21,7 +21,7 @@ import httpx
 from fleet.errors import RequestError
 
 DEFAULT_URL = "http://127.0.0.1:8780"
-TOKEN_FILE = "operator-token"  # noqa: S105 - a file's name, no secret
+TOKEN_FILE = "operator-token"
 
 
 def default_state_dir() -> Path:
