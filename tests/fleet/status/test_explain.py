@@ -7,15 +7,36 @@ from typing import Any
 from fleet.status import connection, deployment_document, explain
 
 ROW: dict[str, Any] = {
-    "cluster": "prd-1", "bundle": "web", "online": 1, "held": 0,
-    "wanted": "sha256:two", "wanted_commit": "b" * 40, "reason": "listed in clusters/prd",
-    "source_path": "apps/prd/web", "customization": "", "images": [], "charts": [],
-    "current": "sha256:one", "current_commit": "a" * 40, "current_run": "web-a-1",
-    "generation": 3, "granted_at": "2030-01-01", "reported": "sha256:one",
-    "reported_generation": 3, "reported_at": "2030-01-02", "since": "2030-01-02",
-    "sync": "Synced", "health": "Healthy", "code": "", "message": "",
-    "objects_total": 2, "objects_ready": 2, "drifted": 0, "healed": 0,
-    "stray": "", "stray_generation": None,
+    "cluster": "prd-1",
+    "bundle": "web",
+    "online": 1,
+    "held": 0,
+    "wanted": "sha256:two",
+    "wanted_commit": "b" * 40,
+    "reason": "listed in clusters/prd",
+    "source_path": "apps/prd/web",
+    "customization": "",
+    "images": [],
+    "charts": [],
+    "current": "sha256:one",
+    "current_commit": "a" * 40,
+    "current_run": "web-a-1",
+    "generation": 3,
+    "granted_at": "2030-01-01",
+    "reported": "sha256:one",
+    "reported_generation": 3,
+    "reported_at": "2030-01-02",
+    "since": "2030-01-02",
+    "sync": "Synced",
+    "health": "Healthy",
+    "code": "",
+    "message": "",
+    "objects_total": 2,
+    "objects_ready": 2,
+    "drifted": 0,
+    "healed": 0,
+    "stray": "",
+    "stray_generation": None,
 }
 ONLINE = {"state": "Online"}
 
@@ -32,8 +53,13 @@ def explained(
 
 def test_a_change_that_waits_names_run_stage_and_reason() -> None:
     run = {
-        "run": "web-b-2", "run_state": "Running", "run_reason": "", "stage": "production",
-        "state": "Queued", "reason": "waits for approval", "code": "GatedBefore",
+        "run": "web-b-2",
+        "run_state": "Running",
+        "run_reason": "",
+        "stage": "production",
+        "state": "Queued",
+        "reason": "waits for approval",
+        "code": "GatedBefore",
     }
     said = explained(runs=[run])
     assert said["sync"] == "Waiting"
@@ -77,8 +103,12 @@ def test_an_offline_cluster_speaks_of_the_past() -> None:
 def test_drift_names_object_field_and_manager() -> None:
     drift = {"path": ".spec.replicas", "wanted": "2", "live": "5", "manager": "kubectl"}
     obj = {
-        "object": "Deployment.apps web/web", "sync": "OutOfSync", "health": "Healthy",
-        "code": "drift", "message": "", "drift": [drift],
+        "object": "Deployment.apps web/web",
+        "sync": "OutOfSync",
+        "health": "Healthy",
+        "code": "drift",
+        "message": "",
+        "drift": [drift],
     }
     said = explained({"drifted": 1}, objects=[obj])
     assert said["drift"] == [{"object": "Deployment.apps web/web", **drift}]

@@ -38,8 +38,14 @@ def test_synced_to_what_git_no_longer_wants_is_waiting() -> None:
 
 def fact(**changed: Any) -> dict[str, Any]:
     return {
-        "granted": 1, "answered": 1, "as_wanted": 1, "sync": "Synced", "health": "Healthy",
-        "online": 1, "drifted": 0, "n": 1,
+        "granted": 1,
+        "answered": 1,
+        "as_wanted": 1,
+        "sync": "Synced",
+        "health": "Healthy",
+        "online": 1,
+        "drifted": 0,
+        "n": 1,
         **changed,
     }
 
