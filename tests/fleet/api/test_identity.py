@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,14 @@ def test_every_route_is_in_one_of_the_two_tables(tmp_path: Path) -> None:
                 named.add(route.name)
                 break
     assert named == routes
+
+
+def test_every_route_is_documented_and_every_documented_route_is_there(tmp_path: Path) -> None:
+    rig = small_rig(tmp_path)
+    app = make_app(rig.hub, Access(rig.store, OPERATOR))
+    routes = {route.name for route in app.routes if isinstance(route, Route)} - {"_healthz"}
+    text = (Path(__file__).parents[3] / "docs" / "api.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `((?:GET|POST) /v1/[^`]+)`", text, re.M)) == routes
 
 
 async def test_a_report_in_another_name_than_the_paths_is_refused(hub: Served) -> None:
