@@ -40,10 +40,13 @@ from fleet.store.wanted import removals_are_safe
 PLANS_KEPT = 1000
 ALL = ""
 """News of a cluster as a whole: all its bundles."""
-SHOWN_AS_PROBLEM = frozenset(
-    {"TurndownSuspected", "Unmatched", "OutsideTargets", "min-healthy-unsatisfiable"}
-)
-"""Reasons to hold a change that a person has to do something about."""
+SHOWN_AS_PROBLEM = {
+    "TurndownSuspected": "removal-suspected",
+    "Unmatched": "no-stage",
+    "OutsideTargets": "outside-targets",
+    "min-healthy-unsatisfiable": "min-healthy-unsatisfiable",
+}
+"""Reasons to hold a change that a person has to do something about → the problem's code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +211,7 @@ def _problems(held: Iterable[Held]) -> list[Problem]:
             found.setdefault((one.code, one.bundle, one.reason), []).append(one.cluster)
     return [
         Problem(
-            code,
+            SHOWN_AS_PROBLEM[code],
             Severity.WARNING,
             f"{bundle or 'everything'} is held: {reason}",
             ", ".join(sorted(clusters)[:5]) + (" …" if len(clusters) > 5 else ""),

@@ -17,7 +17,9 @@ PLACES = (
     "rollout",
     "source/tree.py",
     "hub/planning.py",
+    "hub/hub.py",
     "hub/observing.py",
+    "hub/releasing.py",
 )
 ROW = re.compile(r"^\| `([a-z0-9-]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.M)
 CODE = re.compile(r"[a-z]+(-[a-z0-9]+)*\Z")
@@ -54,6 +56,9 @@ def _said(tree: ast.Module) -> Iterator[ast.expr]:
         if isinstance(node, ast.Dict):
             pairs = zip(node.keys, node.values, strict=True)
             yield from (v for k, v in pairs if isinstance(k, ast.Constant) and k.value == "code")
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SHOWN_AS_PROBLEM":
+            assert isinstance(node.value, ast.Dict)
+            yield from node.value.values
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             if name in MAKERS:
