@@ -3,7 +3,7 @@
 A stage waits for all that it depends on to be Done *in this run*, then for its gates, then moves
 its clusters, then soaks. It acts (starts, becomes Done) only while the run may act; what it *is*
 is told either way. A stage with no changing cluster is Done(Skipped) as soon as it is its turn; one
-where nobody is online waits if another depends on it and is Done(Offline) otherwise.
+where nobody is online waits if a later one needs its proof and is Done(Offline) otherwise.
 """
 
 from __future__ import annotations
@@ -75,9 +75,7 @@ def walk(
     wakes: list[datetime],
 ) -> None:
     """Give every stage its state; marks starts, ends, soaks and breaches."""
-    needed = {name for stage in run.stages for name in stage.depends_on}
-    if run.restores:
-        needed = set()  # a dark cluster keeps nobody else from getting back what worked
+    needed = needed_stages(run)
     for view in views:
         view.recount()
         name = view.plan.name
@@ -99,6 +97,18 @@ def walk(
         if view.until is not None and view.until > now:
             wakes.append(view.until)
         view.state = tables.stage_after(before, event)
+
+
+def needed_stages(run: RunPlan) -> set[str]:
+    """The stages that must be proven because a later one changes something.
+
+    None in a run that restores: a dark cluster keeps nobody from getting back what worked.
+    """
+    needed: set[str] = set()
+    for stage in reversed(run.stages):
+        if not run.restores and (stage.clusters or stage.name in needed):
+            needed.update(stage.depends_on)
+    return needed
 
 
 def _event(

@@ -291,6 +291,11 @@ def test_a_dark_stage_waits_if_another_needs_it_and_is_done_if_none_does() -> No
     assert (end.state, end.stages[1].reason[:21]) == (RunState.SUCCEEDED, "no cluster was online")
 
 
+def test_a_dark_stage_keeps_no_run_open_if_nothing_changes_after_it() -> None:
+    plan = run(stage("one", "a"), stage("two", depends_on=("one",)))
+    assert tick(plan, {"a": cluster(online=False)}).state is RunState.SUCCEEDED
+
+
 def test_offline_clusters_are_skipped_and_join_if_they_return_in_time() -> None:
     plan = run(stage("one", "a", "b", parallelism=2, soak_seconds=100))
     first = tick(plan, {"b": cluster(online=False)})
