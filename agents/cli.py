@@ -41,7 +41,7 @@ class Arguments:
     settings: Settings
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--hub", required=True, metavar="URL", help="Where the hub listens.")
 @click.option("--cluster", required=True, metavar="NAME", help="The cluster's name in Git.")
 @click.option(
