@@ -183,15 +183,19 @@ async def test_a_namespace_is_deleted_with_what_is_in_it(kubectl: Kubectl) -> No
 
 async def test_get_watch_follows_changes(kubectl: Kubectl) -> None:
     kubectl.server.create(config_map())
-    process = await kubectl.start("get", "configmap", "settings", "--watch")
+    # A list: kubectl watches a single object from "now" and may miss what comes in between.
+    only = ("--field-selector", "metadata.name=settings")
+    process = await kubectl.start("get", "configmaps", *only, "--watch")
 
     async def line() -> list[str]:
         assert process.stdout is not None
         read = await asyncio.wait_for(process.stdout.readline(), PATIENCE_SECONDS)
         return read.decode().split()[:2]
 
-    assert [await line(), await line()] == [["NAME", "DATA"], ["settings", "0"]]
-    kubectl.server.patch(SETTINGS, {"data": {"a": "1"}}, manager="m")
-    assert await line() == ["settings", "1"]
-    process.terminate()
-    await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
+    try:
+        assert [await line(), await line()] == [["NAME", "DATA"], ["settings", "0"]]
+        kubectl.server.patch(SETTINGS, {"data": {"a": "1"}}, manager="m")
+        assert await line() == ["settings", "1"]
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
