@@ -82,8 +82,8 @@ def soak_reset_by_a_pause(patch: Patch) -> None:
     real = progress.walk
 
     def walk(*args: Any) -> None:
-        memory, now = args[2], args[5]
-        if memory.seen_run == "Paused":
+        memory, may_act, now = args[2], args[4], args[5]
+        if memory.seen_run == "Paused" and may_act:
             memory.soak_anchor = dict.fromkeys(memory.soak_anchor, now)
         real(*args)
 

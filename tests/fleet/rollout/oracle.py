@@ -34,6 +34,8 @@ class Oracle:
         self.approved: set[tuple[str, str, str]] = set()
         self.proofs: dict[tuple[str, int, str], datetime] = {}
         """(cluster, generation, bundle) → when the hub last heard that it became healthy."""
+        self.moved: dict[str, set[str]] = {}
+        """Stage of the run in hand → who was in motion before its step."""
 
     def heard(self, cluster: str, report: BundleEvidence) -> None:
         """A report reached the hub."""
@@ -65,6 +67,7 @@ class Oracle:
             assert not evidence.superseded_by, "a superseded run offers"
             self._no_breach(run, step)
             self._offers_in_order(run, step)
+        self.moved = {stage.name: self._changing(run, stage) for stage in run.plan.stages}
         self._causes(run, step)
         self._health_is_proven(run, step)
         for stage in run.plan.stages:
@@ -183,11 +186,18 @@ class Oracle:
         assert soaked >= timedelta(seconds=stage.soak_seconds), f"I5: soaked only {soaked}"
 
     def _parallelism(self, run: Stored, stage: StagePlan) -> None:
-        """I1, on the true fleet: who changes, or could still start to change."""
-        counted = {c for where, c in run.marks.ever_failed if where == stage.name}
-        moving = set(self._moving(run, stage)) - counted
-        cap = max(stage.parallelism.steps)
+        """I1, on the true fleet: offers bring no more than the cap into motion.
+
+        What runs that ended have left in motion may be more than that; it never grows.
+        """
+        moving = self._changing(run, stage)
+        cap = max(*stage.parallelism.steps, len(self.moved[stage.name]))
         assert len(moving) <= cap, f"I1: {sorted(moving)} change at once, allowed are {cap}"
+
+    def _changing(self, run: Stored, stage: StagePlan) -> set[str]:
+        """Who changes, or could still start to change, and is not counted as failed."""
+        counted = {c for where, c in run.marks.ever_failed if where == stage.name}
+        return set(self._moving(run, stage)) - counted
 
     def _moving(self, run: Stored, stage: StagePlan) -> Iterator[str]:
         uid = run.plan.uid

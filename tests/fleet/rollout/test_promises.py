@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -327,6 +327,7 @@ def test_every_promise_holds_in_every_history() -> None:
             max_examples=60,
             stateful_step_count=30,
             deadline=None,
+            phases=(Phase.reuse, Phase.generate),  # shrinking takes minutes; add it to debug
             suppress_health_check=list(HealthCheck),
         ),
     )
