@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 
+from fleet.api.client import TOKEN_FILE
 from fleet.cli import asking
 from fleet.cli.explaining import status_text
 from fleet.cli.output import visible_lines
@@ -209,7 +210,7 @@ class Teller:
         self.title("Still running: every commit is shown; Ctrl-C ends it. In another terminal:")
         self.say(
             f"  export FLEET_HUB={session.hub.url}"
-            f" FLEET_TOKEN_FILE={session.hub.state_dir / 'operator-token'}\n"
+            f" FLEET_TOKEN_FILE={session.hub.state_dir / TOKEN_FILE}\n"
             f"  fleet status; fleet runs; fleet explain CLUSTER BUNDLE; fleet rollout approve RUN\n"
             f"  git -C {session.repo} log\n"
             f"  kubectl --kubeconfig {session.kubeconfig}"

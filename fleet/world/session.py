@@ -12,8 +12,9 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from clusters.simulation.http import write_contexts
 from fleet.api.client import ApiClient
 from fleet.errors import FleetError, ServeError
 from fleet.render.renderer import find_tools
@@ -85,21 +86,7 @@ class Session:
         ]
         actors = self._opened.enter_context(Actors(specs))
         self.clusters = dict(sorted(actors.start().items()))
-        self._write_kubeconfig()
-
-    def _write_kubeconfig(self) -> None:
-        from clusters.objects import dump_yaml
-
-        names = list(self.clusters)
-        document: dict[str, Any] = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": names[0],
-            "clusters": [{"name": n, "cluster": {"server": self.clusters[n]}} for n in names],
-            "users": [{"name": "anybody", "user": {}}],
-            "contexts": [{"name": n, "context": {"cluster": n, "user": "anybody"}} for n in names],
-        }
-        self.kubeconfig.write_text(dump_yaml([document]), encoding="utf-8")
+        write_contexts(self.kubeconfig, self.clusters)
 
     def kubectl(self, cluster: str, *words: str) -> str:
         """What the real kubectl prints against one simulated cluster. Errors: `ServeError`."""

@@ -17,7 +17,7 @@ A partitioned cluster does not answer: the connection is cut. Never terminates T
 
 from __future__ import annotations
 
-from clusters.simulation.http.kubeconfig import write_kubeconfig
+from clusters.simulation.http.kubeconfig import write_contexts, write_kubeconfig
 from clusters.simulation.http.serving import RunningServer, serve
 
-__all__ = ["RunningServer", "serve", "write_kubeconfig"]
+__all__ = ["RunningServer", "serve", "write_contexts", "write_kubeconfig"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,17 @@ if TYPE_CHECKING:
 
 def write_kubeconfig(path: Path, server: RunningServer) -> None:
     """Write the file with mode 0600; the first cluster by name is the current context."""
-    names = sorted(server.names)
-    user: dict[str, Any] = {"token": server.token} if server.token else {}
+    write_contexts(path, {name: server.url_of(name) for name in server.names}, server.token)
+
+
+def write_contexts(path: Path, urls: Mapping[str, str], token: str = "") -> None:
+    """The same for clusters that several servers serve: name → address."""
+    names = sorted(urls)
+    user: dict[str, Any] = {"token": token} if token else {}
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": name, "cluster": {"server": server.url_of(name)}} for name in names],
+        "clusters": [{"name": name, "cluster": {"server": urls[name]}} for name in names],
         "users": [{"name": "fleet", "user": user}],
         "contexts": [
             {"name": name, "context": {"cluster": name, "user": "fleet"}} for name in names
