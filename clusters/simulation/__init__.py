@@ -2,6 +2,7 @@
 
     server       the API server: `ApiServer`, synchronous and without sockets
     cluster      `SimulatedCluster`: the `Cluster` protocol over one server, with faults
+    schedules    cron expressions as Kubernetes reads them
     controllers  what makes workloads ready, or not, in simulated time
     http         many clusters served over HTTP, for kubectl and other real clients
 

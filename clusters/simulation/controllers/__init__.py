@@ -6,13 +6,12 @@
     images        words in an image → how its containers behave
     timing        `Timing`: how long things take; the dice
     pods          the life of a pod
-    deployments   (with `rollover`), replicasets, statefulsets, daemonsets, jobs
+    deployments   (with `rollover`), replicasets, statefulsets, daemonsets, jobs, cronjobs
     services      endpoints, load balancers, Ingress addresses
     storage       claims and their volumes
     surroundings  nodes, a namespace's own objects, APIServices, budgets, autoscalers
 
-Never: served over a network, in need of threads, or different from run to run. CronJobs are left
-alone: a simulated cluster does not live long enough for them.
+Never: served over a network, in need of threads, or different from run to run.
 """
 
 from __future__ import annotations

@@ -47,6 +47,13 @@ def reconcile_job(job: Object, view: View, now: datetime) -> Outcome:
     return _run(job, pods, view, now)
 
 
+def ended_as(job: Object) -> str | None:
+    """`Complete` or `Failed`; `None` while the Job has not ended."""
+    status = job.get("status") or {}
+    found = (condition_of(status, type_) for type_ in ("Complete", "Failed"))
+    return next((c["type"] for c in found if c and c["status"] == "True"), None)
+
+
 def _completions(job: Object) -> int:
     completions = job["spec"].get("completions")
     return int(job["spec"].get("parallelism", 1) if completions is None else completions)
@@ -61,12 +68,9 @@ def _active(pods: list[Object]) -> list[Object]:
 
 
 def _ended_at(job: Object) -> datetime | None:
-    status = job.get("status") or {}
-    for type_ in ("Complete", "Failed"):
-        found = condition_of(status, type_)
-        if found and found["status"] == "True":
-            return read_stamp(found["lastTransitionTime"])
-    return None
+    end = ended_as(job)
+    found = condition_of(job["status"], end) if end else None
+    return read_stamp(found["lastTransitionTime"]) if found else None
 
 
 def _expiry(job: Object, ended: datetime) -> datetime | None:

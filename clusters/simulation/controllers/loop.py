@@ -29,6 +29,7 @@ from clusters.clock import Clock
 from clusters.cluster import EventType
 from clusters.errors import AlreadyExistsError, ClusterError, NotFoundError
 from clusters.objects import Kind, Object, ObjectKey, key_of
+from clusters.simulation.controllers.cronjobs import reconcile_cron_job
 from clusters.simulation.controllers.daemonsets import reconcile_daemon_set
 from clusters.simulation.controllers.decision import (
     MANAGER,
@@ -97,6 +98,7 @@ CONTROLLERS: dict[Kind, Controller] = {
     Kind("apps", "StatefulSet"): reconcile_stateful_set,
     DAEMON_SET: reconcile_daemon_set,
     Kind("batch", "Job"): reconcile_job,
+    Kind("batch", "CronJob"): reconcile_cron_job,
     Kind("networking.k8s.io", "Ingress"): reconcile_ingress,
     AUTOSCALER: reconcile_autoscaler,
     BUDGET: reconcile_budget,

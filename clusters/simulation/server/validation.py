@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from clusters.objects import Kind, Object
+from clusters.simulation.schedules import read_schedule
 from clusters.simulation.server.rejections import (
     Cause,
     duplicate,
@@ -130,8 +131,14 @@ def _job(obj: Object) -> Iterable[Cause]:
 
 def _cron_job(obj: Object) -> Iterable[Cause]:
     spec = obj.get("spec", {})
-    if "schedule" in spec and len(str(spec["schedule"]).split()) not in (1, 5, 6):
-        yield wrong("spec.schedule", spec["schedule"], "expected exactly 5 fields")
+    for field, schedule, zone in (
+        ("schedule", spec.get("schedule", "* * * * *"), ""),
+        ("timeZone", "* * * * *", spec.get("timeZone", "")),
+    ):
+        try:
+            read_schedule(schedule, zone)
+        except ValueError as error:
+            yield wrong(f"spec.{field}", spec[field], str(error))
     path = "spec.jobTemplate.spec.template.spec"
     template = (spec.get("jobTemplate") or {}).get("spec", {}).get("template") or {}
     yield from _pod_spec(template.get("spec") or {}, path, ("OnFailure", "Never"))

@@ -115,6 +115,19 @@ def job(image: str, **spec: object) -> Object:
     }
 
 
+def cron_job(image: str, schedule: str, **spec: object) -> Object:
+    """A CronJob `backup` of Jobs that try once."""
+    metadata = {"labels": {"part": "backup"}}
+    work = {"backoffLimit": 0, "template": template(image, "backup", restartPolicy="Never")}
+    job_template = {"metadata": metadata, "spec": work}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "backup", "namespace": "default"},
+        "spec": {"schedule": schedule, "jobTemplate": job_template, **spec},
+    }
+
+
 def service(app: str = "web", **spec: object) -> Object:
     """A Service in front of an app's pods."""
     ports = [{"name": "http", "port": 80, "targetPort": 8080}]
