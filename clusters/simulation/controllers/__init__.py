@@ -9,7 +9,8 @@
     deployments   (with `rollover`), replicasets, statefulsets, daemonsets, jobs, cronjobs
     services      endpoints, load balancers, Ingress addresses
     storage       claims and their volumes
-    surroundings  nodes, a namespace's own objects, APIServices, budgets, autoscalers
+    autoscalers   with `autoscaling`: replicas by a declared load
+    surroundings  nodes, a namespace's own objects, APIServices, budgets
 
 Never: served over a network, in need of threads, or different from run to run.
 """

@@ -1,12 +1,13 @@
 """What a controller is: a pure function from an object and what is around it to an `Outcome`.
 
-    (object, view, now) → Outcome(writes, again_at)
+    (object, view, now) → Outcome(writes, again_at, memory)
 
 A view is read only and gives the stored objects themselves. The loop performs the writes; a
 controller that is asked again in the middle of its own work yields the rest and repeats nothing,
 because it looks at what is there, not at what it once wanted.
 
-Never writes, never keeps a memory of its own.
+Never writes, never keeps a memory of its own: what it must remember is part of the outcome, and
+the view gives it back. As with real controllers, it is gone when they are started anew.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ class Outcome:
 
     writes: tuple[Write, ...] = ()
     again_at: datetime | None = None
+    memory: Any = None
+    """What to remember about the object once all is written; `None`: what there was."""
 
 
 NOTHING = Outcome()
@@ -93,6 +96,10 @@ class View(Protocol):
 
     def children(self, owner: Object, kind: str) -> list[Object]:
         """The objects of a kind that `owner` controls, by name."""
+        ...
+
+    def recall(self, obj: Object) -> Any:
+        """What the last outcome for this object left to remember, `None` if none did."""
         ...
 
     def since(self, obj: Object) -> datetime:

@@ -14,7 +14,8 @@ after a second, then ever more rarely. Writes go out as `kube-controller-manager
 through the status subresource, so that a live object looks as it would in a real cluster.
 
 Never writes inside the feed's callback, never touches a field that a person or an agent owns,
-unless it is told to with `autoscale`.
+but for the replicas of a workload with an autoscaler, if that is told to with `autoscale` or finds
+a load declared.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from clusters.clock import Clock
 from clusters.cluster import EventType
 from clusters.errors import AlreadyExistsError, ClusterError, NotFoundError
 from clusters.objects import Kind, Object, ObjectKey, key_of
+from clusters.simulation.controllers.autoscalers import reconcile_autoscaler, scale_target
+from clusters.simulation.controllers.autoscaling import allowed_replicas
 from clusters.simulation.controllers.cronjobs import reconcile_cron_job
 from clusters.simulation.controllers.daemonsets import reconcile_daemon_set
 from clusters.simulation.controllers.decision import (
@@ -60,14 +64,11 @@ from clusters.simulation.controllers.services import (
 from clusters.simulation.controllers.statefulsets import reconcile_stateful_set
 from clusters.simulation.controllers.storage import forget_claim, reconcile_claim
 from clusters.simulation.controllers.surroundings import (
-    allowed_replicas,
     node_object,
     reconcile_api_service,
-    reconcile_autoscaler,
     reconcile_budget,
     reconcile_namespace,
     reconcile_node,
-    scale_target,
 )
 from clusters.simulation.controllers.surveyor import (
     API_SERVICE,
@@ -132,6 +133,7 @@ class Controllers:
         self._dirty: dict[ObjectKey, None] = {}
         self._gone: dict[ObjectKey, Object] = {}
         self._born: dict[str, datetime] = {}
+        self._memory: dict[str, Any] = {}
         self._refused: dict[ObjectKey, int] = {}
         self._due: dict[ObjectKey, datetime] = {}
         self._timers: list[tuple[datetime, ObjectKey]] = []
@@ -164,7 +166,7 @@ class Controllers:
         autoscaler = self._server.peek(key)
         if autoscaler is None:
             raise NotFoundError(f"there is no {key} that could scale anything")
-        allowed = allowed_replicas(autoscaler, replicas)
+        allowed = allowed_replicas(autoscaler["spec"], replicas)
         scale = Merge(scale_target(autoscaler), {"spec": {"replicas": allowed}}, "scale")
         self._write(scale)
         return allowed
@@ -186,6 +188,10 @@ class Controllers:
         metadata = obj["metadata"]
         return self._born.get(metadata["uid"]) or read_stamp(metadata["creationTimestamp"])
 
+    def recall(self, obj: Object) -> Any:
+        """What the last outcome for this object left to remember."""
+        return self._memory.get(obj["metadata"]["uid"])
+
     def _take_over(self) -> None:
         """Take in what the server holds already."""
         for kind in CONTROLLERS:
@@ -200,6 +206,7 @@ class Controllers:
         key, uid = change.key, change.object["metadata"]["uid"]
         if change.type is EventType.DELETED:
             self._born.pop(uid, None)
+            self._memory.pop(uid, None)
             self._due.pop(key, None)
             if key.kind_key in FAREWELLS:
                 self._gone[key] = change.object
@@ -225,6 +232,8 @@ class Controllers:
             return
         self._refused.pop(key, None)
         self._due.pop(key, None)
+        if outcome.memory is not None and (live := self._server.peek(key)):
+            self._memory[live["metadata"]["uid"]] = outcome.memory
         if outcome.again_at is not None:
             self._look_again(key, outcome.again_at)
 

@@ -1,15 +1,14 @@
 """What a cluster has without being asked: nodes, and in each namespace an account and a CA.
 
 Also the kinds whose status others wait for: an APIService is available when the Service behind it
-has endpoints, a PodDisruptionBudget counts its pods, a HorizontalPodAutoscaler reports its
-target's replicas (and changes them only when it is told to: `loop.Controllers.autoscale`).
+has endpoints, a PodDisruptionBudget counts its pods.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from clusters.objects import Object, ObjectKey, labels_of, split_api_version
+from clusters.objects import Object, ObjectKey, labels_of
 from clusters.simulation.controllers.decision import (
     NOTHING,
     Create,
@@ -18,10 +17,9 @@ from clusters.simulation.controllers.decision import (
     condition,
     selects,
     set_status,
-    stamp,
 )
 from clusters.simulation.controllers.pods import POD, is_ready
-from clusters.simulation.controllers.workloads import replicas_of, share_of
+from clusters.simulation.controllers.workloads import share_of
 
 
 def node_object(name: str) -> Object:
@@ -125,47 +123,3 @@ def _desired_healthy(spec: Object, expected: int) -> int:
     if "maxUnavailable" in spec:
         return max(0, expected - share_of(spec["maxUnavailable"], expected, round_up=True))
     return share_of(spec.get("minAvailable", 1), expected, round_up=True)
-
-
-def scale_target(autoscaler: Object) -> ObjectKey:
-    """The workload whose replicas an autoscaler sets."""
-    reference = autoscaler["spec"]["scaleTargetRef"]
-    group = split_api_version(str(reference.get("apiVersion") or "apps/v1"))[0]
-    namespace = autoscaler["metadata"]["namespace"]
-    return ObjectKey(group, reference["kind"], namespace, reference["name"])
-
-
-def reconcile_autoscaler(autoscaler: Object, view: View, now: datetime) -> Outcome:
-    """The replicas of its target, as it finds them."""
-    target = view.peek(scale_target(autoscaler))
-    old = autoscaler.get("status") or {}
-    if target is None:
-        failed = condition(old, "AbleToScale", "False", now, "FailedGetScale")
-        return Outcome(set_status(autoscaler, _scaled(autoscaler, 0, 0, [failed])))
-    conditions = [
-        condition(old, "AbleToScale", "True", now, "ReadyForNewScale"),
-        condition(old, "ScalingActive", "True", now, "ValidMetricFound"),
-        condition(old, "ScalingLimited", "False", now, "DesiredWithinRange"),
-    ]
-    current = int((target.get("status") or {}).get("replicas", 0))
-    status = _scaled(autoscaler, current, replicas_of(target), conditions)
-    if old.get("desiredReplicas", replicas_of(target)) != replicas_of(target):
-        status["lastScaleTime"] = stamp(now)
-    elif "lastScaleTime" in old:
-        status["lastScaleTime"] = old["lastScaleTime"]
-    return Outcome(set_status(autoscaler, status))
-
-
-def _scaled(autoscaler: Object, current: int, desired: int, conditions: list[Object]) -> Object:
-    return {
-        "observedGeneration": autoscaler["metadata"].get("generation", 1),
-        "currentReplicas": current,
-        "desiredReplicas": desired,
-        "conditions": conditions,
-    }
-
-
-def allowed_replicas(autoscaler: Object, wanted: int) -> int:
-    """The number nearest to `wanted` within an autoscaler's limits."""
-    spec = autoscaler["spec"]
-    return int(max(spec.get("minReplicas", 1), min(spec["maxReplicas"], wanted)))

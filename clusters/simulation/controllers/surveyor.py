@@ -18,10 +18,10 @@ from collections.abc import Iterator
 
 from clusters.cluster import EventType
 from clusters.objects import Kind, Object, ObjectKey, labels_of, split_api_version
+from clusters.simulation.controllers.autoscalers import scale_target
 from clusters.simulation.controllers.decision import controller_of, selects
 from clusters.simulation.controllers.pods import POD
 from clusters.simulation.controllers.services import SERVICE, matches
-from clusters.simulation.controllers.surroundings import scale_target
 from clusters.simulation.controllers.workloads import NODE
 from clusters.simulation.server import Change
 

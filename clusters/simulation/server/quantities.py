@@ -29,6 +29,19 @@ def canonical_quantity(text: str) -> str:
     return _decimal(number.scaleb(_DECIMAL[suffix]))
 
 
+def amount_of(text: str) -> Decimal:
+    """The number that a quantity stands for: `500m` → 0.5. Errors: `ValueError`."""
+    match = _PATTERN.match(text)
+    if not match:
+        raise ValueError(f"{text!r} is no quantity, such as 500m or 1.5")
+    number, suffix = Decimal(match[1]), match[2] or ""
+    if suffix.endswith("i"):
+        return number * Decimal(1024 ** _BINARY.index(suffix))
+    if suffix in _DECIMAL:
+        return number.scaleb(_DECIMAL[suffix])
+    return Decimal(f"{match[1]}{suffix}")
+
+
 def _binary(value: Decimal) -> str:
     if value != value.to_integral_value():
         return _decimal(value)

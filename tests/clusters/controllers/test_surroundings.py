@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
-from clusters.errors import NotFoundError
-from clusters.objects import Object, ObjectKey
+from clusters.objects import ObjectKey
 from tests.clusters.controllers.lab import Lab, deployment, service
 
 WEB = ObjectKey("apps", "Deployment", "default", "web")
-HPA = ObjectKey("autoscaling", "HorizontalPodAutoscaler", "default", "web")
 ENDPOINTS = ObjectKey("", "Endpoints", "default", "web")
 
 
@@ -17,17 +13,6 @@ def addresses(lab: Lab) -> list[str]:
     """The addresses that serve, as Endpoints has them."""
     subsets = lab.see(ENDPOINTS).get("subsets") or ()
     return [a["ip"] for subset in subsets for a in subset.get("addresses") or ()]
-
-
-def autoscaler(low: int, high: int) -> Object:
-    """An autoscaler for the Deployment `web`."""
-    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
-    return {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": "web", "namespace": "default"},
-        "spec": {"scaleTargetRef": target, "minReplicas": low, "maxReplicas": high},
-    }
 
 
 def test_endpoints_follow_the_pods_that_are_ready() -> None:
@@ -118,40 +103,6 @@ def test_nodes_are_ready() -> None:
     lab = Lab(nodes=("a", "b"))
     for name in ("a", "b"):
         assert lab.condition(ObjectKey("", "Node", "", name), "Ready")[0] == "True"
-
-
-def test_an_autoscaler_reports_and_leaves_replicas_alone() -> None:
-    lab = Lab()
-    lab.apply(deployment("web:1", 2))
-    lab.apply(autoscaler(4, 6))
-    lab.run(100)
-    assert lab.see(WEB)["spec"]["replicas"] == 2
-    assert lab.status(HPA)["currentReplicas"] == 2
-    assert lab.condition(HPA, "AbleToScale")[0] == "True"
-
-
-@pytest.mark.parametrize(("wanted", "got"), [(5, 5), (1, 2), (50, 8)])
-def test_an_autoscaler_that_is_told_to_scales_within_its_limits(wanted: int, got: int) -> None:
-    lab = Lab()
-    lab.apply(deployment("web:1", 3))
-    lab.apply(autoscaler(2, 8))
-    lab.run(5)
-    assert lab.controllers.autoscale(HPA, wanted) == got
-    lab.run(5)
-    assert lab.see(WEB)["spec"]["replicas"] == got
-    assert lab.status(WEB)["readyReplicas"] == got
-    assert lab.status(HPA)["desiredReplicas"] == got
-    scalers = [
-        entry["manager"]
-        for entry in lab.see(WEB)["metadata"]["managedFields"]
-        if entry.get("subresource") == "scale"
-    ]
-    assert scalers == ["kube-controller-manager"]
-
-
-def test_an_autoscaler_that_is_not_there_cannot_scale() -> None:
-    with pytest.raises(NotFoundError):
-        Lab().controllers.autoscale(HPA, 3)
 
 
 def test_an_api_service_is_available_with_the_service_behind_it() -> None:
