@@ -8,8 +8,9 @@
     await running.close()
 
 One module for each part of the protocol: `routes` what a URL means, `verbs` what is done,
-`answers` in which form (JSON, Table, metadata only), `statuses` how errors look, `streams`
-watches, `discovery_documents` and `openapi` what is served, `tables` what `kubectl get` prints.
+`answers` in which form (JSON, Table, metadata only), `protobuf` bodies that are no JSON, `statuses`
+how errors look, `streams` watches, `discovery_documents` and `openapi` what is served, `tables`
+what `kubectl get` prints.
 
 A partitioned cluster does not answer: the connection is cut. Never terminates TLS, and without
 `token` anybody who reaches the port is an administrator, so it listens on loopback by default.

@@ -34,6 +34,7 @@ from clusters.simulation.http.parameters import (
     read_body,
     read_parameters,
 )
+from clusters.simulation.http.protobuf import MEDIA_TYPE, read_protobuf
 from clusters.simulation.http.routes import Target, find_target
 from clusters.simulation.http.scale import replicas_patch, scale_of
 from clusters.simulation.http.statuses import status_of, success
@@ -135,9 +136,10 @@ async def _serve(
 async def _body(request: web.Request, media: str) -> Any:
     if request.method == "GET":
         return None
-    if "protobuf" in media:
-        raise UnsupportedMediaTypeError("protobuf is not read here: send JSON")
-    return read_body(await request.read())
+    if "cbor" in media:
+        raise UnsupportedMediaTypeError("CBOR is not read here: send JSON")
+    data = await request.read()
+    return read_protobuf(data) if media == MEDIA_TYPE else read_body(data)
 
 
 class _Call:
