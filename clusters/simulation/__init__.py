@@ -12,7 +12,14 @@ behaviour of the real thing.
 
 from __future__ import annotations
 
-from clusters.simulation.cluster import Faults, SimulatedCluster
+from clusters.simulation.cluster import KUBERNETES_VERSION, Faults, SimulatedCluster
 from clusters.simulation.server import ApiServer, Change, Subscription
 
-__all__ = ["ApiServer", "Change", "Faults", "SimulatedCluster", "Subscription"]
+__all__ = [
+    "KUBERNETES_VERSION",
+    "ApiServer",
+    "Change",
+    "Faults",
+    "SimulatedCluster",
+    "Subscription",
+]

@@ -1,7 +1,7 @@
 """The `fleet` command: a light shell whose subcommands import what they need when called.
 
     offline    plan, render                        read a repository, talk to nobody
-    processes  hub, agent, demo                    run until stopped
+    processes  hub, agent, demo, sandbox           run until stopped
     asking     status, clusters, groups, bundles, bundledeployments, runs, explain, query
     deciding   rollout approve|reject|pause|resume|retry|abort, cluster token, refresh
 
@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "render": ("fleet.cli.offline:render", "Every object that one cluster would get, as YAML."),
     "rollout": ("fleet.cli.deciding:rollout", "Approve, pause, resume, retry or abort a run."),
     "runs": ("fleet.cli.asking:runs", "Rollout runs, or one run in detail."),
+    "sandbox": ("fleet.cli.sandbox:sandbox", "Simulated clusters to try kubectl or an agent on."),
     "status": ("fleet.cli.asking:status", "The whole fleet on one page."),
 }
 

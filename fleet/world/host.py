@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +18,7 @@ from agents.hub_client import HttpHub
 from agents.settings import Settings
 from clusters.clock import SystemClock
 from clusters.simulation import SimulatedCluster
-from clusters.simulation.controllers import Controllers
-from clusters.simulation.http import RunningServer, serve
+from fleet.world.served import ServedClusters, seed_of
 
 AGENT_SETTINGS = Settings(health_interval_seconds=0.5, poll_wait_seconds=20)
 """Quick enough to watch; everything else is as in production."""
@@ -43,28 +41,19 @@ class Host:
 
     def __init__(self, spec: HostSpec) -> None:
         self._spec = spec
-        self._clusters: dict[str, SimulatedCluster] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._served = ServedClusters(
+            spec.tokens, kubernetes_versions=spec.kubernetes_versions, port=spec.port
+        )
+        self._agents: list[asyncio.Task[None]] = []
         self._hubs: list[HttpHub] = []
-        self._serving: RunningServer | None = None
 
     async def start(self) -> dict[str, str]:
         """Start everything; cluster name → URL of its API server on loopback."""
+        urls = await self._served.start()
         clock = SystemClock()
-        for name in sorted(self._spec.tokens):
-            cluster = SimulatedCluster(
-                name,
-                clock,
-                seed=seed_of(name),
-                kubernetes_version=self._spec.kubernetes_versions.get(name) or "v1.37.2",
-                controllers=Controllers,
-            )
-            self._clusters[name] = cluster
-            self._tasks.append(asyncio.create_task(cluster.run(), name=f"cluster {name}"))
-        self._serving = await serve(self._clusters, port=self._spec.port)
-        for name, cluster in self._clusters.items():
+        for name, cluster in self._served.clusters.items():
             self._start_agent(name, cluster, clock)
-        return {name: self._serving.url_of(name) for name in self._clusters}
+        return urls
 
     def _start_agent(self, name: str, cluster: SimulatedCluster, clock: SystemClock) -> None:
         hub = HttpHub(self._spec.hub_url, name, self._spec.tokens[name])
@@ -79,21 +68,15 @@ class Host:
             settings=AGENT_SETTINGS,
             seed=seed_of(name),
         )
-        self._tasks.append(asyncio.create_task(agent.run(), name=f"agent {name}"))
+        self._agents.append(asyncio.create_task(agent.run(), name=f"agent {name}"))
 
     async def stop(self) -> None:
         """Stop agents and clusters and give back their sockets."""
-        for task in self._tasks:
+        for task in self._agents:
             task.cancel()
-        for task in self._tasks:
+        for task in self._agents:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         for hub in self._hubs:
             await hub.close()
-        if self._serving:
-            await self._serving.close()
-
-
-def seed_of(name: str) -> int:
-    """A seed of its own for each cluster, the same in every run."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+        await self._served.stop()

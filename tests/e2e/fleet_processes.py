@@ -31,8 +31,8 @@ from clusters.simulation.server.changes import Change
 from fleet.api.client import TOKEN_FILE, ApiClient
 from fleet.render.renderer import find_tools
 from fleet.world.example import ExampleRepository
-from fleet.world.host import seed_of
 from fleet.world.hub import HubProcess
+from fleet.world.served import seed_of
 from fleet.world.session import HUB_OPTIONS, free_port
 
 STAGING, EU, US = CLUSTERS = ("stg-eu-1", "prd-eu-1", "prd-us-1")

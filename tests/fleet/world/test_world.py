@@ -13,8 +13,9 @@ from fleet.model import Severity
 from fleet.source import Source
 from fleet.world.actors import share
 from fleet.world.example import IMAGE_FILE, ExampleRepository, example_dir
-from fleet.world.host import HostSpec, seed_of
+from fleet.world.host import HostSpec
 from fleet.world.hub import HubProcess
+from fleet.world.served import seed_of
 from fleet.world.session import free_port
 
 
