@@ -15,7 +15,9 @@ from clusters.simulation import SimulatedCluster
 from clusters.simulation.controllers import Controllers
 from clusters.simulation.http import serve, write_kubeconfig
 from clusters.simulation.server.api import HISTORY_LIMIT
+from tests.contracts.real import against
 from tests.contracts.subject import Subject, config_map
+from tests.controlplane.real_cluster import RealCluster
 
 STEP_SECONDS = 0.25
 
@@ -50,13 +52,23 @@ SUBJECTS: dict[str, Callable[[Path], AbstractAsyncContextManager[Subject]]] = {
     "simulated": in_process,
     "driver-over-http": over_http,
 }
+ALL = [*sorted(SUBJECTS), pytest.param("real", marks=pytest.mark.xdist_group("real-cluster"))]
 
 
-@pytest.fixture(params=sorted(SUBJECTS))
+@pytest.fixture(params=ALL)
 async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
     """One implementation after the other, each with a cluster of its own."""
-    async with SUBJECTS[request.param](tmp_path) as found:
+    opened = SUBJECTS.get(request.param)
+    context = opened(tmp_path) if opened else against(_real(request), tmp_path)
+    async with context as found:
         yield found
+
+
+def _real(request: pytest.FixtureRequest) -> RealCluster:
+    real: RealCluster = request.getfixturevalue("real_cluster")
+    if request.node.get_closest_marker("workloads") and not real.has_simulated_images:
+        pytest.skip("needs a kube-controller-manager, and nodes that take images for words")
+    return real
 
 
 def _simulated(clock: FakeClock) -> SimulatedCluster:

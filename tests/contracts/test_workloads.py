@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from clusters.objects import Kind, Object
 from tests.contracts.subject import Subject, deployment, key
+
+pytestmark = pytest.mark.workloads
+
 
 WEB = key("Deployment", "web", group="apps")
 MIGRATE = key("Job", "migrate", group="batch")

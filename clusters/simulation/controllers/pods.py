@@ -164,7 +164,7 @@ def _status(
 
 
 def _address(uid: str) -> str:
-    number = int(seconds_for(0, uid, (0.0, 65000.0)))
+    number = int(seconds_for(0, uid, (0.0, 256.0 * 250.0)))
     return f"10.244.{number // 250}.{number % 250 + 2}"
 
 
