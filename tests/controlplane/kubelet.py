@@ -75,6 +75,9 @@ class Pods:
         self.known.pop(key_of(pod), None)
         self._seen.pop(pod["metadata"]["uid"], None)
 
+    def recall(self, obj: Object) -> None:
+        """Nothing is remembered between two looks."""
+
     def since(self, obj: Object) -> datetime:
         """When a pod was made."""
         return self._seen[obj["metadata"]["uid"]]
