@@ -36,7 +36,7 @@ from clusters.simulation.controllers.decision import (
     set_status,
     stamp,
 )
-from clusters.simulation.controllers.pods import POD, is_ready, phase_of
+from clusters.simulation.controllers.pods import POD, is_ready, is_terminating, phase_of
 from clusters.simulation.controllers.workloads import replicas_of
 from clusters.simulation.server.quantities import amount_of, canonical_quantity
 
@@ -143,7 +143,7 @@ def _proposal(
 
 
 def _counts(pod: Object, target: Object) -> bool:
-    alive = phase_of(pod) != "Failed" and not pod["metadata"].get("deletionTimestamp")
+    alive = phase_of(pod) != "Failed" and not is_terminating(pod)
     return alive and selects(target["spec"].get("selector"), labels_of(pod))
 
 

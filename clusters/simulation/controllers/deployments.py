@@ -1,11 +1,13 @@
 """Deployment: one ReplicaSet for each revision of its template, and a status that tells progress.
 
-A template that comes back finds its old ReplicaSet, which then gets the highest revision. More
-than `revisionHistoryLimit` empty ReplicaSets are removed, the oldest first. While it is paused,
-only the number of replicas is kept.
+::
 
-Condition `Progressing` is False with reason `ProgressDeadlineExceeded` when nothing got better
-for `progressDeadlineSeconds`; a later success makes it True again.
+    deleted ──► status          paused ──► scale, status
+    number changed ──► scale    else ──► RollingUpdate or Recreate
+
+A template that comes back finds its old ReplicaSet, which then gets the highest revision. More
+than `revisionHistoryLimit` old ReplicaSets are not kept: the oldest go, if they are empty. While
+it is paused no template is rolled out, only the number of replicas is kept.
 """
 
 from __future__ import annotations
@@ -14,103 +16,164 @@ from datetime import datetime
 
 from clusters.objects import Object, key_of
 from clusters.simulation.controllers.decision import (
-    NOTHING,
     Create,
     Merge,
     Outcome,
     Remove,
     View,
     Write,
-    after,
-    condition,
-    condition_of,
-    owner_reference,
-    read_stamp,
     set_status,
-    stamp,
 )
-from clusters.simulation.controllers.rollover import Group, limits_of, recreate, roll
-from clusters.simulation.controllers.workloads import replicas_of, template_hash
-
-REVISION = "deployment.kubernetes.io/revision"
-HASH_LABEL = "pod-template-hash"
-_SETTLED = ("NewReplicaSetAvailable", "ProgressDeadlineExceeded")
+from clusters.simulation.controllers.pods import phase_of
+from clusters.simulation.controllers.progress import (
+    create_error_status,
+    is_complete,
+    status_of,
+)
+from clusters.simulation.controllers.revisions import (
+    DESIRED,
+    MOST,
+    REVISION,
+    brought_up_to_date,
+    first_of,
+    new_replica_set,
+    number_of,
+    revision_of,
+    sizes,
+)
+from clusters.simulation.controllers.rollover import Group, limits_of, recreate, roll, spread
+from clusters.simulation.controllers.workloads import replicas_of
 
 
 def reconcile_deployment(deployment: Object, view: View, now: datetime) -> Outcome:
     """ReplicaSets to make, scale or remove, and the status."""
-    if deployment["metadata"].get("deletionTimestamp"):
-        return NOTHING
     sets = view.children(deployment, "ReplicaSet")
-    digest = template_hash(deployment)
-    new = next((s for s in sets if s["metadata"]["labels"].get(HASH_LABEL) == digest), None)
-    old = [s for s in sets if s is not new]
-    paused = bool(deployment["spec"].get("paused"))
+    new = first_of(sets, deployment)
+    old = sorted((s for s in sets if s is not new), key=view.since)
+    made: tuple[Write, ...] = ()
     writes: tuple[Write, ...] = ()
-    if new is None and not paused:
-        writes += (Create(_replica_set(deployment, digest, sets)),)
-    elif new is not None:
-        writes += (*_revisions(deployment, new, old), *_scale(deployment, new, old, paused))
-        writes += _history(deployment, old)
-    status, again_at = _status(deployment, new, sets, now)
+    if not deployment["metadata"].get("deletionTimestamp"):
+        if new is None and _may_make(deployment, old, view):
+            made = (_make(deployment, old),)
+        writes = (*made, *_number(deployment, new, old))
+        writes += _scale(deployment, new, old)
+        writes += _clear_away(deployment, old)
+    created = made[0].obj if made and isinstance(made[0], Create) else None
+    status, again_at = status_of(deployment, new, created, sets, now)
     return Outcome((*writes, *set_status(deployment, status)), again_at)
 
 
-def _revision(obj: Object) -> int:
-    return int((obj["metadata"].get("annotations") or {}).get(REVISION, 0))
+def refused_deployment(deployment: Object, view: View, now: datetime, message: str) -> Outcome:
+    """Its new ReplicaSet could not be made: the status says so."""
+    if first_of(view.children(deployment, "ReplicaSet"), deployment):
+        return Outcome()
+    return Outcome(set_status(deployment, create_error_status(deployment, message, now)))
 
 
-def _replica_set(deployment: Object, digest: str, sets: list[Object]) -> Object:
-    spec, template = deployment["spec"], deployment["spec"]["template"]
-    metadata = template.get("metadata") or {}
-    labels = {**(metadata.get("labels") or {}), HASH_LABEL: digest}
-    selector = dict(spec["selector"])
-    selector["matchLabels"] = {**(selector.get("matchLabels") or {}), HASH_LABEL: digest}
-    made: Object = {
-        "replicas": 0 if sets else replicas_of(deployment),
-        "selector": selector,
-        "template": {**template, "metadata": {**metadata, "labels": labels}},
-    }
-    if spec.get("minReadySeconds"):
-        made["minReadySeconds"] = spec["minReadySeconds"]
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "ReplicaSet",
-        "metadata": {
-            "name": f"{deployment['metadata']['name']}-{digest}",
-            "namespace": deployment["metadata"]["namespace"],
-            "labels": labels,
-            "annotations": {REVISION: str(max(map(_revision, sets), default=0) + 1)},
-            "ownerReferences": [owner_reference(deployment)],
-        },
-        "spec": made,
-    }
+def _is_recreate(deployment: Object) -> bool:
+    return bool((deployment["spec"].get("strategy") or {}).get("type") == "Recreate")
 
 
-def _revisions(deployment: Object, new: Object, old: list[Object]) -> tuple[Write, ...]:
+def _may_make(deployment: Object, old: list[Object], view: View) -> bool:
+    """A paused Deployment starts nothing; with Recreate the old pods have to be gone first."""
+    if deployment["spec"].get("paused"):
+        return False
+    if not _is_recreate(deployment):
+        return not _is_scaled(deployment, old)
+    pods = (pod for s in old for pod in view.children(s, "Pod"))
+    alive = any(phase_of(pod) not in ("Succeeded", "Failed") for pod in pods)
+    return not alive and not any(replicas_of(s) for s in old)
+
+
+def _make(deployment: Object, old: list[Object]) -> Create:
+    limits = limits_of(deployment)
+    room = limits.desired + limits.surge - sum(map(replicas_of, old))
+    replicas = max(0, min(limits.desired, room))
+    return Create(new_replica_set(deployment, old, replicas, limits))
+
+
+def _number(deployment: Object, new: Object | None, old: list[Object]) -> tuple[Write, ...]:
     """The new ReplicaSet has the highest revision, and the Deployment says which that is."""
-    highest = max(map(_revision, old), default=0)
-    revision = _revision(new) if _revision(new) > highest else highest + 1
-    patch = {"metadata": {"annotations": {REVISION: str(revision)}}}
-    return tuple(
-        Merge(key_of(obj), patch) for obj in (new, deployment) if _revision(obj) != revision
-    )
+    highest = max(map(revision_of, old), default=0)
+    writes: list[Write] = []
+    revision = highest + 1
+    if new is not None:
+        patch = brought_up_to_date(deployment, new, old)
+        revision = max(revision, revision_of(new))
+        writes += [Merge(key_of(new), patch)] if patch else []
+    elif deployment["spec"].get("paused") or _is_scaled(deployment, old):
+        return ()
+    if revision_of(deployment) != revision:
+        numbered = {"metadata": {"annotations": {REVISION: str(revision)}}}
+        writes.append(Merge(key_of(deployment), numbered))
+    return tuple(writes)
 
 
-def _scale(deployment: Object, new: Object, old: list[Object], paused: bool) -> tuple[Write, ...]:
-    groups, limits = [_group(s) for s in old], limits_of(deployment)
-    if paused:
-        rest = limits.desired - sum(group.wanted for group in groups)
-        changes = {_group(new).name: max(0, rest)}
-    elif (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
-        changes = recreate(_group(new), groups, limits.desired)
+def _is_scaled(deployment: Object, sets: list[Object]) -> bool:
+    """Whether the desired number has changed since the ReplicaSets were last scaled."""
+    numbers = (number_of(s, DESIRED) for s in sets if replicas_of(s))
+    return any(n is not None and n != replicas_of(deployment) for n in numbers)
+
+
+def _scale(deployment: Object, new: Object | None, old: list[Object]) -> tuple[Write, ...]:
+    sets = [s for s in (new, *old) if s is not None]
+    scaled = bool(deployment["spec"].get("paused")) or _is_scaled(deployment, sets)
+    if scaled:
+        changes = _share_out(deployment, new, old)
+    elif _is_recreate(deployment):
+        changes = (
+            recreate(_group(new), _groups(old), replicas_of(deployment)) if new else _empty(old)
+        )
     else:
-        changes = roll(_group(new), groups, limits)
+        changes = roll(_group(new), _groups(old), limits_of(deployment)) if new else {}
+    marks = sizes(limits_of(deployment))
     return tuple(
-        Merge(key_of(s), {"spec": {"replicas": changes[s["metadata"]["name"]]}})
-        for s in (new, *old)
-        if changes.get(s["metadata"]["name"], replicas_of(s)) != replicas_of(s)
+        Merge(key_of(s), patch)
+        for s in sets
+        if (patch := _scaling(s, changes.get(s["metadata"]["name"]), marks, marked=scaled))
     )
+
+
+def _scaling(
+    replica_set: Object, replicas: int | None, marks: dict[str, str], *, marked: bool
+) -> Object:
+    """The patch that scales a ReplicaSet; in a scaling those with replicas are marked anyway."""
+    patch: Object = {}
+    changed = replicas is not None and replicas != replicas_of(replica_set)
+    annotations = replica_set["metadata"].get("annotations") or {}
+    marked = marked and bool(replicas_of(replica_set))
+    if (changed or marked) and not marks.items() <= annotations.items():
+        patch["metadata"] = {"annotations": marks}
+    return patch | ({"spec": {"replicas": replicas}} if changed else {})
+
+
+def _empty(old: list[Object]) -> dict[str, int]:
+    return {s["metadata"]["name"]: 0 for s in old}
+
+
+def _share_out(deployment: Object, new: Object | None, old: list[Object]) -> dict[str, int]:
+    """Wanted replicas after a change of the desired number, or while paused."""
+    limits = limits_of(deployment)
+    active = [s for s in (new, *reversed(old)) if s is not None and replicas_of(s)]
+    only = active[0] if len(active) == 1 else new or (old[-1] if old else None)
+    if len(active) <= 1:
+        return {only["metadata"]["name"]: limits.desired} if only else {}
+    if new is not None and _is_saturated(new, limits.desired):
+        return _empty(old)
+    if _is_recreate(deployment):
+        return {}
+    present = int((deployment.get("status") or {}).get("replicas", 0))
+    return spread(_groups(active), limits, present)
+
+
+def _is_saturated(replica_set: Object, desired: int) -> bool:
+    """Whether a ReplicaSet has all the replicas, and they are available."""
+    available = int((replica_set.get("status") or {}).get("availableReplicas", 0))
+    return number_of(replica_set, DESIRED) == replicas_of(replica_set) == available == desired
+
+
+def _groups(sets: list[Object]) -> list[Group]:
+    return [_group(s) for s in sets]
 
 
 def _group(replica_set: Object) -> Group:
@@ -120,108 +183,22 @@ def _group(replica_set: Object) -> Group:
         wanted=replicas_of(replica_set),
         present=int(status.get("replicas", 0)),
         available=int(status.get("availableReplicas", 0)),
+        most=number_of(replica_set, MOST) or 0,
     )
 
 
-def _history(deployment: Object, old: list[Object]) -> tuple[Write, ...]:
-    limit = deployment["spec"].get("revisionHistoryLimit", 10)
-    empty = [s for s in old if not replicas_of(s) and not (s.get("status") or {}).get("replicas")]
-    surplus = sorted(empty, key=_revision)[: max(0, len(empty) - int(limit))]
-    return tuple(Remove(key_of(s)) for s in surplus)
+def _clear_away(deployment: Object, old: list[Object]) -> tuple[Write, ...]:
+    """Old ReplicaSets beyond the limit, when a rollout is over or none is on."""
+    if not is_complete(deployment, deployment.get("status") or {}) and not deployment["spec"].get(
+        "paused"
+    ):
+        return ()
+    limit = int(deployment["spec"].get("revisionHistoryLimit", 10))
+    surplus = sorted(old, key=revision_of)[: max(0, len(old) - limit)]
+    return tuple(Remove(key_of(s)) for s in surplus if _is_empty(s))
 
 
-def _sum(sets: list[Object], field: str) -> int:
-    return sum(int((s.get("status") or {}).get(field, 0)) for s in sets)
-
-
-def _status(
-    deployment: Object, new: Object | None, sets: list[Object], now: datetime
-) -> tuple[Object, datetime | None]:
-    available = _sum(sets, "availableReplicas")
-    counts: Object = {
-        "replicas": _sum(sets, "replicas"),
-        "updatedReplicas": _sum([new], "replicas") if new else 0,
-        "readyReplicas": _sum(sets, "readyReplicas"),
-        "availableReplicas": available,
-        "unavailableReplicas": max(0, sum(map(replicas_of, sets)) - available),
-    }
-    status = {name: count for name, count in counts.items() if count}
-    status["observedGeneration"] = deployment["metadata"].get("generation", 1)
-    progressing, again_at = _progressing(deployment, new, counts, now)
-    status["conditions"] = [_available(deployment, available, now), progressing]
-    return status, again_at
-
-
-def _available(deployment: Object, available: int, now: datetime) -> Object:
-    limits = limits_of(deployment)
-    enough = available >= limits.desired - limits.unavailable
-    reason = "MinimumReplicasAvailable" if enough else "MinimumReplicasUnavailable"
-    text = "has" if enough else "does not have"
-    old = deployment.get("status") or {}
-    entry = condition(
-        old, "Available", str(enough), now, reason, f"Deployment {text} minimum availability."
-    )
-    before = condition_of(old, "Available")
-    same = before is not None and before["status"] == entry["status"]
-    entry["lastUpdateTime"] = before["lastUpdateTime"] if before and same else stamp(now)
-    return entry
-
-
-def _progressing(
-    deployment: Object, new: Object | None, counts: Object, now: datetime
-) -> tuple[Object, datetime | None]:
-    """The condition, and when its deadline would pass."""
-    old = deployment.get("status") or {}
-    before = condition_of(old, "Progressing")
-    name = new["metadata"]["name"] if new else ""
-    if _complete(deployment, counts):
-        text = f'ReplicaSet "{name}" has successfully progressed.'
-        entry = condition(old, "Progressing", "True", now, "NewReplicaSetAvailable", text)
-        same = before is not None and before["reason"] == entry["reason"]
-        same = same and before is not None and before["message"] == text
-        entry["lastUpdateTime"] = before["lastUpdateTime"] if before and same else stamp(now)
-        return entry, None
-    if before is None or _advanced(deployment, old, counts) or _began(deployment, before, old):
-        reason = "ReplicaSetUpdated" if before else "NewReplicaSetCreated"
-        text = f'ReplicaSet "{name}" is progressing.' if new else "Created new replica set"
-        entry = condition(old, "Progressing", "True", now, reason, text)
-        entry["lastUpdateTime"] = stamp(now)
-        return entry, _deadline(deployment, entry)
-    due = _deadline(deployment, before)
-    if deployment["spec"].get("paused") or due is None or now < due:
-        return before, due
-    text = f'ReplicaSet "{name}" has timed out progressing.'
-    entry = condition(old, "Progressing", "False", now, "ProgressDeadlineExceeded", text)
-    same = before["reason"] == "ProgressDeadlineExceeded"
-    entry["lastUpdateTime"] = before["lastUpdateTime"] if same else stamp(now)
-    return entry, None
-
-
-def _complete(deployment: Object, counts: Object) -> bool:
-    desired = replicas_of(deployment)
-    names = ("updatedReplicas", "replicas", "availableReplicas")
-    return all(counts[name] == desired for name in names)
-
-
-def _advanced(deployment: Object, old: Object, counts: Object) -> bool:
-    """Whether anything got better since the status was written."""
-    gained = any(
-        counts[name] > int(old.get(name, 0))
-        for name in ("updatedReplicas", "readyReplicas", "availableReplicas")
-    )
-    old_before = int(old.get("replicas", 0)) - int(old.get("updatedReplicas", 0))
-    return gained or counts["replicas"] - counts["updatedReplicas"] < old_before
-
-
-def _began(deployment: Object, before: Object, old: Object) -> bool:
-    """Whether a new template came after the last one had settled, well or not."""
-    settled = before["reason"] in _SETTLED
-    generation = deployment["metadata"].get("generation", 1)
-    return settled and bool(generation != old.get("observedGeneration"))
-
-
-def _deadline(deployment: Object, progressing: Object) -> datetime | None:
-    if progressing["reason"] in _SETTLED:
-        return None  # one that was complete and lost a pod is not late
-    seconds = deployment["spec"].get("progressDeadlineSeconds", 600)
-    return after(read_stamp(progressing["lastUpdateTime"]), float(seconds))
+def _is_empty(replica_set: Object) -> bool:
+    status = replica_set.get("status") or {}
+    seen = status.get("observedGeneration", 0) >= replica_set["metadata"].get("generation", 1)
+    return seen and not replicas_of(replica_set) and not status.get("replicas")

@@ -51,10 +51,13 @@ from clusters.simulation.controllers.decision import (
     merge_patch,
     read_stamp,
 )
-from clusters.simulation.controllers.deployments import reconcile_deployment
+from clusters.simulation.controllers.deployments import reconcile_deployment, refused_deployment
 from clusters.simulation.controllers.jobs import reconcile_job
 from clusters.simulation.controllers.pods import POD, reconcile_pod
-from clusters.simulation.controllers.replicasets import reconcile_replica_set
+from clusters.simulation.controllers.replicasets import (
+    reconcile_replica_set,
+    refused_replica_set,
+)
 from clusters.simulation.controllers.services import (
     SERVICE,
     forget_service,
@@ -112,6 +115,12 @@ FAREWELLS: dict[Kind, Callable[[Object, View], Outcome]] = {
     CLAIM: forget_claim,
 }
 """What is left to do when an object of a kind is gone."""
+
+REFUSALS: dict[Kind, Callable[[Object, View, datetime, str], Outcome]] = {
+    Kind("apps", "Deployment"): refused_deployment,
+    Kind("apps", "ReplicaSet"): refused_replica_set,
+}
+"""What a controller has to say when the server refuses what it wants to write."""
 
 
 class Controllers:
@@ -228,6 +237,7 @@ class Controllers:
             failures = self._refused.get(key, 0)
             self._refused[key] = failures + 1
             log.info("the controller of %s was refused: %s", key, error)
+            self._tell_refusal(key, now, str(error))
             self._look_again(key, after(now, min(2.0**failures, LONGEST_RETRY)))
             return
         self._refused.pop(key, None)
@@ -236,6 +246,13 @@ class Controllers:
             self._memory[live["metadata"]["uid"]] = outcome.memory
         if outcome.again_at is not None:
             self._look_again(key, outcome.again_at)
+
+    def _tell_refusal(self, key: ObjectKey, now: datetime, message: str) -> None:
+        obj, refused = self._server.peek(key), REFUSALS.get(key.kind_key)
+        if obj is None or refused is None:
+            return
+        for write in refused(obj, self, now, message).writes:
+            self._perform(write)
 
     def _decide(self, key: ObjectKey, now: datetime) -> Outcome:
         gone, obj = self._gone.pop(key, None), self._server.peek(key)

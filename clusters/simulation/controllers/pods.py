@@ -45,7 +45,7 @@ _SEVERITY = (
 
 def reconcile_pod(pod: Object, view: View, now: datetime) -> Outcome:
     """The status that a pod has reached by now, and when it changes next."""
-    if pod["metadata"].get("deletionTimestamp") or phase_of(pod) in ("Succeeded", "Failed"):
+    if is_terminating(pod) or phase_of(pod) in ("Succeeded", "Failed"):
         return NOTHING
     if not pod["spec"].get("nodeName"):
         return Outcome(set_status(pod, _unschedulable(pod, now)))
@@ -61,11 +61,16 @@ def phase_of(pod: Object) -> str:
     return str((pod.get("status") or {}).get("phase") or "Pending")
 
 
+def is_terminating(pod: Object) -> bool:
+    """Whether the pod has been deleted and still has to end."""
+    return bool(pod["metadata"].get("deletionTimestamp"))
+
+
 def is_ready(pod: Object) -> bool:
     """Whether the pod serves: condition Ready is True and it is not going away."""
     conditions = (pod.get("status") or {}).get("conditions") or ()
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-    return ready and not pod["metadata"].get("deletionTimestamp")
+    return ready and not is_terminating(pod)
 
 
 def node_for(spec: Object, nodes: list[Object], name: str) -> str:

@@ -3,10 +3,14 @@
 With `RollingUpdate` never more than `desired + surge` replicas are asked for and, as far as old
 pods were well, never fewer than `desired - unavailable` are available. Old replicas that are not
 available go first. With `Recreate` all old pods go before the first new one comes.
+
+When the desired number itself changes in the middle of that, or while the Deployment is paused,
+`spread` gives every ReplicaSet its share, so that a scaling hastens no release.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from clusters.objects import Object
@@ -21,6 +25,8 @@ class Group:
     wanted: int
     present: int
     available: int
+    most: int = 0
+    """`desired + surge` as of its last scaling; 0 if nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,10 @@ class Limits:
 def limits_of(deployment: Object) -> Limits:
     """The limits that the strategy sets; both 0 would stand still, so then one may be missing."""
     desired = replicas_of(deployment)
-    rolling = (deployment["spec"].get("strategy") or {}).get("rollingUpdate") or {}
+    strategy = deployment["spec"].get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        return Limits(desired, 0, 0)
+    rolling = strategy.get("rollingUpdate") or {}
     surge = share_of(rolling.get("maxSurge", "25%"), desired, round_up=True)
     unavailable = share_of(rolling.get("maxUnavailable", "25%"), desired, round_up=False)
     if surge == 0 and unavailable == 0:
@@ -57,6 +66,38 @@ def recreate(new: Group, old: list[Group], desired: int) -> dict[str, int]:
     if any(group.present for group in old) or new.wanted == desired:
         return {}
     return {new.name: desired}
+
+
+def spread(groups: list[Group], limits: Limits, present: int) -> dict[str, int]:
+    """As `roll`, when the desired number has changed; `groups` are those with replicas, the
+    newest first, and `present` is how many pods the Deployment has.
+    """
+    more = (limits.desired + limits.surge if limits.desired else 0) - sum(g.wanted for g in groups)
+    if not more:
+        return {}
+    # The largest first; of equals the newest when there are more, the oldest when there are fewer.
+    ranked = sorted(groups if more > 0 else reversed(groups), key=lambda g: -g.wanted)
+    changes, added = {}, 0
+    for group in ranked:
+        left = more - added
+        part = _part(group, limits, present)
+        part = min(part, left) if more > 0 else max(part, left)
+        changes[group.name] = group.wanted + part
+        added += part
+    largest = ranked[0].name
+    changes[largest] = max(0, changes[largest] + more - added)
+    return changes
+
+
+def _part(group: Group, limits: Limits, present: int) -> int:
+    """What a ReplicaSet gains or loses when it keeps its share of the whole."""
+    if not limits.desired:
+        return -group.wanted
+    before = group.most or present
+    if not before:
+        return 0
+    exact = group.wanted * (limits.desired + limits.surge) / before
+    return math.floor(exact + 0.5) - group.wanted
 
 
 def _grow(new: Group, old: list[Group], limits: Limits) -> dict[str, int]:

@@ -11,19 +11,32 @@ from tests.clusters.controllers.lab import Lab, deployment
 WEB = ObjectKey("apps", "Deployment", "default", "web")
 REPLICA_SET = Kind("apps", "ReplicaSet")
 REVISION = "deployment.kubernetes.io/revision"
+DESIRED = "deployment.kubernetes.io/desired-replicas"
 
 
 def sets(lab: Lab) -> dict[str, int]:
     """Replicas by revision."""
     return {
         found["metadata"]["annotations"][REVISION]: found["spec"]["replicas"]
-        for found in lab.server.peek_all(REPLICA_SET)
+        for found in all_sets(lab)
     }
 
 
 def image_of(pod: Object) -> str:
     """The image of a pod's only container."""
     return str(pod["spec"]["containers"][0]["image"])
+
+
+def sizes(lab: Lab) -> dict[str, int]:
+    """Replicas by image."""
+    return {
+        image_of(found["spec"]["template"]): found["spec"]["replicas"] for found in all_sets(lab)
+    }
+
+
+def all_sets(lab: Lab) -> list[Object]:
+    """The ReplicaSets."""
+    return lab.kinds("apps", "ReplicaSet")
 
 
 def test_a_deployment_is_ready_after_the_time_that_pods_take() -> None:
@@ -254,3 +267,80 @@ def test_the_live_object_names_its_writers_as_in_a_real_cluster() -> None:
     }
     assert list(owners["kube-controller-manager", "Update", "status"]) == ["f:status"]
     assert list(owners["kube-controller-manager", "Update", ""]) == ["f:metadata"]
+
+
+def test_scaling_in_the_middle_of_a_rollout_keeps_every_revision_its_share() -> None:
+    lab = Lab()
+    rolling = {"rollingUpdate": {"maxSurge": 3, "maxUnavailable": 2}}
+    lab.apply(deployment("web:1", 10, strategy=rolling))
+    lab.run(5)
+    lab.apply(deployment("web:2-neverready", 10, strategy=rolling))
+    lab.run(5)
+    assert sizes(lab) == {"web:1": 8, "web:2-neverready": 5}
+    lab.apply(deployment("web:2-neverready", 15, strategy=rolling))
+    lab.run(5)
+    # Of 18 pods that there may be, 8/13 and 5/13.
+    assert sizes(lab) == {"web:1": 11, "web:2-neverready": 7}
+    assert {s["metadata"]["annotations"][DESIRED] for s in all_sets(lab)} == {"15"}
+
+
+def test_a_paused_deployment_says_so_and_is_not_late() -> None:
+    lab = Lab()
+    lab.apply(deployment("web:1", progressDeadlineSeconds=10))
+    lab.run(5)
+    lab.apply(deployment("web:2", progressDeadlineSeconds=10, paused=True))
+    assert lab.run(100) is None
+    assert lab.condition(WEB, "Progressing") == ("Unknown", "DeploymentPaused")
+    assert sets(lab) == {"1": 3}
+    lab.apply(deployment("web:2-neverready", progressDeadlineSeconds=10))
+    lab.run(5)
+    assert lab.condition(WEB, "Progressing")[0] != "False"
+    lab.run(15)
+    assert lab.condition(WEB, "Progressing") == ("False", "ProgressDeadlineExceeded")
+
+
+def test_a_replica_set_carries_its_deployment_s_annotations_and_its_past() -> None:
+    lab = Lab()
+    for cause in ("first", "second", "first again"):
+        web = deployment(f"web:{cause.split()[0]}")
+        web["metadata"]["annotations"] = {
+            "kubernetes.io/change-cause": cause,
+            "kubectl.kubernetes.io/last-applied-configuration": "{}",
+        }
+        lab.apply(web)
+        lab.run(20)
+    seen = {
+        found["metadata"]["annotations"][REVISION]: found["metadata"]["annotations"]
+        for found in all_sets(lab)
+    }
+    assert seen["2"]["kubernetes.io/change-cause"] == "second"
+    assert seen["3"]["kubernetes.io/change-cause"] == "first again"
+    assert seen["3"]["deployment.kubernetes.io/revision-history"] == "1"
+    assert (seen["3"][DESIRED], seen["3"]["deployment.kubernetes.io/max-replicas"]) == ("3", "4")
+    assert "kubectl.kubernetes.io/last-applied-configuration" not in seen["3"]
+
+
+def test_recreate_makes_nothing_new_while_an_old_pod_is_still_going() -> None:
+    lab = Lab()
+    strategy = {"type": "Recreate"}
+    lab.apply(deployment("web:1", 1, strategy=strategy))
+    lab.run(5)
+    (pod,) = lab.pods(app="web")
+    key = ObjectKey("", "Pod", "default", pod["metadata"]["name"])
+    lab.server.patch(key, {"metadata": {"finalizers": ["example.com/drain"]}}, manager="m")
+    lab.apply(deployment("web:2", 1, strategy=strategy))
+    lab.run(30)
+    assert sizes(lab) == {"web:1": 0}
+    assert all_sets(lab)[0]["status"]["terminatingReplicas"] == 1
+    assert lab.status(WEB)["terminatingReplicas"] == 1
+    lab.server.patch(key, {"metadata": {"finalizers": []}}, manager="m")
+    lab.run(5)
+    assert sizes(lab) == {"web:1": 0, "web:2": 1}
+    assert lab.status(WEB)["availableReplicas"] == 1
+
+
+def test_a_deployment_without_a_deadline_tells_of_no_progress() -> None:
+    lab = Lab()
+    lab.apply(deployment("web:1", progressDeadlineSeconds=2**31 - 1))
+    lab.run(5)
+    assert [c["type"] for c in lab.status(WEB)["conditions"]] == ["Available"]

@@ -17,12 +17,15 @@ class Stingy(ApiServer):
 
     allowed = 2
     refusals = 0
+    refused: tuple[str, ...] = ()
 
     def create(
         self, obj: Object, *, manager: str = "", dry_run: bool = False, validation: str = "Warn"
     ) -> Object:
         """Refuse a pod too many."""
         pods = sum(1 for _ in self.peek_all(Kind("", "Pod")))
+        if obj["kind"] in self.refused:
+            raise QuotaError(f"exceeded quota: {obj['kind']}")
         if obj["kind"] == "Pod" and pods >= self.allowed:
             self.refusals += 1
             raise QuotaError("exceeded quota: pods")
@@ -65,6 +68,8 @@ def test_a_write_that_is_refused_is_tried_again_ever_more_rarely() -> None:
         clock.advance(0.1)
     assert sum(1 for _ in server.peek_all(Kind("", "Pod"))) == 2
     assert 4 <= server.refusals <= 10
+    assert failure(server) == ("True", "FailedCreate", "exceeded quota: pods")
+    assert server.peek(WEB)["status"]["readyReplicas"] == 2  # type: ignore[index]
     server.allowed = 3
     for _ in range(120):
         controllers.step(clock.now())
@@ -72,6 +77,30 @@ def test_a_write_that_is_refused_is_tried_again_ever_more_rarely() -> None:
     found = server.peek(WEB)
     assert found is not None
     assert found["status"]["readyReplicas"] == 3
+    assert failure(server) == ()
+
+
+def failure(server: ApiServer) -> tuple[str, ...]:
+    """Status, reason and message of the Deployment's ReplicaFailure."""
+    found = server.peek(WEB)
+    for condition in found["status"]["conditions"] if found else ():
+        if condition["type"] == "ReplicaFailure":
+            return condition["status"], condition["reason"], condition["message"]
+    return ()
+
+
+def test_a_replica_set_that_is_refused_is_told_of_by_its_deployment() -> None:
+    clock = FakeClock()
+    server = Stingy(clock, 7, "lab")
+    server.refused = ("ReplicaSet",)
+    controllers = Controllers(server, clock, 7)
+    server.apply(deployment("web:1", 1), manager="fleet/shop")
+    controllers.step(clock.now())
+    found = server.peek(WEB)
+    assert found is not None
+    (progressing,) = found["status"]["conditions"]
+    assert (progressing["status"], progressing["reason"]) == ("False", "ReplicaSetCreateError")
+    assert progressing["message"] == "exceeded quota: ReplicaSet"
 
 
 def test_controllers_that_start_later_take_over_what_is_there() -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.simulation.controllers.rollover import Group, Limits, limits_of, recreate, roll
+from clusters.simulation.controllers.rollover import (
+    Group,
+    Limits,
+    limits_of,
+    recreate,
+    roll,
+    spread,
+)
 from tests.clusters.controllers.lab import deployment
 
 counts = st.integers(0, 8)
@@ -66,3 +73,22 @@ def test_no_move_ever_breaks_the_limits(
     asked_before = sum(group.wanted for group in groups)
     assert sum(after.values()) <= max(desired + surge, asked_before)
     assert all(count >= 0 for count in after.values())
+
+
+@given(st.lists(st.integers(1, 8), min_size=2, max_size=4), st.integers(0, 20), counts)
+def test_a_scaling_fills_the_whole_room_and_turns_no_group_around(
+    wanted: list[int], desired: int, surge: int
+) -> None:
+    groups = [group(str(n), count) for n, count in enumerate(wanted)]
+    changes = spread(groups, Limits(desired, surge, 0), sum(wanted))
+    room = desired + surge if desired else 0
+    got = {g.name: changes.get(g.name, g.wanted) for g in groups}
+    assert sum(got.values()) == room
+    gained = [got[g.name] - g.wanted for g in groups]
+    assert all(gain >= 0 for gain in gained) or all(gain <= 0 for gain in gained)
+
+
+def test_of_equal_groups_the_newest_gains_and_the_oldest_loses() -> None:
+    new, old = group("new", 3), group("old", 3)
+    assert spread([new, old], Limits(7, 0, 0), 6) == {"new": 4, "old": 3}
+    assert spread([new, old], Limits(5, 0, 0), 6) == {"old": 2, "new": 3}

@@ -118,6 +118,33 @@ async def test_apply_wait_scale_and_rollout(kubectl: Kubectl) -> None:
     assert kubectl.server.peek(WEB) is None
 
 
+async def test_rollout_history_undo_restart_and_pause(kubectl: Kubectl) -> None:
+    for image, cause in (("nginx:1", "first"), ("nginx:2", "second")):
+        web = deployment()
+        web["metadata"]["annotations"] = {"kubernetes.io/change-cause": cause, "owner": "shop"}
+        web["spec"]["template"]["spec"]["containers"][0]["image"] = image
+        await kubectl("apply", "-f", kubectl.file(web))
+        await kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    history = (await kubectl("rollout", "history", "deployment/web")).split("\n")
+    assert [line.split() for line in history[2:4]] == [["1", "first"], ["2", "second"]]
+    assert "nginx:1" in await kubectl("rollout", "history", "deployment/web", "--revision=1")
+    await kubectl("rollout", "undo", "deployment/web")
+    await kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    live = kubectl.server.get(WEB)
+    assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "nginx:1"
+    assert live["metadata"]["annotations"]["owner"] == "shop"
+    assert live["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "3"
+    await kubectl("rollout", "pause", "deployment/web")
+    await kubectl("rollout", "restart", "deployment/web", fails=True)
+    await kubectl("rollout", "resume", "deployment/web")
+    await kubectl("rollout", "restart", "deployment/web")
+    await kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    assert (
+        kubectl.server.get(WEB)["metadata"]["annotations"]["deployment.kubernetes.io/revision"]
+        == "4"
+    )
+
+
 async def test_server_side_apply_tells_of_conflicts_and_can_force(kubectl: Kubectl) -> None:
     kubectl.server.apply(deployment(), manager="fleet/shop")
     path = kubectl.file(deployment(replicas=4))
