@@ -32,6 +32,7 @@ from clusters.simulation.server.rejections import (
     RejectedImmutableError,
     TypedPatchError,
     UnsupportedMediaTypeError,
+    WebhookError,
 )
 
 _CODES: tuple[tuple[type[ClusterError], int, str], ...] = (
@@ -58,10 +59,7 @@ _NAMED = re.compile(r'^([a-z]+)(?:\.(\S+))? "([^"]+)" not found$')
 
 def status_of(error: ClusterError, target: Target | None) -> Object:
     """The Status body of an error; its `code` is the HTTP status."""
-    code, reason = next(
-        ((code, reason) for kind, code, reason in _CODES if isinstance(error, kind)),
-        (500, "InternalError"),
-    )
+    code, reason = _code(error)
     status: Object = {
         "kind": "Status",
         "apiVersion": "v1",
@@ -78,6 +76,15 @@ def status_of(error: ClusterError, target: Target | None) -> Object:
     return status
 
 
+def _code(error: ClusterError) -> tuple[int, str]:
+    if isinstance(error, WebhookError):
+        return error.status_code, error.reason
+    return next(
+        ((code, reason) for kind, code, reason in _CODES if isinstance(error, kind)),
+        (500, "InternalError"),
+    )
+
+
 def _details(error: ClusterError, target: Target | None) -> dict[str, Any]:
     details: dict[str, Any] = {}
     named = _NAMED.match(str(error)) if isinstance(error, NotFoundError) else None
@@ -85,7 +92,7 @@ def _details(error: ClusterError, target: Target | None) -> dict[str, Any]:
         # What is missing may be the namespace, so the message knows better than the URL.
         plural, group, name = named.groups()
         details = {"name": name, "kind": plural} | ({"group": group} if group else {})
-    elif target is not None and not isinstance(error, KindNotFoundError):
+    elif target is not None and not isinstance(error, KindNotFoundError | WebhookError):
         details = _target_details(error, target)
     causes = _causes(error)
     if causes:
@@ -117,6 +124,8 @@ def _causes(error: ClusterError) -> list[dict[str, str]]:
             {"reason": cause.reason, "message": cause.message, "field": cause.field}
             for cause in error.causes
         ]
+    if isinstance(error, WebhookError) and error.reason == "InternalError":
+        return [{"message": str(error).partition(": ")[2]}]
     if isinstance(error, NamespaceTerminatingError):
         message = "the namespace is being terminated"
         return [{"reason": "NamespaceTerminating", "message": message, "field": ""}]

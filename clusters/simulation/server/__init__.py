@@ -22,12 +22,15 @@ saw (a dirty set) and returns. It must not write to the server: that is for the 
 `Controllers.step(now)`. `Change.object` and `Change.previous` are the stored objects themselves.
 `Change.revision` is the cluster-wide counter and grows by one with each change.
 
+**Webhooks.** `server.webhooks[name] = function(Review) -> Verdict` answers in place of a program.
+
 Never: makes a workload ready, talks to a network, reads the machine's clock or dice.
 """
 
 from __future__ import annotations
 
+from clusters.simulation.server.admission.reviews import Review, Verdict, denial
 from clusters.simulation.server.api import ApiServer
 from clusters.simulation.server.changes import Change, Subscription
 
-__all__ = ["ApiServer", "Change", "Subscription"]
+__all__ = ["ApiServer", "Change", "Review", "Subscription", "Verdict", "denial"]

@@ -30,7 +30,8 @@ class Addresses:
         if not spec.get("clusterIP"):
             spec["clusterIP"] = old.get("clusterIP") or self._next_address()
         spec["clusterIPs"] = [spec["clusterIP"]]
-        if spec.get("type") in _NODE_PORT_TYPES:
+        declined = spec.get("allocateLoadBalancerNodePorts") is False
+        if spec.get("type") in _NODE_PORT_TYPES and not declined:
             self._node_port_numbers(spec, old)
 
     def _next_address(self) -> str:

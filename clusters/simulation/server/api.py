@@ -11,8 +11,11 @@ from typing import Any
 
 from clusters.clock import Clock
 from clusters.cluster import Discovery
-from clusters.errors import AlreadyExistsError, ConflictError, ForbiddenError, NotFoundError
+from clusters.errors import AlreadyExistsError, ForbiddenError, NotFoundError
 from clusters.objects import Kind, Object, ObjectKey, split_api_version
+from clusters.simulation.server.admission.chain import has_webhooks, review_deletion
+from clusters.simulation.server.admission.priorities import system_classes
+from clusters.simulation.server.admission.reviews import Webhook
 from clusters.simulation.server.builtin import KindTraits
 from clusters.simulation.server.catalog import CRD, Catalog
 from clusters.simulation.server.changes import Change, History, Subscription
@@ -36,7 +39,9 @@ from clusters.simulation.server.ownership import (
 )
 from clusters.simulation.server.paging import page
 from clusters.simulation.server.patches import json_patch, merge_patch, strategic_merge_patch
-from clusters.simulation.server.rejections import BadRequestError, PreconditionError
+from clusters.simulation.server.preconditions import check_deletion, check_sent
+from clusters.simulation.server.quota_status import settle_quotas
+from clusters.simulation.server.rejections import BadRequestError
 from clusters.simulation.server.selectors import object_filter
 from clusters.simulation.server.state import NAMESPACE, State
 from clusters.simulation.server.storage import Store
@@ -63,11 +68,18 @@ class ApiServer:
         for namespace in _FIRST_NAMESPACES:
             body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
             self.create(body, manager="kube-apiserver")
+        for body in system_classes():
+            self.create(body, manager="kube-apiserver")
 
     @property
     def catalog(self) -> Catalog:
         """The kinds served."""
         return self._state.catalog
+
+    @property
+    def webhooks(self) -> dict[str, Webhook]:
+        """Functions that answer in place of webhook programs, by webhook name; set them freely."""
+        return self._state.webhooks
 
     @property
     def resource_version(self) -> str:
@@ -96,7 +108,8 @@ class ApiServer:
         """Make a new object.
 
         Errors: `AlreadyExistsError`, `NotFoundError` (namespace), `InvalidError`,
-        `KindNotFoundError`, `ForbiddenError` (namespace going away).
+        `KindNotFoundError`, `ForbiddenError` (namespace going away), `AdmissionError`,
+        `QuotaError`.
         """
         named = self._with_generated_name(obj)
         request = read_request(self.catalog, named, applied=False, validation=validation)
@@ -123,7 +136,7 @@ class ApiServer:
         """
         request = read_request(self.catalog, obj, applied=False, validation=validation)
         live = self._require(request.key)
-        self._check_versions(request.key, live, request.obj)
+        check_sent(self._state.describe(request.key), live, request.obj)
         return self._write(
             request, live, request.obj, manager, subresource=subresource, dry_run=dry_run
         )
@@ -153,10 +166,11 @@ class ApiServer:
                 raise self._not_found(request.key)
             self._state.require_namespace(request.key)
         else:
-            self._check_versions(request.key, live, request.obj)
+            check_sent(self._state.describe(request.key), live, request.obj)
         owner = Owner(manager, APPLY, subresource, request.obj["apiVersion"])
         merged, claims = self._merged(request, live, owner, force)
-        if live is not None and merged == live and claims == read_claims(live):
+        unchanged = live is not None and merged == live and claims == read_claims(live)
+        if live is not None and unchanged and not has_webhooks(self._state):
             return self._shown(live, request.version)
         return self._perform(
             Write(
@@ -169,8 +183,8 @@ class ApiServer:
                 claims,
                 subresource,
                 dry_run,
-            ),
-            request.version,
+                request.version,
+            )
         )
 
     def patch(
@@ -206,7 +220,7 @@ class ApiServer:
         request = read_request(self.catalog, patched, applied=False, validation=validation)
         if request.key != key:
             raise BadRequestError("the name, namespace or kind of an object cannot be patched")
-        self._check_versions(key, live, request.obj)
+        check_sent(self._state.describe(key), live, request.obj)
         return self._write(
             request, live, request.obj, manager, subresource=subresource, dry_run=dry_run
         )
@@ -223,25 +237,21 @@ class ApiServer:
         """Delete an object; returns its last state, or as it is while its finalizers hold it.
 
         Errors: `NotFoundError`, `ConflictError` for a precondition that does not hold,
-        `ForbiddenError` for a namespace that may not go, `BadRequestError`.
+        `ForbiddenError` for a namespace that may not go, `BadRequestError`, `AdmissionError`.
         """
         if propagation not in ("Background", "Foreground", "Orphan"):
             raise BadRequestError(f"invalid propagationPolicy {propagation!r}")
         live = self._require(key)
-        metadata = live["metadata"]
-        for field, wanted in (("uid", uid), ("resourceVersion", resource_version)):
-            if wanted and wanted != metadata.get(field):
-                raise PreconditionError(
-                    f"Operation cannot be fulfilled on {self._state.describe(key)}: the "
-                    f"{field} in the precondition ({wanted}) does not match the {field} in record "
-                    f"({metadata.get(field)})"
-                )
+        what = self._state.describe(key)
+        check_deletion(what, live, uid=uid, resource_version=resource_version)
         if key.kind_key == NAMESPACE and key.name in _UNDELETABLE:
             raise ForbiddenError(
                 f'namespaces "{key.name}" is forbidden: this namespace may not be deleted'
             )
+        review_deletion(self._state, key, live, dry_run=dry_run)
         if not dry_run:
             remove(self._state, key, propagation)
+            settle_quotas(self._state)
         return clone(self.peek(key) or live)  # type: ignore[no-any-return]
 
     def get(self, key: ObjectKey, *, version: str = "") -> Object:
@@ -319,8 +329,9 @@ class ApiServer:
             None,
             subresource,
             dry_run,
+            request.version,
         )
-        return self._perform(write, request.version)
+        return self._perform(write)
 
     def _merged(
         self, request: Request, live: Object | None, owner: Owner, force: bool
@@ -338,14 +349,15 @@ class ApiServer:
         except ItemKeyError as error:
             raise typed_patch_error(request.key, owner.api_version, [str(error)], ()) from error
 
-    def _perform(self, write: Write, version: str) -> Object:
+    def _perform(self, write: Write) -> Object:
         stored = perform(self._state, write)
         if not write.dry_run:
             if write.key.kind_key == CRD:
                 self.catalog.install(stored)
             if stored["metadata"].get("deletionTimestamp"):
                 release(self._state, write.key)
-        return self._shown(stored, version)
+            settle_quotas(self._state)
+        return self._shown(stored, write.version)
 
     def _shown(self, stored: Object, version: str) -> Object:
         shown: Object = clone(convert(stored, version))
@@ -359,21 +371,6 @@ class ApiServer:
 
     def _not_found(self, key: ObjectKey) -> NotFoundError:
         return NotFoundError(f"{self._state.describe(key)} not found")
-
-    def _check_versions(self, key: ObjectKey, live: Object, sent: Object) -> None:
-        version = sent["metadata"].get("resourceVersion")
-        uid = sent["metadata"].get("uid")
-        if version and version != live["metadata"]["resourceVersion"]:
-            raise ConflictError(
-                f"Operation cannot be fulfilled on {self._state.describe(key)}: the object has "
-                "been modified; please apply your changes to the latest version and try again"
-            )
-        if uid and uid != live["metadata"]["uid"]:
-            raise PreconditionError(
-                f"Operation cannot be fulfilled on {self._state.describe(key)}: the UID in the "
-                f"precondition ({uid}) does not match the UID in record "
-                f"({live['metadata']['uid']})"
-            )
 
     def _with_generated_name(self, obj: Object) -> Object:
         metadata = obj.get("metadata")

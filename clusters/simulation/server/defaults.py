@@ -79,10 +79,6 @@ def _pod(obj: Object) -> None:
     spec = obj.setdefault("spec", {})
     default_pod_spec(spec)
     spec.setdefault("enableServiceLinks", True)
-    spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
-    spec.setdefault("priority", 0)
-    spec.setdefault("serviceAccountName", "default")
-    spec.setdefault("serviceAccount", spec["serviceAccountName"])
     obj.setdefault("status", {}).setdefault("phase", "Pending")
 
 
@@ -195,6 +191,15 @@ def _volume(obj: Object) -> None:
     obj.setdefault("status", {}).setdefault("phase", "Pending")
 
 
+def _limit_range(obj: Object) -> None:
+    for item in (obj.get("spec") or {}).get("limits", ()):
+        if item.get("type") != "Container":
+            continue
+        limits = {**item.get("max", {}), **item.get("default", {})}
+        requests = {**item.get("min", {}), **limits, **item.get("defaultRequest", {})}
+        item.update({k: v for k, v in (("default", limits), ("defaultRequest", requests)) if v})
+
+
 def _autoscaler(obj: Object) -> None:
     spec = obj.setdefault("spec", {})
     spec.setdefault("minReplicas", 1)
@@ -284,6 +289,7 @@ _DEFAULTS: dict[Kind, Callable[[Object], None]] = {
     Kind("", "ReplicationController"): _replication_controller,
     Kind("", "PersistentVolumeClaim"): _claim,
     Kind("", "PersistentVolume"): _volume,
+    Kind("", "LimitRange"): _limit_range,
     Kind("apps", "Deployment"): _deployment,
     Kind("apps", "StatefulSet"): _stateful_set,
     Kind("apps", "DaemonSet"): _daemon_set,

@@ -2,17 +2,58 @@
 
 A stored object holds the canonical form, so it differs from what was applied, as on a real
 server. Text that is no quantity is returned as it is; saying so is validation's business.
+
+A `Quantity` is one to reckon with: quotas and limits add and compare them.
 """
 
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
 
 _PATTERN = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))([eE][+-]?\d+|[numkMGTPE]|[KMGTPE]i)?$")
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """An amount; `binary` says that it is written with Ki, Mi …, as long as it is a whole one."""
+
+    value: Decimal = Decimal(0)
+    binary: bool = False
+
+    def plus(self, other: Quantity) -> Quantity:
+        """The sum, written like the first of the two that is not zero."""
+        like = self if self.value else other
+        return Quantity(self.value + other.value, like.binary)
+
+    def minus(self, other: Quantity) -> Quantity:
+        """The difference, written as `plus` does."""
+        return self.plus(Quantity(-other.value, other.binary))
+
+    def rounded_up(self) -> Quantity:
+        """The next whole amount."""
+        return Quantity(self.value.to_integral_value(ROUND_CEILING), self.binary)
+
+    def __str__(self) -> str:
+        return _binary(self.value) if self.binary else _decimal(self.value)
+
+
+@lru_cache(maxsize=4096)
+def read_quantity(text: str) -> Quantity:
+    """The amount that a text stands for; zero if it is no quantity."""
+    match = _PATTERN.match(text)
+    if not match:
+        return Quantity()
+    number, suffix = Decimal(match[1]), match[2] or ""
+    if suffix in _BINARY and suffix:
+        return Quantity(number * 1024 ** _BINARY.index(suffix), True)
+    if suffix[:1] in ("e", "E") and len(suffix) > 1:
+        return Quantity(number.scaleb(int(suffix[1:])))
+    return Quantity(number.scaleb(_DECIMAL[suffix]))
 
 
 @lru_cache(maxsize=4096)
@@ -21,25 +62,17 @@ def canonical_quantity(text: str) -> str:
     match = _PATTERN.match(text)
     if not match:
         return text
-    number, suffix = Decimal(match[1]), match[2] or ""
-    if suffix in _BINARY and suffix:
-        return _binary(number * 1024 ** _BINARY.index(suffix))
+    suffix = match[2] or ""
     if suffix[:1] in ("e", "E") and len(suffix) > 1:
-        return f"{_plain(number)}{suffix}"
-    return _decimal(number.scaleb(_DECIMAL[suffix]))
+        return f"{_plain(Decimal(match[1]))}{suffix}"
+    return str(read_quantity(text))
 
 
 def amount_of(text: str) -> Decimal:
     """The number that a quantity stands for: `500m` → 0.5. Errors: `ValueError`."""
-    match = _PATTERN.match(text)
-    if not match:
+    if not _PATTERN.match(text):
         raise ValueError(f"{text!r} is no quantity, such as 500m or 1.5")
-    number, suffix = Decimal(match[1]), match[2] or ""
-    if suffix.endswith("i"):
-        return number * Decimal(1024 ** _BINARY.index(suffix))
-    if suffix in _DECIMAL:
-        return number.scaleb(_DECIMAL[suffix])
-    return Decimal(f"{match[1]}{suffix}")
+    return read_quantity(text).value
 
 
 def _binary(value: Decimal) -> str:

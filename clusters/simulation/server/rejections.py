@@ -12,6 +12,7 @@ cluster; the HTTP face reads `causes` and the finer classes to answer as a real 
     ImmutableError   ── RejectedImmutableError  422 with causes
     ForbiddenError   ── NamespaceTerminatingError  403
     ConflictError    ── PreconditionError  409: a precondition does not hold
+    AdmissionError   ── WebhookError     what a webhook answered, or that it did not
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from clusters.errors import ConflictError, ForbiddenError, ImmutableError, InvalidError
+from clusters.errors import (
+    AdmissionError,
+    ConflictError,
+    ForbiddenError,
+    ImmutableError,
+    InvalidError,
+)
 from clusters.objects import Kind
 
 
@@ -65,6 +72,17 @@ class NamespaceTerminatingError(ForbiddenError):
 
 class PreconditionError(ConflictError):
     """409: the object is not in the state that the caller named."""
+
+
+class WebhookError(AdmissionError):
+    """A webhook denied it (with its own `code` and `reason`), or could not be asked (500)."""
+
+    def __init__(self, message: str, code: int, reason: str = "") -> None:
+        super().__init__(message)
+        self.status_code = code
+        self.reason = reason
+        # One that could not be reached often only starts a moment after its Deployment.
+        self.retryable = "failed calling webhook" in message
 
 
 def required(field: str, hint: str = "") -> Cause:

@@ -14,6 +14,8 @@ from clusters.clock import Clock
 from clusters.errors import NotFoundError
 from clusters.objects import Kind, ObjectKey
 from clusters.simulation.server.addresses import Addresses
+from clusters.simulation.server.admission.ledgers import Ledgers
+from clusters.simulation.server.admission.reviews import Webhook
 from clusters.simulation.server.catalog import Catalog
 from clusters.simulation.server.rejections import NamespaceTerminatingError
 from clusters.simulation.server.storage import Store
@@ -31,6 +33,10 @@ class State:
     store: Store
     catalog: Catalog = field(default_factory=Catalog)
     addresses: Addresses = field(default_factory=Addresses)
+    webhooks: dict[str, Webhook] = field(default_factory=dict)
+    """Functions in place of webhook programs, by the webhook's name."""
+    quotas: Ledgers | None = None
+    """What the quotas count, from the first one on."""
     _uids: int = 0
 
     def now(self) -> str:

@@ -251,6 +251,23 @@ def _ingress(obj: Object) -> Iterable[Cause]:
         yield wrong("spec", {}, "either `defaultBackend` or `rules` must be specified")
 
 
+def _webhooks(obj: Object) -> Iterable[Cause]:
+    """Of a webhook configuration: new ones may have no effects beside their answer."""
+    for index, webhook in enumerate(obj.get("webhooks") or ()):
+        path, config = f"webhooks[{index}]", webhook.get("clientConfig") or {}
+        if len(str(webhook.get("name") or "").split(".")) < 3:
+            words = "should be a domain with at least three segments separated by dots"
+            yield wrong(f"{path}.name", webhook.get("name") or "", words)
+        if webhook.get("sideEffects") not in (None, *_NO_EFFECTS):
+            yield unsupported(f"{path}.sideEffects", webhook["sideEffects"], _NO_EFFECTS)
+        if not 1 <= int(webhook.get("timeoutSeconds", 10)) <= 30:
+            words = "the timeout value must be between 1 and 30 seconds"
+            yield wrong(f"{path}.timeoutSeconds", webhook["timeoutSeconds"], words)
+        if bool(config.get("url")) == bool(config.get("service")):
+            yield required(f"{path}.clientConfig", "exactly one of url or service is required")
+
+
+_NO_EFFECTS = ("None", "NoneOnDryRun")
 _RULES: dict[Kind, Callable[[Object], Iterable[Cause]]] = {
     Kind("", "Pod"): _pod,
     Kind("", "Service"): _service,
@@ -264,4 +281,6 @@ _RULES: dict[Kind, Callable[[Object], Iterable[Cause]]] = {
     Kind("batch", "CronJob"): _cron_job,
     Kind("networking.k8s.io", "Ingress"): _ingress,
     Kind("apiextensions.k8s.io", "CustomResourceDefinition"): _custom_resource,
+    Kind("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): _webhooks,
+    Kind("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): _webhooks,
 }

@@ -2,10 +2,12 @@
 
 ::
 
-    new object ─▶ stored form ─▶ defaults, addresses ─▶ validation, immutability
+    new object ─▶ stored form ─▶ defaults, addresses ─▶ admission: mutate
+               ─▶ validation, immutability ─▶ admission: review
                ─▶ generation ─▶ managedFields ─▶ same as before? keep it : put
 
-A write that changes nothing puts nothing: the resourceVersion stays.
+A write that changes nothing puts nothing: the resourceVersion stays. What admission fills in
+belongs to nobody, as on a real server.
 
 Never decides what the new object is (that is `api`), and never deletes (that is `deletion`).
 """
@@ -16,6 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clusters.objects import Kind, Object, ObjectKey, canonical_bytes
+from clusters.simulation.server.admission.attributes import Attributes, Operation
+from clusters.simulation.server.admission.chain import is_idle, mutate, review
 from clusters.simulation.server.builtin import KindTraits
 from clusters.simulation.server.catalog import CRD, shared_spec
 from clusters.simulation.server.copies import clone
@@ -61,22 +65,47 @@ class Write:
     """Who owns what afterwards, where an apply has worked that out; else it is tracked."""
     subresource: str = ""
     dry_run: bool = False
+    version: str = ""
+    """The version in which the client speaks; the storage version if it is not said."""
+    reviewed: bool = True
+    """Whether it goes through admission; the server's own bookkeeping does not."""
 
 
 def perform(state: State, write: Write) -> Object:
     """Carry out a write; returns the object as stored (not a copy), or as it would be.
 
-    Errors: `RejectedError`, `RejectedImmutableError`.
+    Errors: `RejectedError`, `RejectedImmutableError`, `AdmissionError`, `QuotaError`.
     """
-    final = _complete(state, write)
-    _check(write, final)
+    sent = final = _complete(state, write)
+    if not write.reviewed or is_idle(state, write.traits.kind):
+        _check(write, final)
+    else:
+        final = _admit(state, write, sent)
     _count_generation(write, final)
-    _claim(state, write, final)
+    _claim(state, write, sent, final)
     if write.live is not None and final == write.live:
         return write.live
     if write.dry_run:
         return final
     state.store.put(write.key, final)
+    return final
+
+
+def _admit(state: State, write: Write, sent: Object) -> Object:
+    """The object as admission completes it, checked and let pass."""
+    attributes = Attributes(
+        Operation.UPDATE if write.live is not None else Operation.CREATE,
+        write.traits,
+        write.version or write.traits.storage_version,
+        write.key,
+        sent,
+        write.live,
+        write.subresource,
+        write.dry_run,
+    )
+    final = mutate(state, attributes) or sent
+    _check(write, final)
+    review(state, attributes.with_object(final))
     return final
 
 
@@ -192,13 +221,12 @@ def _desired(write: Write, obj: Object) -> dict[str, Any]:
     return {key: value for key, value in obj.items() if key not in ignored}
 
 
-def _claim(state: State, write: Write, final: Object) -> None:
+def _claim(state: State, write: Write, sent: Object, final: Object) -> None:
+    """Record in `final` who owns what of what was `sent`, before admission touched it."""
     live = write.live or {}
     claims = write.claims
     if claims is None:
-        sent = write.new["metadata"].get("managedFields")
-        before = read_claims(write.new if sent else live)
-        claims = track_update(
-            live, final, write.schema, write.owner, claims=before, now=state.now()
-        )
+        given = write.new["metadata"].get("managedFields")
+        before = read_claims(write.new if given else live)
+        claims = track_update(live, sent, write.schema, write.owner, claims=before, now=state.now())
     write_claims(final, claims)

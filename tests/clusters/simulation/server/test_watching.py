@@ -45,9 +45,10 @@ def test_the_feed_tells_every_write_once_and_in_order() -> None:
         EventType.MODIFIED,
         EventType.DELETED,
     ]
-    assert [change.revision for change in changes] == [5, 6, 7]
+    first = changes[0].revision
+    assert [change.revision for change in changes] == [first, first + 1, first + 2]
     assert changes[1].previous is changes[0].object
-    assert changes[2].object["metadata"]["resourceVersion"] == "7"
+    assert changes[2].object["metadata"]["resourceVersion"] == str(first + 2)
 
 
 def test_a_watch_goes_on_from_a_version() -> None:

@@ -1,0 +1,36 @@
+"""What a client says about the object that it means to change: its resourceVersion and its uid."""
+
+from __future__ import annotations
+
+from clusters.errors import ConflictError
+from clusters.objects import Object
+from clusters.simulation.server.rejections import PreconditionError
+
+
+def check_sent(what: str, live: Object, sent: Object) -> None:
+    """Hold a new object to the version and uid that it names.
+
+    `what` names the object in messages. Errors: `ConflictError`, `PreconditionError`.
+    """
+    version, uid = sent["metadata"].get("resourceVersion"), sent["metadata"].get("uid")
+    if version and version != live["metadata"]["resourceVersion"]:
+        raise ConflictError(
+            f"Operation cannot be fulfilled on {what}: the object has been modified; please apply "
+            "your changes to the latest version and try again"
+        )
+    if uid and uid != live["metadata"]["uid"]:
+        raise PreconditionError(
+            f"Operation cannot be fulfilled on {what}: the UID in the precondition ({uid}) does "
+            f"not match the UID in record ({live['metadata']['uid']})"
+        )
+
+
+def check_deletion(what: str, live: Object, *, uid: str, resource_version: str) -> None:
+    """Hold a delete to its preconditions, those that are set. Errors: `PreconditionError`."""
+    metadata = live["metadata"]
+    for field, wanted in (("uid", uid), ("resourceVersion", resource_version)):
+        if wanted and wanted != metadata.get(field):
+            raise PreconditionError(
+                f"Operation cannot be fulfilled on {what}: the {field} in the precondition "
+                f"({wanted}) does not match the {field} in record ({metadata.get(field)})"
+            )
