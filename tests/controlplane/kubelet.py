@@ -36,7 +36,8 @@ from clusters.kubernetes.connection import Connection, Request
 from clusters.kubernetes.credentials import Wanted
 from clusters.objects import Kind, Object, ObjectKey, key_of
 from clusters.simulation.controllers.decision import SetStatus, merge_patch, read_stamp
-from clusters.simulation.controllers.pods import POD, node_for, reconcile_pod
+from clusters.simulation.controllers.pods import POD, reconcile_pod
+from clusters.simulation.controllers.scheduling import node_for
 from clusters.simulation.controllers.surroundings import node_object, reconcile_node
 from clusters.simulation.controllers.timing import Timing
 

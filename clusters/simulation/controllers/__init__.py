@@ -6,7 +6,10 @@
     images        words in an image → how its containers behave
     timing        `Timing`: how long things take; the dice
     pods          the life of a pod
-    deployments   (with `rollover`), replicasets, statefulsets, daemonsets, jobs, cronjobs
+    scheduling    which nodes a pod may run on
+    deployments   with `revisions`, `rollover` and `progress`; replicasets
+    statefulsets  with `claims`; daemonsets; both with `history`
+    jobs          cronjobs
     services      endpoints, load balancers, Ingress addresses
     storage       claims and their volumes
     autoscalers   with `autoscaling`: replicas by a declared load

@@ -12,7 +12,7 @@ the view gives it back. As with real controllers, it is gone when they are start
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -197,14 +197,17 @@ def selects(selector: Object | None, labels: dict[str, str]) -> bool:
     selector = selector or {}
     if any(labels.get(k) != v for k, v in (selector.get("matchLabels") or {}).items()):
         return False
-    return all(_holds(term, labels) for term in selector.get("matchExpressions") or ())
+    return all(
+        value_matches(term["operator"], labels.get(term["key"]), term.get("values") or ())
+        for term in selector.get("matchExpressions") or ()
+    )
 
 
-def _holds(term: Object, labels: dict[str, str]) -> bool:
-    value, values = labels.get(term["key"]), term.get("values") or ()
+def value_matches(operator: str, value: str | None, wanted: Sequence[str]) -> bool:
+    """Whether a label's value (`None` if it is not there) is what an expression asks for."""
     return {
-        "In": value in values,
-        "NotIn": value not in values,
+        "In": value in wanted,
+        "NotIn": value not in wanted,
         "Exists": value is not None,
         "DoesNotExist": value is None,
-    }[term["operator"]]
+    }[operator]

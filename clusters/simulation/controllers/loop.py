@@ -58,6 +58,7 @@ from clusters.simulation.controllers.replicasets import (
     reconcile_replica_set,
     refused_replica_set,
 )
+from clusters.simulation.controllers.scheduling import NODE
 from clusters.simulation.controllers.services import (
     SERVICE,
     forget_service,
@@ -81,7 +82,6 @@ from clusters.simulation.controllers.surveyor import (
     Surveyor,
 )
 from clusters.simulation.controllers.timing import Timing
-from clusters.simulation.controllers.workloads import NODE
 from clusters.simulation.server import ApiServer, Change
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@
                                           ├──► CrashLoopBackOff, restarts   `crashloop`, `exit1`
                                           ├──► ImagePullBackOff             `pullerror`
                                           └──► Succeeded or Failed          pods of Jobs
-    no node fits its nodeSelector ──► Pending, Unschedulable
+    no node fits ──► Pending, Unschedulable, until one comes
 
 A restart comes at twice the age of the one before, but not later than after five minutes.
 
@@ -22,6 +22,7 @@ from datetime import datetime
 from clusters.objects import Kind, Object, key_of
 from clusters.simulation.controllers.decision import (
     NOTHING,
+    Merge,
     Outcome,
     View,
     after,
@@ -30,6 +31,7 @@ from clusters.simulation.controllers.decision import (
     stamp,
 )
 from clusters.simulation.controllers.images import Behaviour, behaviour_of
+from clusters.simulation.controllers.scheduling import NODE, node_for
 from clusters.simulation.controllers.timing import seconds_for, short_hash
 
 POD = Kind("", "Pod")
@@ -48,12 +50,21 @@ def reconcile_pod(pod: Object, view: View, now: datetime) -> Outcome:
     if is_terminating(pod) or phase_of(pod) in ("Succeeded", "Failed"):
         return NOTHING
     if not pod["spec"].get("nodeName"):
-        return Outcome(set_status(pod, _unschedulable(pod, now)))
+        return _schedule(pod, view, now)
     born = view.since(pod)
     ready_at = after(born, _seconds_to_ready(pod, view))
     if now < ready_at:
         return Outcome(set_status(pod, _pending(pod, now)), ready_at)
     return _settled(pod, now, born, ready_at)
+
+
+def _schedule(pod: Object, view: View, now: datetime) -> Outcome:
+    """A node for a pod that has none; the pods of controllers are made with theirs."""
+    nodes = view.peek_all(NODE)
+    node = node_for(pod["spec"], nodes, pod["metadata"]["name"])
+    if node:
+        return Outcome((Merge(key_of(pod), {"spec": {"nodeName": node}}),))
+    return Outcome(set_status(pod, _unschedulable(pod, len(nodes), now)))
 
 
 def phase_of(pod: Object) -> str:
@@ -71,21 +82,6 @@ def is_ready(pod: Object) -> bool:
     conditions = (pod.get("status") or {}).get("conditions") or ()
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
     return ready and not is_terminating(pod)
-
-
-def node_for(spec: Object, nodes: list[Object], name: str) -> str:
-    """The node that a pod goes to, by hash among those its nodeSelector allows; ``""`` if none."""
-    fitting = [node for node in nodes if node_fits(spec, node)]
-    if not fitting:
-        return ""
-    number = int(seconds_for(0, name, (0.0, float(len(fitting)))))
-    return str(fitting[min(number, len(fitting) - 1)]["metadata"]["name"])
-
-
-def node_fits(spec: Object, node: Object) -> bool:
-    """Whether a node has the labels that a pod's nodeSelector asks for."""
-    labels = node["metadata"].get("labels") or {}
-    return all(labels.get(k) == v for k, v in (spec.get("nodeSelector") or {}).items())
 
 
 def _behaviour(pod: Object) -> Behaviour:
@@ -228,9 +224,11 @@ def _ended(pod: Object, now: datetime, *, failed: bool) -> Object:
     return _status(pod, now, "Failed" if failed else "Succeeded", states, False, reason)
 
 
-def _unschedulable(pod: Object, now: datetime) -> Object:
+def _unschedulable(pod: Object, nodes: int, now: datetime) -> Object:
     old = pod.get("status") or {}
-    message = f"0 nodes fit the nodeSelector of {key_of(pod)}"
+    message = (
+        f"0/{nodes} nodes are available: its selector, affinity or tolerations fit none of them"
+    )
     return {
         "phase": "Pending",
         "conditions": [condition(old, "PodScheduled", "False", now, "Unschedulable", message)],

@@ -1,21 +1,24 @@
 """StatefulSet: pods with ordinals and claims, one after the other.
 
 With `OrderedReady` a pod waits for the one before it, and a new template goes from the highest
-ordinal down to `partition`, each pod waiting for the one after it. So a broken pod stops
-everything, also the template that would cure it, until somebody deletes that pod: real clusters
-do the same, and it is what a fleet has to live with. `Parallel` waits for nothing when scaling.
+ordinal down to `partition`, never with more than `maxUnavailable` (1) pods missing. So a broken pod
+stops everything, also the template that would cure it, until somebody deletes that pod: real
+clusters do the same, and it is what a fleet has to live with. `Parallel` waits for nothing when
+scaling, and replaces pods that do not serve at once.
 
-Claims are made from `volumeClaimTemplates` and kept when pods go.
+A pod that is made anew below the partition gets the current revision's template. Claims come from
+`volumeClaimTemplates` and stay when pods go, unless the retention policy says otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
-from clusters.objects import Object, ObjectKey, key_of
+from clusters.objects import Object, key_of
+from clusters.simulation.controllers.claims import claim_writes, pod_volumes, release_writes
 from clusters.simulation.controllers.decision import (
-    NOTHING,
     Create,
     Outcome,
     Remove,
@@ -23,145 +26,158 @@ from clusters.simulation.controllers.decision import (
     Write,
     set_status,
 )
-from clusters.simulation.controllers.pods import is_ready, phase_of
+from clusters.simulation.controllers.history import (
+    History,
+    history_of,
+    surplus,
+    with_template,
+)
+from clusters.simulation.controllers.pods import is_ready, is_terminating, phase_of
 from clusters.simulation.controllers.workloads import (
     available_at,
     count_available,
     pod_of,
     replicas_of,
-    template_hash,
+    share_of,
 )
 
 REVISION_LABEL = "controller-revision-hash"
+_HASH_LABEL = "controller.kubernetes.io/hash"
+
+
+@dataclass(frozen=True, slots=True)
+class _Set:
+    """A StatefulSet with all that a decision about it looks at."""
+
+    obj: Object
+    pods: dict[int, Object]
+    history: History
+    current: str
+    view: View
+    now: datetime
+
+    @property
+    def wanted(self) -> range:
+        first = int((self.obj["spec"].get("ordinals") or {}).get("start", 0))
+        return range(first, first + replicas_of(self.obj))
+
+    @property
+    def parallel(self) -> bool:
+        return bool(self.obj["spec"].get("podManagementPolicy") == "Parallel")
+
+    @property
+    def strategy(self) -> Object:
+        return self.obj["spec"].get("updateStrategy") or {}
+
+    @property
+    def rolling(self) -> Object:
+        return self.strategy.get("rollingUpdate") or {}
+
+    @property
+    def first_updated(self) -> int:
+        """The lowest ordinal that follows a new template."""
+        return self.wanted.start + int(self.rolling.get("partition") or 0)
+
+    def is_well(self, pod: Object | None) -> bool:
+        """Whether a pod is there and available."""
+        if pod is None or is_terminating(pod):
+            return False
+        moment = available_at(pod, int(self.obj["spec"].get("minReadySeconds") or 0))
+        return moment is not None and moment <= self.now
+
+    def is_outdated(self, pod: Object) -> bool:
+        return _revision_of(pod) != self.history.present and not is_terminating(pod)
 
 
 def reconcile_stateful_set(stateful_set: Object, view: View, now: datetime) -> Outcome:
     """The next pods to make, replace or remove, and the status."""
-    if stateful_set["metadata"].get("deletionTimestamp"):
-        return NOTHING
     pods = {_ordinal(pod): pod for pod in view.children(stateful_set, "Pod")}
+    current = (stateful_set.get("status") or {}).get("currentRevision") or ""
+    history = history_of(stateful_set, view, _HASH_LABEL)
+    found = _Set(stateful_set, pods, history, current or history.present, view, now)
     seconds = int(stateful_set["spec"].get("minReadySeconds") or 0)
     available, again_at = count_available(list(pods.values()), seconds, now)
-    update = _revision_name(stateful_set)
-    current = (stateful_set.get("status") or {}).get("currentRevision") or update
-    writes = tuple(_steps(stateful_set, pods, view, now))
-    status = _status(stateful_set, pods, available, current)
-    return Outcome((*writes, *set_status(stateful_set, status)), again_at)
+    status = _status(found, available)
+    told = set_status(stateful_set, status)
+    if stateful_set["metadata"].get("deletionTimestamp"):
+        return Outcome(told)
+    live = {status["currentRevision"], *map(_revision_of, pods.values())}
+    past = surplus(stateful_set, history, live)
+    return Outcome((*history.writes, *_steps(found), *past, *told), again_at)
 
 
 def _ordinal(pod: Object) -> int:
     return int(pod["metadata"]["name"].rpartition("-")[2])
 
 
-def _revision_name(stateful_set: Object) -> str:
-    return f"{stateful_set['metadata']['name']}-{template_hash(stateful_set)}"
-
-
-def _steps(
-    stateful_set: Object, pods: dict[int, Object], view: View, now: datetime
-) -> Iterator[Write]:
+def _steps(found: _Set) -> Iterator[Write]:
     """What may be done now: scale up, then down, then update, in the order that is asked for."""
-    parallel = stateful_set["spec"].get("podManagementPolicy") == "Parallel"
-    first = int((stateful_set["spec"].get("ordinals") or {}).get("start", 0))
-    wanted = range(first, first + replicas_of(stateful_set))
-    for ordinal in wanted:
-        pod = pods.get(ordinal)
-        if pod is None or phase_of(pod) in ("Failed", "Succeeded"):
-            if pod is not None:
-                yield Remove(key_of(pod))
-            yield from _make(stateful_set, ordinal, view)
-        if not parallel and not _well(stateful_set, pod, now):
+    for ordinal in found.wanted:
+        pod = found.pods.get(ordinal)
+        if pod is None:
+            yield from _make(found, ordinal)
+        elif phase_of(pod) in ("Failed", "Succeeded") and not is_terminating(pod):
+            yield Remove(key_of(pod))
+        else:
+            yield from claim_writes(found.obj, pod, found.view)
+        if not found.parallel and not found.is_well(pod):
             return
-    surplus = sorted((n for n in pods if n not in wanted), reverse=True)
-    for ordinal in surplus:
-        yield Remove(key_of(pods[ordinal]))
-        if not parallel:
+    condemned = sorted((n for n in found.pods if n not in found.wanted), reverse=True)
+    for ordinal in condemned:
+        pod = found.pods[ordinal]
+        if not is_terminating(pod):
+            yield from release_writes(found.obj, pod, found.view)
+            yield Remove(key_of(pod))
+        if not found.parallel:
             return
-    yield from _update(stateful_set, pods, wanted, now)
+    if found.strategy.get("type") != "OnDelete":
+        yield from map(Remove, map(key_of, _to_replace(found)))
 
 
-def _well(stateful_set: Object, pod: Object | None, now: datetime) -> bool:
-    if pod is None:
-        return False
-    moment = available_at(pod, int(stateful_set["spec"].get("minReadySeconds") or 0))
-    return moment is not None and moment <= now
-
-
-def _make(stateful_set: Object, ordinal: int, view: View) -> Iterator[Write]:
-    name = f"{stateful_set['metadata']['name']}-{ordinal}"
+def _make(found: _Set, ordinal: int) -> Iterator[Write]:
+    name = f"{found.obj['metadata']['name']}-{ordinal}"
+    revision = found.current if ordinal < found.first_updated else found.history.present
+    template = found.history.templates.get(revision) or found.obj["spec"]["template"]
     labels = {
         "apps.kubernetes.io/pod-index": str(ordinal),
         "statefulset.kubernetes.io/pod-name": name,
-        REVISION_LABEL: _revision_name(stateful_set),
+        REVISION_LABEL: revision,
     }
-    claims = stateful_set["spec"].get("volumeClaimTemplates") or ()
-    for template in claims:
-        claim = _claim(stateful_set, template, name)
-        if view.peek(key_of(claim)) is None:
-            yield Create(claim)
-    pod = pod_of(stateful_set, name, view, labels)
-    names = [template["metadata"]["name"] for template in claims]
-    volumes = [v for v in pod["spec"].get("volumes") or () if v["name"] not in names]
-    for volume in names:
-        claimed = {"claimName": f"{volume}-{name}"}
-        volumes.append({"name": volume, "persistentVolumeClaim": claimed})
-    pod["spec"] |= {"hostname": name, "subdomain": stateful_set["spec"].get("serviceName", "")}
+    pod = pod_of(with_template(found.obj, template), name, found.view, labels)
+    pod["spec"] |= {"hostname": name, "subdomain": found.obj["spec"].get("serviceName", "")}
+    volumes = pod_volumes(found.obj, pod)
     if volumes:
         pod["spec"]["volumes"] = volumes
+    yield from claim_writes(found.obj, pod, found.view)
     yield Create(pod)
 
 
-def _claim(stateful_set: Object, template: Object, pod_name: str) -> Object:
-    metadata = template["metadata"]
-    labels = (stateful_set["spec"].get("selector") or {}).get("matchLabels") or {}
-    key = ObjectKey(
-        "",
-        "PersistentVolumeClaim",
-        stateful_set["metadata"]["namespace"],
-        f"{metadata['name']}-{pod_name}",
+def _to_replace(found: _Set) -> list[Object]:
+    """Pods of another revision that may go now; what makes missing pods brings the new one."""
+    most = max(
+        1, share_of(found.rolling.get("maxUnavailable", 1), len(found.wanted), round_up=True)
     )
-    return {
-        "apiVersion": "v1",
-        "kind": key.kind,
-        "metadata": {
-            "name": key.name,
-            "namespace": key.namespace,
-            "labels": {**(metadata.get("labels") or {}), **labels},
-        },
-        "spec": template.get("spec") or {},
-    }
-
-
-def _update(
-    stateful_set: Object, pods: dict[int, Object], wanted: range, now: datetime
-) -> Iterator[Write]:
-    """Remove the highest pod of an old revision; what makes missing pods gives it the new one."""
-    strategy = stateful_set["spec"].get("updateStrategy") or {}
-    if strategy.get("type") == "OnDelete":
-        return
-    partition = int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
-    for ordinal in reversed(wanted):
-        pod = pods.get(ordinal)
-        if ordinal - wanted.start < partition or pod is None:
-            return
-        if _revision_of(pod) != _revision_name(stateful_set):
-            yield Remove(key_of(pod))
-            return
-        if not _well(stateful_set, pod, now):
-            return
+    there = [found.pods[n] for n in reversed(found.wanted) if n in found.pods]
+    missing = len(found.wanted) - sum(map(found.is_well, there))
+    outdated = [p for p in there if _ordinal(p) >= found.first_updated and found.is_outdated(p)]
+    if not found.parallel:
+        return outdated[: max(0, most - missing)]
+    broken = [pod for pod in outdated if not found.is_well(pod)]
+    well = [pod for pod in outdated if found.is_well(pod)]
+    return [*broken, *well[: max(0, most - missing)]]
 
 
 def _revision_of(pod: Object) -> str:
     return str((pod["metadata"].get("labels") or {}).get(REVISION_LABEL, ""))
 
 
-def _status(stateful_set: Object, pods: dict[int, Object], available: int, current: str) -> Object:
-    update = _revision_name(stateful_set)
-    updated = sum(_revision_of(pod) == update for pod in pods.values())
-    ready = sum(map(is_ready, pods.values()))
-    everywhere = updated == len(pods) == replicas_of(stateful_set) == ready
-    on_current = sum(_revision_of(pod) == current for pod in pods.values())
-    if everywhere:
+def _status(found: _Set, available: int) -> Object:
+    pods, update, current = found.pods.values(), found.history.present, found.current
+    staying = [pod for pod in pods if not is_terminating(pod)]
+    updated = sum(_revision_of(pod) == update for pod in staying)
+    on_current = sum(_revision_of(pod) == current for pod in staying)
+    ready = sum(map(is_ready, pods))
+    if updated == len(pods) == replicas_of(found.obj) == ready:
         current, on_current = update, updated
     counts = {
         "readyReplicas": ready,
@@ -169,7 +185,7 @@ def _status(stateful_set: Object, pods: dict[int, Object], available: int, curre
         "updatedReplicas": updated,
     }
     return {
-        "observedGeneration": stateful_set["metadata"].get("generation", 1),
+        "observedGeneration": found.obj["metadata"].get("generation", 1),
         "replicas": len(pods),
         "availableReplicas": available,
         "currentRevision": current,

@@ -5,7 +5,7 @@
     a pod changed     → who controls it, the Services and budgets that select it
     a workload        → who controls it, the autoscalers that point at it
     Endpoints         → the APIServices behind them
-    a node            → the DaemonSets
+    a node            → the DaemonSets, the pods that are on no node yet
     anything          → itself, if there is a controller for its kind
 
 Kept from the change feed alone. Every answer costs what it names, plus the Services, budgets or
@@ -21,8 +21,8 @@ from clusters.objects import Kind, Object, ObjectKey, labels_of, split_api_versi
 from clusters.simulation.controllers.autoscalers import scale_target
 from clusters.simulation.controllers.decision import controller_of, selects
 from clusters.simulation.controllers.pods import POD
+from clusters.simulation.controllers.scheduling import NODE
 from clusters.simulation.controllers.services import SERVICE, matches
-from clusters.simulation.controllers.workloads import NODE
 from clusters.simulation.server import Change
 
 API_SERVICE = Kind("apiregistration.k8s.io", "APIService")
@@ -41,6 +41,7 @@ class Surveyor:
     def __init__(self) -> None:
         self._listed: dict[tuple[Kind, str], Objects] = {}
         self._children: dict[str, Objects] = {}
+        self._unscheduled: Objects = {}
 
     def note(self, change: Change) -> None:
         """Take in one change."""
@@ -48,6 +49,9 @@ class Surveyor:
         if change.key.kind_key in _LISTED:
             listed = self._listed.setdefault((change.key.kind_key, change.key.namespace), {})
             _place(listed, change.key, None if gone else change.object)
+        if change.key.kind_key == POD:
+            waits = not gone and not change.object["spec"].get("nodeName")
+            _place(self._unscheduled, change.key, change.object if waits else None)
         if change.previous is not None:
             self._control(change.key, change.previous, None)
         if not gone:
@@ -76,6 +80,7 @@ class Surveyor:
             yield from self._served_by(change.key)
         elif kind == NODE:
             yield from self._all(DAEMON_SET)
+            yield from tuple(self._unscheduled)
         elif kind.group == "apps":
             yield from self._scaling(change.key)
 

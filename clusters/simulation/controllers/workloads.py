@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from clusters.objects import Kind, Object, ObjectKey, canonical_bytes
+from clusters.objects import Object, ObjectKey, canonical_bytes
 from clusters.simulation.controllers.decision import (
     View,
     after,
@@ -20,10 +20,9 @@ from clusters.simulation.controllers.decision import (
     owner_reference,
     read_stamp,
 )
-from clusters.simulation.controllers.pods import is_ready, node_for
+from clusters.simulation.controllers.pods import is_ready
+from clusters.simulation.controllers.scheduling import NODE, node_for
 from clusters.simulation.controllers.timing import short_hash
-
-NODE = Kind("", "Node")
 
 
 def template_hash(workload: Object) -> str:

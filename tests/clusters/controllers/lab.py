@@ -82,6 +82,19 @@ def _labels(obj: Object) -> dict[str, str]:
     return obj["metadata"].get("labels") or {}
 
 
+def images(lab: Lab, app: str) -> list[str]:
+    """Images of an app's pods, by name of pod."""
+    return [pod["spec"]["containers"][0]["image"] for pod in lab.pods(app=app)]
+
+
+def revisions(lab: Lab) -> dict[int, str]:
+    """Images of the ControllerRevisions, by their numbers."""
+    return {
+        found["revision"]: found["data"]["spec"]["template"]["spec"]["containers"][0]["image"]
+        for found in lab.kinds("apps", "ControllerRevision")
+    }
+
+
 def template(image: str, app: str = "web", **spec: object) -> Object:
     """A pod template with one container."""
     containers = [{"name": "main", "image": image}]

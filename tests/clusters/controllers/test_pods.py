@@ -117,3 +117,21 @@ def test_a_pod_that_no_node_fits_stays_pending() -> None:
     (pod,) = lab.pods(app="web")
     assert "nodeName" not in pod["spec"]
     assert pod["status"]["conditions"][0]["reason"] == "Unschedulable"
+
+
+def test_a_pod_of_nobody_is_put_on_a_node_as_soon_as_one_fits() -> None:
+    lab = Lab(nodes=())
+    key = lab.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "tool", "namespace": "default"},
+            "spec": {"containers": [{"name": "main", "image": "tool:1"}]},
+        }
+    )
+    lab.run(10)
+    assert lab.condition(key, "PodScheduled") == ("False", "Unschedulable")
+    lab.server.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "late"}})
+    lab.run(10)
+    assert lab.see(key)["spec"]["nodeName"] == "late"
+    assert ready(lab.see(key)) == "True"

@@ -145,6 +145,22 @@ async def test_rollout_history_undo_restart_and_pause(kubectl: Kubectl) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
+async def test_rollout_history_and_undo_of_sets(kubectl: Kubectl, kind: str) -> None:
+    for image in ("nginx:1", "nginx:2"):
+        found = deployment() | {"kind": kind}
+        found["spec"].pop("replicas", None)
+        found["spec"]["template"]["spec"]["containers"][0]["image"] = image
+        await kubectl("apply", "-f", kubectl.file(found))
+        await kubectl("rollout", "status", f"{kind}/web", "--timeout=30s")
+    history = (await kubectl("rollout", "history", f"{kind}/web")).split("\n")
+    assert [line.split()[0] for line in history[2:4]] == ["1", "2"]
+    await kubectl("rollout", "undo", f"{kind}/web")
+    await kubectl("rollout", "status", f"{kind}/web", "--timeout=30s")
+    (pod,) = kubectl.server.peek_all(Kind("", "Pod"))
+    assert pod["spec"]["containers"][0]["image"] == "nginx:1"
+
+
 async def test_server_side_apply_tells_of_conflicts_and_can_force(kubectl: Kubectl) -> None:
     kubectl.server.apply(deployment(), manager="fleet/shop")
     path = kubectl.file(deployment(replicas=4))

@@ -1,15 +1,18 @@
-"""StatefulSets go one after the other; DaemonSets run on every node that they may."""
+"""StatefulSets go one after the other, and keep their names, their claims and their history."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from clusters.objects import Object, ObjectKey
-from tests.clusters.controllers.lab import Lab, deployment, workload
+from tests.clusters.controllers.lab import Lab, images, revisions, workload
 
 DB = ObjectKey("apps", "StatefulSet", "default", "db")
-AGENT = ObjectKey("apps", "DaemonSet", "default", "agent")
 
 
-def stateful_set(image: str, replicas: int = 3, **spec: object) -> Object:
+def stateful_set(image: str, replicas: int = 3, **spec: Any) -> Object:
     """A StatefulSet with a claim for each pod."""
     claim = {
         "metadata": {"name": "data"},
@@ -20,11 +23,6 @@ def stateful_set(image: str, replicas: int = 3, **spec: object) -> Object:
     }
     more = {"serviceName": "db", "replicas": replicas, "volumeClaimTemplates": [claim], **spec}
     return workload("StatefulSet", image, "db", **more)
-
-
-def images(lab: Lab, app: str) -> list[str]:
-    """Images of an app's pods, by name of pod."""
-    return [pod["spec"]["containers"][0]["image"] for pod in lab.pods(app=app)]
 
 
 def test_pods_come_one_after_the_other_each_when_the_last_is_ready() -> None:
@@ -132,48 +130,81 @@ def test_scaling_down_takes_the_highest_ordinals() -> None:
     assert [pod["metadata"]["name"] for pod in lab.pods(app="db")] == ["db-0"]
 
 
-def test_a_daemon_set_has_a_pod_on_every_node_that_fits() -> None:
-    lab = Lab(nodes=("a", "b", "c"))
-    lab.apply(workload("DaemonSet", "agent:1", "agent"))
-    lab.run(5)
-    assert {pod["spec"]["nodeName"] for pod in lab.pods(app="agent")} == {"a", "b", "c"}
-    status = lab.status(AGENT)
-    names = ("desiredNumberScheduled", "currentNumberScheduled", "numberReady", "numberAvailable")
-    assert [status[name] for name in names] == [3, 3, 3, 3]
-    picky = workload("DaemonSet", "agent:1", "agent")
-    picky["spec"]["template"]["spec"]["nodeSelector"] = {"kubernetes.io/hostname": "b"}
-    lab.apply(picky)
-    lab.run(5)
-    assert [pod["spec"]["nodeName"] for pod in lab.pods(app="agent")] == ["b"]
-
-
-def test_a_daemon_set_follows_nodes_that_come_and_go() -> None:
-    lab = Lab(nodes=("a",))
-    lab.apply(workload("DaemonSet", "agent:1", "agent"))
-    lab.run(5)
-    node: Object = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "b"}}
-    lab.server.create(node, manager="kubelet")
-    lab.run(5)
-    assert lab.status(AGENT)["numberReady"] == 2
-    lab.server.delete(ObjectKey("", "Node", "", "a"))
-    lab.run(5)
-    assert [pod["spec"]["nodeName"] for pod in lab.pods(app="agent")] == ["b"]
-
-
-def test_a_daemon_set_replaces_one_pod_at_a_time() -> None:
-    lab = Lab(nodes=("a", "b", "c"))
-    lab.apply(workload("DaemonSet", "agent:1", "agent"))
-    lab.run(5)
-    lab.apply(workload("DaemonSet", "agent:2", "agent"))
-    for _ in range(60):
+def test_no_more_pods_are_replaced_at_once_than_may_be_missing() -> None:
+    lab = Lab()
+    strategy = {"rollingUpdate": {"maxUnavailable": 2}}
+    for image in ("db:1", "db:2"):
+        lab.apply(stateful_set(image, 5, updateStrategy=strategy))
+        lab.run(0 if image == "db:2" else 15)
+    ready = []
+    for _ in range(100):
+        ready.append(lab.status(DB)["readyReplicas"])
         lab.run(0.1)
-        assert lab.status(AGENT)["numberReady"] >= 2
-    assert images(lab, "agent") == ["agent:2"] * 3
-    assert lab.status(AGENT)["updatedNumberScheduled"] == 3
+    assert min(ready) == 3
+    assert images(lab, "db") == ["db:2"] * 5
 
 
-def test_pods_of_a_deployment_spread_over_the_nodes() -> None:
-    lab = Lab(nodes=("a", "b", "c"))
-    lab.apply(deployment("web:1", 20))
+def test_parallel_pods_that_do_not_serve_are_replaced_at_once() -> None:
+    lab = Lab()
+    for image in ("db:1-neverready", "db:2"):
+        lab.apply(stateful_set(image, podManagementPolicy="Parallel"))
+        lab.run(5)
+    assert images(lab, "db") == ["db:2"] * 3
+
+
+def test_a_pod_below_the_partition_comes_back_as_it_was() -> None:
+    lab = Lab()
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}
+    for image in ("db:1", "db:2"):
+        lab.apply(stateful_set(image, updateStrategy=strategy))
+        lab.run(10)
+    lab.server.delete(ObjectKey("", "Pod", "default", "db-0"))
+    lab.run(10)
+    assert images(lab, "db") == ["db:1", "db:1", "db:2"]
+    assert lab.status(DB)["currentReplicas"] == 2
+
+
+def test_its_templates_are_kept_as_revisions_up_to_the_limit() -> None:
+    lab = Lab()
+    for image in ("db:1", "db:2", "db:3", "db:4", "db:3"):
+        lab.apply(stateful_set(image, revisionHistoryLimit=1))
+        lab.run(15)
+    assert revisions(lab) == {4: "db:4", 5: "db:3"}
+    present = lab.status(DB)["updateRevision"]
+    labels = {pod["metadata"]["labels"]["controller-revision-hash"] for pod in lab.pods(app="db")}
+    assert labels == {present}
+
+
+@pytest.mark.parametrize(
+    ("policy", "after_scaling", "after_deletion"),
+    [
+        ({}, 3, 3),
+        ({"whenScaled": "Delete"}, 1, 1),
+        ({"whenDeleted": "Delete"}, 3, 0),
+        ({"whenScaled": "Delete", "whenDeleted": "Delete"}, 1, 0),
+    ],
+)
+def test_claims_stay_unless_the_policy_says_otherwise(
+    policy: Object, after_scaling: int, after_deletion: int
+) -> None:
+    lab = Lab()
+    more: Object = {"persistentVolumeClaimRetentionPolicy": policy} if policy else {}
+    lab.apply(stateful_set("db:1", **more))
+    lab.run(10)
+    lab.apply(stateful_set("db:1", 1, **more))
+    lab.run(10)
+    assert len(lab.kinds("", "PersistentVolumeClaim")) == after_scaling
+    lab.server.delete(DB)
+    lab.run(10)
+    assert len(lab.kinds("", "PersistentVolumeClaim")) == after_deletion
+
+
+def test_a_policy_that_changes_reaches_claims_that_are_there() -> None:
+    lab = Lab()
+    lab.apply(stateful_set("db:1", 1))
     lab.run(5)
-    assert {pod["spec"]["nodeName"] for pod in lab.pods(app="web")} == {"a", "b", "c"}
+    policy = {"whenDeleted": "Delete"}
+    lab.apply(stateful_set("db:1", 1, persistentVolumeClaimRetentionPolicy=policy))
+    lab.run(5)
+    lab.server.delete(DB)
+    assert lab.kinds("", "PersistentVolumeClaim") == []
