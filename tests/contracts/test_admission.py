@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from clusters.errors import AdmissionError, ClusterError, InvalidError, QuotaError
-from clusters.objects import Object
-from tests.contracts.subject import Subject, config_map, key
+from clusters.objects import Kind, Object
+from tests.contracts.subject import Subject, config_map, deployment, key
 
 HOOK = "policy.example.com"
 
@@ -93,6 +93,7 @@ async def refusal(subject: Subject, write: Callable[[], Awaitable[object]]) -> C
     raise AssertionError("the write was never refused")
 
 
+@pytest.mark.workloads
 async def test_what_exceeds_a_quota_is_a_quota_error(subject: Subject) -> None:
     await made(subject, "quota-full", quota("quota-full", services="1"))
     await subject.cluster.apply(service("one", "quota-full"), manager="m")
@@ -107,6 +108,7 @@ async def test_what_exceeds_a_quota_is_a_quota_error(subject: Subject) -> None:
     assert await subject.cluster.get(key("Service", "two", "quota-full")) is None
 
 
+@pytest.mark.workloads
 async def test_a_quota_on_compute_wants_every_container_to_say(subject: Subject) -> None:
     hard = {"limits.cpu": "4", "pods": "9"}
     await made(subject, "quota-says", quota("quota-says", **hard))
@@ -115,6 +117,7 @@ async def test_a_quota_on_compute_wants_every_container_to_say(subject: Subject)
         await subject.cluster.apply(pod("quota-says"), manager="m")
 
 
+@pytest.mark.workloads
 async def test_a_dry_run_is_held_to_a_quota_and_uses_nothing_of_it(subject: Subject) -> None:
     await made(subject, "quota-dry", quota("quota-dry", services="1"))
     for name in ("one", "two", "three"):
@@ -124,6 +127,7 @@ async def test_a_dry_run_is_held_to_a_quota_and_uses_nothing_of_it(subject: Subj
         await subject.cluster.apply(service("two", "quota-dry"), manager="m", dry_run=True)
 
 
+@pytest.mark.workloads
 async def test_what_is_deleted_is_given_back_to_its_quota(subject: Subject) -> None:
     await made(subject, "quota-back", quota("quota-back", services="1"))
     await subject.cluster.apply(service("one", "quota-back"), manager="m")
@@ -131,6 +135,29 @@ async def test_what_is_deleted_is_given_back_to_its_quota(subject: Subject) -> N
     budget = key("ResourceQuota", "budget", "quota-back")
     await subject.until(budget, lambda q: bool(q and q["status"]["used"] == {"services": "0"}))
     await subject.cluster.apply(service("two", "quota-back"), manager="m")
+
+
+@pytest.mark.workloads
+async def test_a_deployment_whose_pods_exceed_the_quota_says_so(subject: Subject) -> None:
+    await made(subject, "quota-pods", quota("quota-pods", pods="2"))
+    body = deployment(replicas=3)
+    body["metadata"]["namespace"] = "quota-pods"
+    await subject.cluster.apply(body, manager="m")
+    web = key("Deployment", "web", "quota-pods", "apps")
+    live = await subject.until(web, lambda obj: _failure(obj) is not None)
+    failure = _failure(live)
+    assert failure is not None
+    assert (failure["status"], failure["reason"]) == ("True", "FailedCreate")
+    assert (
+        "is forbidden: exceeded quota: budget, requested: pods=1, used: pods=2, limited: pods=2"
+    ) in failure["message"]
+    pods = await subject.cluster.list(Kind("", "Pod"), namespace="quota-pods")
+    assert len(pods.items) == 2
+
+
+def _failure(live: Object | None) -> Object | None:
+    conditions = ((live or {}).get("status") or {}).get("conditions") or ()
+    return next((c for c in conditions if c["type"] == "ReplicaFailure"), None)
 
 
 @pytest.mark.parametrize("kind", ["Validating", "Mutating"])
@@ -165,6 +192,7 @@ async def test_a_new_webhook_may_have_no_side_effects_on_dry_runs(subject: Subje
         await subject.cluster.apply(webhook("default", sideEffects="Some"), manager="m")
 
 
+@pytest.mark.workloads
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
@@ -186,6 +214,7 @@ async def test_a_pod_that_refers_to_nothing_is_refused(
     assert f'pods "one" is forbidden: {words}' in str(refused.value)
 
 
+@pytest.mark.workloads
 async def test_a_limit_range_fills_in_and_holds_back(subject: Subject) -> None:
     item = {"type": "Container", "max": {"cpu": "1"}, "defaultRequest": {"cpu": "100m"}}
     bounds = {

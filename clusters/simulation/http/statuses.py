@@ -54,6 +54,7 @@ _CODES: tuple[tuple[type[ClusterError], int, str], ...] = (
 )
 
 
+_ABOUT = re.compile(r'^\S+ "([^"]+)" (?:is forbidden:|is invalid:|already exists)')
 _NAMED = re.compile(r'^([a-z]+)(?:\.(\S+))? "([^"]+)" not found$')
 
 
@@ -104,8 +105,11 @@ def _details(error: ClusterError, target: Target | None) -> dict[str, Any]:
 
 def _target_details(error: ClusterError, target: Target) -> dict[str, Any]:
     details: dict[str, Any] = {}
-    if target.name:
-        details["name"] = target.name
+    # The path of a create has no name; the message has, also one that the server made up.
+    said = _ABOUT.match(str(error))
+    name = target.name or (said[1] if said else "")
+    if name:
+        details["name"] = name
     if target.kind.group:
         details["group"] = target.kind.group
     invalid = isinstance(error, InvalidError)

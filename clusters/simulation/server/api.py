@@ -11,7 +11,7 @@ from typing import Any
 
 from clusters.clock import Clock
 from clusters.cluster import Discovery
-from clusters.errors import AlreadyExistsError, ForbiddenError, NotFoundError
+from clusters.errors import ForbiddenError, NotFoundError
 from clusters.objects import Kind, Object, ObjectKey, split_api_version
 from clusters.simulation.server.admission.chain import has_webhooks, review_deletion
 from clusters.simulation.server.admission.priorities import system_classes
@@ -115,8 +115,6 @@ class ApiServer:
         request = read_request(self.catalog, named, applied=False, validation=validation)
         if request.obj["metadata"].get("resourceVersion"):
             raise BadRequestError("resourceVersion should not be set on objects to be created")
-        if self.peek(request.key) is not None:
-            raise AlreadyExistsError(f"{self._state.describe(request.key)} already exists")
         self._state.require_namespace(request.key)
         return self._write(request, None, request.obj, manager, dry_run=dry_run)
 

@@ -3,7 +3,7 @@
 ::
 
     new object ─▶ stored form ─▶ defaults, addresses ─▶ admission: mutate
-               ─▶ validation, immutability ─▶ admission: review
+               ─▶ validation, immutability ─▶ admission: review ─▶ is it there already?
                ─▶ generation ─▶ managedFields ─▶ same as before? keep it : put
 
 A write that changes nothing puts nothing: the resourceVersion stays. What admission fills in
@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from clusters.errors import AlreadyExistsError
 from clusters.objects import Kind, Object, ObjectKey, canonical_bytes
 from clusters.simulation.server.admission.attributes import Attributes, Operation
 from clusters.simulation.server.admission.chain import is_idle, mutate, review
@@ -74,13 +75,17 @@ class Write:
 def perform(state: State, write: Write) -> Object:
     """Carry out a write; returns the object as stored (not a copy), or as it would be.
 
-    Errors: `RejectedError`, `RejectedImmutableError`, `AdmissionError`, `QuotaError`.
+    Errors: `RejectedError`, `RejectedImmutableError`, `AdmissionError`, `QuotaError`,
+    `AlreadyExistsError`.
     """
     sent = final = _complete(state, write)
     if not write.reviewed or is_idle(state, write.traits.kind):
         _check(write, final)
     else:
         final = _admit(state, write, sent)
+    if write.live is None and state.store.get(write.key) is not None:
+        # Only the store knows, and it is asked last: a quota may have refused before.
+        raise AlreadyExistsError(f"{state.describe(write.key)} already exists")
     _count_generation(write, final)
     _claim(state, write, sent, final)
     if write.live is not None and final == write.live:

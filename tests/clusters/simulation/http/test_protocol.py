@@ -14,6 +14,7 @@ from clusters.clock import FakeClock
 from clusters.objects import Object
 from clusters.simulation import SimulatedCluster
 from clusters.simulation.http import RunningServer, serve
+from clusters.simulation.server import Verdict
 from tests.clusters.simulation.samples import (
     CONFIG_MAP,
     SETTINGS,
@@ -21,14 +22,17 @@ from tests.clusters.simulation.samples import (
     config_map,
     deployment,
     namespace,
+    service,
     widget,
     widget_definition,
 )
+from tests.clusters.simulation.server.admission.policies import HOOK, quota, rule, webhook
 
 PATIENCE_SECONDS = 10.0
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
+SERVICES = "/api/v1/namespaces/default/services"
 APPLY = {"Content-Type": "application/apply-patch+yaml"}
 MERGE = {"Content-Type": "application/merge-patch+json"}
 
@@ -163,6 +167,25 @@ async def test_refusals_have_the_code_and_reason_of_a_real_server(client: Client
     assert answers["no namespace"][1]["details"] == {"name": "nowhere", "kind": "namespaces"}
     assert "details" not in answers["no kind"][1]
     assert answers["invalid"][1]["details"]["causes"][0]["field"] == "metadata.name"
+
+
+async def test_policies_refuse_with_the_code_and_reason_of_a_real_server(client: Client) -> None:
+    server = client.clusters["lab"].server
+    server.create(quota({"configmaps": "0"}))
+    status, refused = await client.ask("POST", CONFIG_MAPS, config_map())
+    assert (status, refused["reason"]) == (403, "Forbidden")
+    assert refused["details"] == {"name": "settings", "kind": "configmaps"}
+    server.create(webhook(rule("services")))
+    status, refused = await client.ask("POST", SERVICES, service())
+    assert (status, refused["reason"]) == (500, "InternalError")
+    words = f'failed calling webhook "{HOOK}": failed to call webhook: Post '
+    assert refused["message"].startswith(f"Internal error occurred: {words}")
+    (cause,) = refused["details"]["causes"]
+    assert cause["message"].startswith(words)
+    server.webhooks[HOOK] = lambda review: Verdict(allowed=False, code=451, reason="Law")
+    status, refused = await client.ask("POST", SERVICES, service())
+    assert (status, refused["reason"], "details" in refused) == (451, "Law", False)
+    assert refused["message"] == f'admission webhook "{HOOK}" denied the request: Law'
 
 
 async def test_a_namespace_that_goes_away_says_so_as_its_cause(client: Client) -> None:

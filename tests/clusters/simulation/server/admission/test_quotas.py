@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clusters.errors import InvalidError, QuotaError
+from clusters.errors import AlreadyExistsError, InvalidError, QuotaError
 from clusters.objects import Object, key_of
 from tests.clusters.simulation.samples import (
     config_map,
@@ -73,6 +73,18 @@ def test_a_dry_run_is_refused_alike_and_charges_nothing() -> None:
     server.apply(config_map("one"), manager="m")
     with pytest.raises(QuotaError, match="requested: configmaps=1, used: configmaps=1"):
         server.apply(config_map("two"), manager="m", dry_run=True)
+
+
+def test_a_full_quota_is_named_before_the_object_that_is_there_already() -> None:
+    server = new_server()
+    server.create(quota({"configmaps": "1"}))
+    server.create(config_map("one"))
+    with pytest.raises(QuotaError):
+        server.create(config_map("one"))
+    server.patch(QUOTA, {"spec": {"hard": {"configmaps": "2"}}})
+    with pytest.raises(AlreadyExistsError):
+        server.create(config_map("one"))
+    assert used(server) == {"configmaps": "1"}
 
 
 def test_a_write_that_fails_later_charges_nothing() -> None:
