@@ -38,6 +38,7 @@ class Arguments:
     kubeconfig: Path | None
     context: str | None
     in_cluster: bool
+    allow_exec: bool
     settings: Settings
 
 
@@ -57,6 +58,11 @@ class Arguments:
 @click.option("--context", help="Context of the kubeconfig.")
 @click.option("--in-cluster", is_flag=True, help="Use the pod's service account.")
 @click.option(
+    "--allow-exec",
+    is_flag=True,
+    help="Run the program that the kubeconfig names to get credentials, if it names one.",
+)
+@click.option(
     "--state-dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="Where the last target and artifacts are kept. Default: ~/.local/state/fleet/CLUSTER.",
@@ -75,6 +81,20 @@ class Arguments:
     show_default=True,
     help="Seconds between full checks for drift.",
 )
+@click.option(
+    "--requests-per-second",
+    type=click.FloatRange(min=0),
+    default=DEFAULTS.requests_per_second,
+    show_default=True,
+    help="Requests to the API server in the long run; 0 is no limit.",
+)
+@click.option(
+    "--request-burst",
+    type=click.IntRange(min=1),
+    default=DEFAULTS.request_burst,
+    show_default=True,
+    help="Requests at once after a quiet time, where there is such a limit.",
+)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
 def agent(
     hub: str,
@@ -83,9 +103,12 @@ def agent(
     kubeconfig: Path | None,
     context: str | None,
     in_cluster: bool,
+    allow_exec: bool,
     state_dir: Path | None,
     health_interval: float,
     check_interval: float,
+    requests_per_second: float,
+    request_burst: int,
     log_level: str,
 ) -> None:
     """Run the pull agent of one cluster.
@@ -100,12 +123,22 @@ def agent(
         DEFAULTS,
         health_interval_seconds=health_interval,
         check_interval_seconds=check_interval,
+        requests_per_second=requests_per_second,
+        request_burst=request_burst,
     )
     directory = state_dir or Path.home() / ".local" / "state" / "fleet" / cluster
     try:
         token = read_token(token_file)
         arguments = Arguments(
-            hub, cluster, token, directory, kubeconfig, context, in_cluster, settings
+            hub,
+            cluster,
+            token,
+            directory,
+            kubeconfig,
+            context,
+            in_cluster,
+            allow_exec,
+            settings,
         )
         asyncio.run(serve(arguments))
     except AgentError as error:
@@ -139,18 +172,21 @@ async def serve(arguments: Arguments) -> None:
     from agents.hub_client import HttpHub
     from clusters.clock import SystemClock
     from clusters.errors import ClusterError
-    from clusters.kubernetes import KubernetesCluster
+    from clusters.kubernetes import KubernetesCluster, Limits, Rate
 
-    limit = arguments.settings.request_limit_seconds
+    settings = arguments.settings
+    limit = settings.request_limit_seconds
     hub = HttpHub(arguments.hub, arguments.cluster, arguments.token, limit_seconds=limit)
     try:
         cluster = await KubernetesCluster.connect(
-            arguments.kubeconfig, arguments.context, in_cluster=arguments.in_cluster
+            arguments.kubeconfig,
+            arguments.context,
+            in_cluster=arguments.in_cluster,
+            allow_exec=arguments.allow_exec,
+            limits=Limits(rate=Rate(settings.requests_per_second, settings.request_burst)),
         )
-    except ClusterError as error:
-        where = str(arguments.kubeconfig or "the default kubeconfig")
-        fix = "give --kubeconfig (and --context), or --in-cluster inside a pod"
-        raise AgentError(str(error), at=where, fix=fix, code=error.code) from error
+    except ClusterError as error:  # it says where, and what to do
+        raise AgentError(str(error), code=error.code) from error
     try:
         running = Agent(
             cluster,
@@ -160,7 +196,7 @@ async def serve(arguments: Arguments) -> None:
             name=arguments.cluster,
             incarnation=secrets.token_hex(8),
             seed=secrets.randbits(64),
-            settings=arguments.settings,
+            settings=settings,
             version=_version(),
         )
         loop = asyncio.get_running_loop()

@@ -25,6 +25,11 @@ class Settings:
     """How long changes that a watch shows are gathered before they are looked at."""
     report_delay_seconds: float = 0.2
     """How long changes are gathered into one report."""
+    requests_per_second: float = 0.0
+    """Requests to the cluster in the long run, 0 for no limit: API servers share their capacity
+    out themselves, and the requests in flight are bounded anyway."""
+    request_burst: int = 100
+    """Requests at once after a quiet time, where a limit is set."""
     parallel_requests: int = 8
     """Requests to the cluster in flight within one stage of one bundle."""
     parallel_bundles: int = 4

@@ -9,11 +9,12 @@ What it never does: decide. Order, ownership and policy belong to the agent.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from clusters.errors import InvalidError
 from clusters.objects import Kind, Object, ObjectKey
 
 
@@ -74,6 +75,15 @@ class Discovery:
 
 class Cluster(Protocol):
     """One Kubernetes cluster. All calls have time limits of their own."""
+
+    def as_user(self, user: str, groups: Sequence[str] = ()) -> Cluster:
+        """The same cluster, asked as somebody else: the server decides by that user's rights.
+
+        Shares connections and discovery with this one, and ends with it; closing it does nothing.
+        Sends nothing itself: a caller that may not impersonate gets `ForbiddenError` later.
+        Errors: `InvalidError` for an empty name, or one that no request can carry.
+        """
+        ...
 
     async def version(self) -> str:
         """The server's version, such as `v1.37.2`. Doubles as the reachability check."""
@@ -150,3 +160,18 @@ class Cluster(Protocol):
     async def close(self) -> None:
         """Give back connections; the cluster cannot be used after it."""
         ...
+
+
+def check_place(resource: Resource, key: ObjectKey) -> None:
+    """Refuse to guess a namespace. Errors: `InvalidError`."""
+    if resource.namespaced and not key.namespace:
+        raise InvalidError(
+            f"{key} names no namespace, and its kind needs one", ("metadata.namespace",)
+        )
+
+
+def check_user(user: str, groups: Sequence[str]) -> None:
+    """Refuse names that could not be sent as they are. Errors: `InvalidError`."""
+    for name in (user, *groups):
+        if not name or name != name.strip() or not name.isprintable():
+            raise InvalidError(f"{name!r} is no name of a user or a group")

@@ -1,43 +1,64 @@
 """Requests and streams to one API server over one aiohttp session.
 
-Every request has a time limit, and only so many run at once; streams have none of the latter and
-end by themselves when nothing has been heard for `IDLE_SECONDS`. What is not a success comes out
-as one of `clusters.errors`. A request that gets 401 is sent once more with credentials read
-afresh, since tokens expire while an agent runs; a stream leaves that to the listing that follows.
+    turns        so many requests in flight, and so many a second if a rate is set; streams take
+                 part in the latter only
+    time limits  of connecting, of a request without its wait for a turn, of a stream's silence
+    credentials  read again when they are due or when the server says 401; see `credentials`
+    patience     429 with Retry-After says that nothing was done: the request is sent again after
+                 that time, if it is short, `LATER_TIMES` at most
 
-Never retries anything else (the caller knows what may be repeated), follows no redirect.
+What is not a success comes out as one of `clusters.errors`. Nothing else is ever sent twice (the
+caller knows what may be repeated, and waits longer than this does); no redirect is followed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
 import orjson
 from yarl import URL
 
-from clusters.errors import (
-    ClusterError,
-    TimedOutError,
-    UnauthorizedError,
-    UnreachableError,
-)
-from clusters.kubernetes.credentials import Access, Wanted, read_access
+from clusters.clock import Clock
+from clusters.errors import ClusterError, TimedOutError, UnauthorizedError, UnreachableError
+from clusters.kubernetes.certificates import complaint
+from clusters.kubernetes.credentials import Access, Wanted, read_access, renewed
+from clusters.kubernetes.rate import Bucket, Rate
 from clusters.kubernetes.refusals import Answer, refusal
 
 JSON = "application/json"
-CALL_SECONDS = 30.0
-"""Time limit of one request, connecting included."""
-IDLE_SECONDS = 90.0
-"""Silence after which a stream counts as over; an API server bookmarks about once a minute."""
-MAX_REQUESTS = 32
-"""Requests in flight to one server; streams are not counted."""
 MAX_LINE = 64 << 20
 """Bytes of one streamed event."""
+LATER_TIMES = 3
+LATER_SECONDS = 10.0
+"""The longest Retry-After that is waited for here; longer ones are the caller's."""
+RENEW_SECONDS = 10.0
+"""Least time between two readings of credentials that were refused."""
+
+Identity = tuple[tuple[str, str], ...]
+"""Headers that ask the server to treat the caller as somebody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how much one connection asks at most."""
+
+    connect_seconds: float = 10.0
+    """One attempt to connect to an address."""
+    call_seconds: float = 30.0
+    """One request, connecting included."""
+    idle_seconds: float = 90.0
+    """Silence after which a stream is over; an API server bookmarks about once a minute."""
+    requests: int = 32
+    """Requests in flight; streams are not counted."""
+    rate: Rate = field(default_factory=Rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +74,44 @@ class Request:
     accept: str = JSON
     secret: bool = False
     """The body holds a Secret: nothing that the server says about it may be repeated."""
+    identity: Identity = ()
 
 
 class Connection:
-    """One server, one session; make it with `await Connection.open(wanted)`."""
+    """One server, one session; make it with `await Connection.open(wanted, …)`."""
 
-    def __init__(self, wanted: Wanted, access: Access, user_agent: str) -> None:
+    def __init__(
+        self, wanted: Wanted, access: Access, user_agent: str, clock: Clock, limits: Limits
+    ) -> None:
+        self._limits = limits
+        self._call = aiohttp.ClientTimeout(
+            total=limits.call_seconds, sock_connect=limits.connect_seconds
+        )
+        self._stream = aiohttp.ClientTimeout(
+            connect=limits.call_seconds,
+            sock_connect=limits.connect_seconds,
+            sock_read=limits.idle_seconds,
+        )
         self._wanted = wanted
         self._access = access
+        self._clock = clock
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             headers={"User-Agent": user_agent},
             auto_decompress=True,
         )
-        self._slots = asyncio.Semaphore(MAX_REQUESTS)
+        self._slots = asyncio.Semaphore(limits.requests)
+        self._bucket = Bucket(limits.rate, clock.now())
+        self._reading = asyncio.Lock()
+        self._refused_at: datetime | None = None
 
     @classmethod
-    async def open(cls, wanted: Wanted, user_agent: str) -> Connection:
+    async def open(
+        cls, wanted: Wanted, user_agent: str, clock: Clock, limits: Limits | None = None
+    ) -> Connection:
         """Read the credentials; nothing is sent yet. Errors: `UnauthorizedError`."""
-        return cls(wanted, await read_access(wanted), user_agent)
+        access = await read_access(wanted, clock.now())
+        return cls(wanted, access, user_agent, clock, limits or Limits())
 
     @property
     def url(self) -> str:
@@ -85,92 +125,168 @@ class Connection:
     async def send(self, request: Request) -> Any:
         """The parsed JSON answer. Errors: all of `clusters.errors`."""
         async with self._slots:
-            try:
-                return await self._send_once(request)
-            except UnauthorizedError:
-                if not await self._renewed():
-                    raise
-                return await self._send_once(request)
+            answer = await self._answer(request)
+        if answer.code >= 300:
+            raise refusal(answer, request.subject, secret=request.secret)
+        try:
+            return orjson.loads(answer.body)
+        except orjson.JSONDecodeError as error:
+            raise ClusterError(
+                f"{request.subject}: the answer is not JSON\n"
+                f"  at:  {self.url}{request.path}\n"
+                "  fix: check that the address is that of a Kubernetes API server"
+            ) from error
 
     async def lines(self, request: Request) -> AsyncIterator[bytes]:
         """Each line of an endless answer, until the server closes it or falls silent."""
-        timeout = aiohttp.ClientTimeout(connect=CALL_SECONDS, sock_read=IDLE_SECONDS)
-        async with self._answered(request, timeout) as response:
+        access = await self._turn()
+        async with self._response(request, access, self._stream) as response:
+            if response.status >= 300:
+                answer = await _read(response)
+                if answer.code == 401:
+                    await self._read_again(access)
+                raise refusal(answer, request.subject, secret=request.secret)
             try:
                 async for line in _split(response.content.iter_any(), request.subject):
                     yield line
             except (TimeoutError, aiohttp.ClientPayloadError, ConnectionError):
                 return  # the caller goes on from the last event that it saw
 
-    async def _send_once(self, request: Request) -> Any:
-        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
-        async with self._answered(request, timeout) as response:
-            body = await response.read()
-        try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise ClusterError(
-                f"{request.subject}: the answer is not JSON ({response.content_type})\n"
-                f"  at:  {self.url}{request.path}\n"
-                "  fix: check that the address is that of a Kubernetes API server"
-            ) from error
+    async def _answer(self, request: Request) -> Answer:
+        """The server's last word, after the repetitions that this module promises."""
+        later = 0
+        while True:
+            access = await self._turn()
+            async with self._response(request, access, self._call) as response:
+                answer = await _read(response)
+            if answer.code == 429 and later < LATER_TIMES and 0 < answer.seconds <= LATER_SECONDS:
+                later += 1
+                await self._clock.sleep(answer.seconds)
+            elif answer.code != 401 or not await self._read_again(access):
+                return answer
+
+    async def _turn(self) -> Access:
+        """Wait until the rate allows a request; the credentials to send with it."""
+        wait = self._bucket.take(self._clock.now())
+        if wait:
+            await self._clock.sleep(wait)
+        renew_at = self._access.renew_at
+        if renew_at is not None and renew_at <= self._clock.now():
+            await self._renew(renew_at)
+        return self._access
+
+    async def _renew(self, due: datetime) -> None:
+        """Credentials that are due; if that fails, the server may still take the old ones."""
+        async with self._reading:
+            if self._access.renew_at != due:
+                return  # somebody else has done it
+            now = self._clock.now()
+            try:
+                self._take(await renewed(self._access, self._wanted, now))
+            except UnauthorizedError:
+                retry_at = now + timedelta(seconds=RENEW_SECONDS)
+                self._access = replace(self._access, renew_at=retry_at)
+
+    async def _read_again(self, refused: Access) -> bool:
+        """Whether there are other credentials than those refused. Errors: `UnauthorizedError`."""
+        async with self._reading:
+            if not refused.same_as(self._access):
+                return True
+            now = self._clock.now()
+            pause = timedelta(seconds=RENEW_SECONDS)
+            if self._refused_at is not None and now - self._refused_at < pause:
+                return False
+            self._refused_at = now
+            self._take(await read_access(self._wanted, now))
+            return not refused.same_as(self._access)
+
+    def _take(self, access: Access) -> None:
+        """Use these from now on; connections live on where certificates are the same."""
+        if access.fingerprint == self._access.fingerprint:
+            access = replace(access, tls=self._access.tls)
+        self._access = access
 
     @asynccontextmanager
-    async def _answered(
-        self, request: Request, timeout: aiohttp.ClientTimeout
+    async def _response(
+        self, request: Request, access: Access, timeout: aiohttp.ClientTimeout
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The successful response; transport errors and refusals become `ClusterError`s."""
+        """The response, whatever its status; transport errors become `ClusterError`s."""
         if self._session.closed:
             raise UnreachableError(f"{request.subject}: this connection was closed")
-        try:
+        query = f"?{urlencode(request.params, quote_via=quote)}" if request.params else ""
+        with self._transport_errors(request, access):
             async with self._session.request(
                 request.method,
-                URL(self.url + request.path, encoded=True),
-                params=dict(request.params),
+                URL(f"{access.url}{request.path}{query}", encoded=True),
                 data=request.body,
-                headers=self._headers(request),
+                headers=_headers(request, access),
                 timeout=timeout,
                 allow_redirects=False,
-                ssl=self._access.tls or True,
-                server_hostname=self._access.server_name,
-                proxy=self._access.proxy,
+                ssl=access.tls or True,
+                server_hostname=access.server_name,
+                proxy=access.proxy,
             ) as response:
-                if response.status >= 300:
-                    raise await _refused(response, request)
                 yield response
+
+    @contextmanager
+    def _transport_errors(self, request: Request, access: Access) -> Iterator[None]:
+        """What keeps a request from its answer, as `ClusterError`."""
+        try:
+            yield
+        except aiohttp.ConnectionTimeoutError as error:
+            reason = f"nobody answered within {self._limits.connect_seconds:g} s"
+            raise UnreachableError(_unreachable(request, access, reason)) from error
         except TimeoutError as error:
-            raise TimedOutError(f"{request.subject}: no answer from {self.url}") from error
+            raise TimedOutError(
+                f"{request.subject}: no answer within {self._limits.call_seconds:g} s\n"
+                f"  at:  {access.url}\n"
+                "  fix: see how busy the API server is"
+            ) from error
+        except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError) as error:
+            # Its own text would show the name and password that the proxy's address may hold.
+            said = getattr(error, "status", 0)
+            reason = f"the proxy answered {said}" if said else "the proxy cannot be reached"
+            proxy = f"check the proxy {_host_of(access.proxy)}: proxy-url, HTTPS_PROXY, NO_PROXY"
+            raise UnreachableError(_unreachable(request, access, reason, proxy)) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise UnreachableError(_unreachable(request, self.url, error)) from error
-
-    def _headers(self, request: Request) -> dict[str, str]:
-        headers = {"Accept": request.accept}
-        if request.body is not None:
-            headers["Content-Type"] = request.content_type
-        if self._access.authorization:
-            headers["Authorization"] = self._access.authorization
-        return headers
-
-    async def _renewed(self) -> bool:
-        """Read the credentials again; whether they differ from those that were refused."""
-        access = await read_access(self._wanted)
-        changed = access.authorization != self._access.authorization
-        self._access = access
-        return changed
+            raise UnreachableError(_unreachable(request, access, *_reason(error))) from error
 
 
-async def _refused(response: aiohttp.ClientResponse, request: Request) -> ClusterError:
-    answer = Answer(response.status, await response.read(), response.headers.get("Retry-After", ""))
-    return refusal(answer, request.subject, secret=request.secret)
+def _headers(request: Request, access: Access) -> list[tuple[str, str]]:
+    headers = [("Accept", request.accept), *(request.identity or access.impersonation)]
+    if request.body is not None:
+        headers.append(("Content-Type", request.content_type))
+    if access.authorization:
+        headers.append(("Authorization", access.authorization))
+    return headers
 
 
-def _unreachable(request: Request, url: str, error: Exception) -> str:
-    reason = str(error) or type(error).__name__
+async def _read(response: aiohttp.ClientResponse) -> Answer:
+    retry_after = response.headers.get("Retry-After", "")
+    return Answer(response.status, await response.read(), retry_after)
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    """What happened, and the cure."""
+    found = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    if isinstance(found, ssl.SSLError):
+        return complaint(found)
+    return str(error) or type(error).__name__, "check the address and the network"
+
+
+def _unreachable(
+    request: Request, access: Access, reason: str, cure: str = "check the address and the network"
+) -> str:
     return (
         f"{request.subject}: the API server cannot be reached: {reason}\n"
-        f"  at:  {url}\n"
-        "  fix: check the address, the network and the server's certificate"
+        f"  at:  {access.url}\n"
+        f"  fix: {cure}"
     )
+
+
+def _host_of(proxy: str | None) -> str:
+    parts = urlsplit(proxy or "")
+    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
 async def _split(chunks: AsyncIterator[bytes], subject: str) -> AsyncIterator[bytes]:

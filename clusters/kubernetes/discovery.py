@@ -4,8 +4,10 @@ Aggregated discovery (`/api` and `/apis` in one document each) is asked for; a s
 not know it answers with the old lists, which are then read group by group. The parsers are pure.
 
 An unknown kind asks again at most every `UNKNOWN_SECONDS`, however often it is named, so that a
-bundle whose CRD is missing costs nothing. A group whose own server is down keeps the kinds that
-it had before: a broken metrics server must not make other kinds look unknown.
+bundle whose CRD is missing costs nothing. What is known is asked for anew after one of our own
+writes changed what is served (`forget`), and when the server knows a kind no longer. A group whose
+own server is down keeps the kinds that it had before: a broken metrics server must not make other
+kinds look unknown.
 
 Never writes a cache to disk.
 """
@@ -39,6 +41,7 @@ class DiscoveryCache:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._known: Discovery | None = None
+        self._last = Discovery()
         self._asked_at = clock.now()
 
     async def current(self, *, refresh: bool = False) -> Discovery:
@@ -46,7 +49,7 @@ class DiscoveryCache:
         before = self._known
         async with self._lock:
             if self._known is None or (refresh and self._known is before):
-                self._known = await self._ask(self._known)
+                self._known = self._last = await self._ask(self._last)
                 self._asked_at = self._clock.now()
             return self._known
 
@@ -68,18 +71,18 @@ class DiscoveryCache:
         return found
 
     def forget(self) -> None:
-        """Ask again next time: a kind that was known turned out to be gone."""
+        """Ask again next time: a kind came, or one that was known turned out to be gone."""
         self._known = None
 
     def _stale(self) -> bool:
         return self._clock.now() - self._asked_at >= timedelta(seconds=UNKNOWN_SECONDS)
 
-    async def _ask(self, before: Discovery | None) -> Discovery:
+    async def _ask(self, before: Discovery) -> Discovery:
         core, groups = await asyncio.gather(self._document("/api"), self._document("/apis"))
         resources: dict[Kind, Resource] = {}
         for document in (core, groups):
             if document.get("kind") == "APIGroupDiscoveryList":
-                resources |= aggregated_resources(document)
+                resources |= _kept(document, before) | aggregated_resources(document)
             else:
                 resources |= await self._group_by_group(document, before)
         return Discovery(resources)
@@ -89,7 +92,7 @@ class DiscoveryCache:
         return dict(await self._connection.send(request))
 
     async def _group_by_group(
-        self, document: dict[str, Any], before: Discovery | None
+        self, document: dict[str, Any], before: Discovery
     ) -> dict[Kind, Resource]:
         lists = [("", [str(v) for v in document.get("versions") or []])]
         if document.get("kind") != "APIVersions":
@@ -98,16 +101,30 @@ class DiscoveryCache:
         return {kind: resource for part in found for kind, resource in part.items()}
 
     async def _group(
-        self, group: str, versions: list[str], before: Discovery | None
+        self, group: str, versions: list[str], before: Discovery
     ) -> dict[Kind, Resource]:
         prefix = f"/apis/{group}" if group else "/api"
         try:
             documents = [await self._document(f"{prefix}/{version}") for version in versions]
         except ClusterError:
             # Its own server is down; the other groups are as good as ever.
-            old = before.resources if before else {}
-            return {kind: resource for kind, resource in old.items() if kind.group == group}
+            return _of_groups({group}, before)
         return listed_resources(group, dict(zip(versions, documents, strict=True)))
+
+
+def _kept(document: dict[str, Any], before: Discovery) -> dict[Kind, Resource]:
+    """The kinds known before of groups whose own server did not answer with any."""
+    stale = {
+        str(item["metadata"]["name"])
+        for item in document.get("items") or []
+        for version in item.get("versions") or []
+        if version.get("freshness") == "Stale" and not version.get("resources")
+    }
+    return _of_groups(stale, before)
+
+
+def _of_groups(groups: set[str], before: Discovery) -> dict[Kind, Resource]:
+    return {kind: found for kind, found in before.resources.items() if kind.group in groups}
 
 
 def _served(discovery: Discovery, kind: Kind, version: str) -> Resource | None:

@@ -4,13 +4,14 @@ Plain requests, no generated client: apply is one PATCH of `application/apply-pa
 YAML), a listing follows `continue` to its end, a watch asks for bookmarks and ends when the server
 does. `metadata_only` is asked of the server, so that big objects do not travel.
 
-Never decides order, ownership or policy; never returns part of a listing; never waits longer than
-`connection.CALL_SECONDS` for an answer.
+Never decides order, ownership or policy; never returns part of a listing; never waits without a
+limit. What is sent twice, and what never is, `connection` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,9 +19,17 @@ from urllib.parse import quote
 import orjson
 
 from clusters.clock import Clock, SystemClock
-from clusters.cluster import Discovery, EventType, Listing, Resource, WatchEvent
-from clusters.errors import ExpiredError, InvalidError, KindNotFoundError, NotFoundError
-from clusters.kubernetes.connection import JSON, Connection, Request
+from clusters.cluster import (
+    Discovery,
+    EventType,
+    Listing,
+    Resource,
+    WatchEvent,
+    check_place,
+    check_user,
+)
+from clusters.errors import ExpiredError, KindNotFoundError, NotFoundError
+from clusters.kubernetes.connection import JSON, Connection, Identity, Limits, Request
 from clusters.kubernetes.credentials import Wanted
 from clusters.kubernetes.discovery import DiscoveryCache
 from clusters.kubernetes.refusals import status_refusal
@@ -37,9 +46,12 @@ _METADATA_LIST = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 class KubernetesCluster:
     """One cluster behind an API server; make it with `await KubernetesCluster.connect(…)`."""
 
-    def __init__(self, connection: Connection, clock: Clock) -> None:
+    def __init__(
+        self, connection: Connection, kinds: DiscoveryCache, identity: Identity = ()
+    ) -> None:
         self._connection = connection
-        self._kinds = DiscoveryCache(connection, clock)
+        self._kinds = kinds
+        self._identity = identity
 
     @classmethod
     async def connect(
@@ -51,6 +63,7 @@ class KubernetesCluster:
         allow_exec: bool = False,
         user_agent: str = "fleet-agent",
         clock: Clock | None = None,
+        limits: Limits | None = None,
     ) -> KubernetesCluster:
         """Read the credentials; `version()` then tells whether the server answers.
 
@@ -58,16 +71,24 @@ class KubernetesCluster:
         service account. Errors: `UnauthorizedError`.
         """
         wanted = Wanted(kubeconfig, context, in_cluster, allow_exec)
-        return cls(await Connection.open(wanted, user_agent), clock or SystemClock())
+        clock = clock or SystemClock()
+        connection = await Connection.open(wanted, user_agent, clock, limits)
+        return cls(connection, DiscoveryCache(connection, clock))
 
     @property
     def url(self) -> str:
         """The API server's address."""
         return self._connection.url
 
+    def as_user(self, user: str, groups: Sequence[str] = ()) -> KubernetesCluster:
+        """The same cluster, asked as somebody else; see `clusters.cluster.Cluster.as_user`."""
+        check_user(user, groups)
+        headers = (("Impersonate-User", user), *(("Impersonate-Group", name) for name in groups))
+        return _Impersonated(self._connection, self._kinds, headers)
+
     async def version(self) -> str:
         """The server's version, such as `v1.37.2`. Doubles as the reachability check."""
-        answer = await self._connection.send(Request("GET", "/version", "read the version"))
+        answer = await self._send(Request("GET", "/version", "read the version"))
         return str(answer.get("gitVersion", ""))
 
     async def discover(self, *, refresh: bool = False) -> Discovery:
@@ -123,7 +144,10 @@ class KubernetesCluster:
             "application/apply-patch+yaml",
             secret=_is_secret(key),
         )
-        return dict(await self._send(request))
+        stored = dict(await self._send(request))
+        if not dry_run:
+            self._wrote(key.kind_key)
+        return stored
 
     async def patch(self, key: ObjectKey, patch: Object, *, manager: str) -> Object:
         """JSON merge patch of a live object, as `manager`. Errors: `NotFoundError` and the rest."""
@@ -165,6 +189,7 @@ class KubernetesCluster:
             await self._send(request)
         except NotFoundError:
             return
+        self._wrote(key.kind_key)
 
     async def watch(
         self,
@@ -191,7 +216,7 @@ class KubernetesCluster:
             {name: value for name, value in params.items() if value},
             accept=_METADATA if metadata_only else JSON,
         )
-        async for line in self._connection.lines(request):
+        async for line in self._connection.lines(replace(request, identity=self._identity)):
             yield _event(line, request.subject)
 
     async def close(self) -> None:
@@ -199,11 +224,17 @@ class KubernetesCluster:
         await self._connection.close()
 
     async def _send(self, request: Request) -> Any:
+        if self._identity:
+            request = replace(request, identity=self._identity)
         try:
             return await self._connection.send(request)
         except KindNotFoundError:
             self._kinds.forget()
             raise
+
+    def _wrote(self, kind: Kind) -> None:
+        if kind in _MAKE_KINDS:
+            self._kinds.forget()
 
     async def _pages(self, request: Request, envelope: dict[str, str], size: int) -> Listing:
         items: list[Object] = []
@@ -224,6 +255,20 @@ class KubernetesCluster:
                 return Listing(tuple(items), version)
 
 
+class _Impersonated(KubernetesCluster):
+    """One that borrows its connection."""
+
+    async def close(self) -> None:
+        """Nothing: whoever opened the connection closes it."""
+
+
+_MAKE_KINDS = frozenset(
+    {
+        Kind("apiextensions.k8s.io", "CustomResourceDefinition"),
+        Kind("apiregistration.k8s.io", "APIService"),
+    }
+)
+"""What is served follows from these."""
 _PARTIAL = {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata"}
 
 
@@ -244,12 +289,8 @@ def _collection_path(resource: Resource, namespace: str) -> str:
 
 
 def _object_path(resource: Resource, key: ObjectKey) -> str:
-    if resource.namespaced and not key.namespace:
-        raise InvalidError(f"{key} names no namespace, and its kind needs one", _NAMESPACE)
+    check_place(resource, key)
     return f"{_collection_path(resource, key.namespace)}/{quote(key.name, safe='')}"
-
-
-_NAMESPACE = ("metadata.namespace",)
 
 
 def _event(line: bytes, subject: str) -> WatchEvent:

@@ -68,6 +68,11 @@ class Answer:
     body: bytes = b""
     retry_after: str = ""
 
+    @property
+    def seconds(self) -> float:
+        """How long to wait, 0 if the server does not say."""
+        return _seconds(self.retry_after)
+
 
 def refusal(answer: Answer, subject: str, *, secret: bool = False) -> ClusterError:
     """The error for an answer; `subject` says which call on what, `secret` hides its text."""

@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import Protocol
 
 from clusters.clock import Clock
-from clusters.cluster import Discovery, Listing, WatchEvent
+from clusters.cluster import Discovery, Listing, WatchEvent, check_place, check_user
 from clusters.errors import NotFoundError, UnreachableError
-from clusters.objects import Kind, Object, ObjectKey
+from clusters.objects import Kind, Object, ObjectKey, key_of
 from clusters.simulation.server import ApiServer, Subscription
 
 KUBERNETES_VERSION = "v1.37.2"
@@ -109,6 +109,11 @@ class SimulatedCluster:
             for wait in waits:
                 wait.cancel()
 
+    def as_user(self, user: str, groups: Sequence[str] = ()) -> SimulatedCluster:
+        """This cluster: it knows no rights, so everybody may do everything."""
+        check_user(user, groups)
+        return self
+
     async def version(self) -> str:
         """The server's version."""
         await self.reach()
@@ -122,6 +127,7 @@ class SimulatedCluster:
     async def get(self, key: ObjectKey) -> Object | None:
         """The live object, `None` if there is none."""
         await self.reach()
+        self._check_place(key)
         try:
             return self.server.get(key)
         except NotFoundError:
@@ -141,11 +147,13 @@ class SimulatedCluster:
     ) -> Object:
         """Server-side apply; returns the object as stored."""
         await self.reach()
+        self._check_place(key_of(obj))
         return self.server.apply(obj, manager=manager, force=force, dry_run=dry_run)
 
     async def patch(self, key: ObjectKey, patch: Object, *, manager: str) -> Object:
         """JSON merge patch."""
         await self.reach()
+        self._check_place(key)
         return self.server.patch(key, patch, patch_type="merge", manager=manager)
 
     async def delete(
@@ -159,6 +167,7 @@ class SimulatedCluster:
     ) -> None:
         """Delete; gone already is a success."""
         await self.reach()
+        self._check_place(key)
         try:
             self.server.delete(
                 key,
@@ -214,6 +223,9 @@ class SimulatedCluster:
         if self.faults.latency_seconds:
             await self._clock.sleep(self.faults.latency_seconds)
         self._check_reachable()
+
+    def _check_place(self, key: ObjectKey) -> None:
+        check_place(self.server.catalog.find(key.kind_key).resource, key)
 
     def _check_reachable(self) -> None:
         if self.faults.partitioned:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from clusters.cluster import Cluster
@@ -70,6 +70,10 @@ class Recorder:
     def watch(self, kind: Kind, **options: Any) -> Any:
         """The cluster's own watch."""
         return self._cluster.watch(kind, **options)
+
+    def as_user(self, user: str, groups: Sequence[str] = ()) -> Cluster:
+        """The cluster's own answer; calls as somebody else are not counted."""
+        return self._cluster.as_user(user, groups)
 
     async def version(self) -> str:
         """The cluster's own version."""

@@ -263,7 +263,7 @@ def _lease(node: Object, clock: Clock) -> Object:
 async def main(kubeconfig: Path, nodes: list[str]) -> None:
     """Run until cancelled; a cluster that is not there yet is waited for."""
     cluster = await KubernetesCluster.connect(kubeconfig)
-    connection = await Connection.open(Wanted(kubeconfig), "fleet-tests-kubelet")
+    connection = await Connection.open(Wanted(kubeconfig), "fleet-tests-kubelet", SystemClock())
     try:
         await Kubelet(cluster, connection, nodes).run()
     finally:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from clusters.clock import FakeClock
-from clusters.kubernetes import KubernetesCluster
+from clusters.kubernetes import KubernetesCluster, Limits
 from clusters.objects import Object
 
 Handler = Callable[[web.Request], web.StreamResponse]
@@ -67,14 +68,14 @@ class Script:
         return told(request) if callable(told) else web.json_response(told)
 
 
-def write_kubeconfig(folder: Path, server: str, user: Object) -> Path:
-    """A kubeconfig with one context."""
+def write_kubeconfig(folder: Path, server: str, user: Object, **cluster: Any) -> Path:
+    """A kubeconfig with one context; `cluster` are further fields of its cluster."""
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "c",
         "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-        "clusters": [{"name": "k", "cluster": {"server": server}}],
+        "clusters": [{"name": "k", "cluster": {"server": server, **cluster}}],
         "users": [{"name": "u", "user": user}],
     }
     path = folder / "kubeconfig"
@@ -83,14 +84,35 @@ def write_kubeconfig(folder: Path, server: str, user: Object) -> Path:
 
 
 @asynccontextmanager
-async def connected(script: Script, folder: Path) -> AsyncIterator[KubernetesCluster]:
-    """The driver, connected to the script."""
+async def served(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """The script behind a port of 127.0.0.1; its address."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", script.answer)
-    async with TestServer(app) as server:
-        config = write_kubeconfig(folder, str(server.make_url("")), {"token": "first"})
-        cluster = await KubernetesCluster.connect(config, clock=script.clock)
-        try:
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    try:
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def connected(
+    script: Script, folder: Path, limits: Limits | None = None
+) -> AsyncIterator[KubernetesCluster]:
+    """The driver, connected to the script."""
+    async with served(script) as url:
+        config = write_kubeconfig(folder, url, {"token": "first"})
+        async with opened(config, script, limits=limits) as cluster:
             yield cluster
-        finally:
-            await cluster.close()
+
+
+@asynccontextmanager
+async def opened(config: Path, script: Script, **options: Any) -> AsyncIterator[KubernetesCluster]:
+    """The driver as a kubeconfig has it, on the script's clock; closed at the end."""
+    cluster = await KubernetesCluster.connect(config, clock=script.clock, **options)
+    try:
+        yield cluster
+    finally:
+        await cluster.close()

@@ -164,6 +164,47 @@ async def test_a_group_whose_server_is_down_keeps_its_kinds(tmp_path: Path) -> N
         assert (await cluster.discover(refresh=True)).find(WIDGET) is not None
 
 
+async def test_a_group_that_aggregated_discovery_calls_stale_keeps_its_kinds(
+    tmp_path: Path,
+) -> None:
+    script = Script()
+    widget = {"resource": "widgets", "responseKind": {"kind": "Widget"}, "scope": "Namespaced"}
+    version: Object = {"version": "v1", "resources": [widget], "freshness": "Current"}
+    group = {"metadata": {"name": "example.io"}, "versions": [version]}
+    script.answers["/apis"] = {"kind": "APIGroupDiscoveryList", "items": [group]}
+    async with connected(script, tmp_path) as cluster:
+        await cluster.discover()
+        version |= {"resources": [], "freshness": "Stale"}
+        assert (await cluster.discover(refresh=True)).find(WIDGET) is not None
+        version |= {"freshness": "Current"}
+        assert (await cluster.discover(refresh=True)).find(WIDGET) is None
+
+
+@pytest.mark.parametrize("what", ["apply", "delete"])
+async def test_after_a_write_that_changes_what_is_served_the_kinds_are_asked_for_anew(
+    tmp_path: Path, what: str
+) -> None:
+    script = Script()
+    crd = {"resource": "customresourcedefinitions", "scope": "Cluster"}
+    crd |= {"responseKind": {"kind": "CustomResourceDefinition"}}  # type: ignore[dict-item]
+    group = "apiextensions.k8s.io"
+    versions = [{"version": "v1", "resources": [crd]}]
+    script.answers["/apis"] = {
+        "kind": "APIGroupDiscoveryList",
+        "items": [{"metadata": {"name": group}, "versions": versions}],
+    }
+    script.answers[f"/apis/{group}/v1/customresourcedefinitions/w"] = {"metadata": {"name": "w"}}
+    key = ObjectKey(group, "CustomResourceDefinition", "", "w")
+    obj = {"apiVersion": f"{group}/v1", "kind": key.kind, "metadata": {"name": "w"}}
+    async with connected(script, tmp_path) as cluster:
+        await cluster.apply(obj, manager="m", dry_run=True)
+        await cluster.discover()
+        assert script.paths().count("/apis") == 1
+        await (cluster.apply(obj, manager="m") if what == "apply" else cluster.delete(key))
+        await cluster.discover()
+        assert script.paths().count("/apis") == 2
+
+
 async def test_a_version_that_is_not_served_is_no_kind(tmp_path: Path) -> None:
     pod = {"apiVersion": "v2", "kind": "Pod", "metadata": {"name": "web", "namespace": "shop"}}
     async with connected(Script(), tmp_path) as cluster:
