@@ -39,9 +39,9 @@ from clusters.simulation.server.ownership import (
 )
 from clusters.simulation.server.paging import page
 from clusters.simulation.server.patches import json_patch, merge_patch, strategic_merge_patch
-from clusters.simulation.server.preconditions import check_deletion, check_sent
+from clusters.simulation.server.preconditions import check_deletion, check_patched, check_sent
 from clusters.simulation.server.quota_status import settle_quotas
-from clusters.simulation.server.rejections import BadRequestError
+from clusters.simulation.server.rejections import BadRequestError, check_manager
 from clusters.simulation.server.selectors import object_filter
 from clusters.simulation.server.state import NAMESPACE, State
 from clusters.simulation.server.storage import Store
@@ -155,6 +155,7 @@ class ApiServer:
         """
         if not manager:
             raise BadRequestError("fieldManager is required for apply patch")
+        check_manager(manager)
         request = read_request(self.catalog, obj, applied=True)
         if request.obj["metadata"].get("managedFields"):
             raise BadRequestError("metadata.managedFields must be nil")
@@ -164,7 +165,7 @@ class ApiServer:
                 raise self._not_found(request.key)
             self._state.require_namespace(request.key)
         else:
-            check_sent(self._state.describe(request.key), live, request.obj)
+            check_patched(request.key, self._state.describe(request.key), live, request.obj)
         owner = Owner(manager, APPLY, subresource, request.obj["apiVersion"])
         merged, claims = self._merged(request, live, owner, force)
         unchanged = live is not None and merged == live and claims == read_claims(live)
@@ -218,7 +219,7 @@ class ApiServer:
         request = read_request(self.catalog, patched, applied=False, validation=validation)
         if request.key != key:
             raise BadRequestError("the name, namespace or kind of an object cannot be patched")
-        check_sent(self._state.describe(key), live, request.obj)
+        check_patched(key, self._state.describe(key), live, request.obj)
         return self._write(
             request, live, request.obj, manager, subresource=subresource, dry_run=dry_run
         )
@@ -316,6 +317,7 @@ class ApiServer:
         subresource: str = "",
         dry_run: bool,
     ) -> Object:
+        check_manager(manager)
         owner = Owner(manager or "unknown", UPDATE, subresource, new["apiVersion"])
         write = Write(
             request.traits,

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from clusters.errors import ConflictError
-from clusters.objects import Object
-from clusters.simulation.server.rejections import PreconditionError
+from clusters.objects import Object, ObjectKey
+from clusters.simulation.server.rejections import (
+    PreconditionError,
+    rejected_as_immutable,
+    wrong,
+)
 
 
 def check_sent(what: str, live: Object, sent: Object) -> None:
@@ -12,16 +16,33 @@ def check_sent(what: str, live: Object, sent: Object) -> None:
 
     `what` names the object in messages. Errors: `ConflictError`, `PreconditionError`.
     """
-    version, uid = sent["metadata"].get("resourceVersion"), sent["metadata"].get("uid")
-    if version and version != live["metadata"]["resourceVersion"]:
-        raise ConflictError(
-            f"Operation cannot be fulfilled on {what}: the object has been modified; please apply "
-            "your changes to the latest version and try again"
-        )
+    _check_version(what, live, sent)
+    uid = sent["metadata"].get("uid")
     if uid and uid != live["metadata"]["uid"]:
         raise PreconditionError(
             f"Operation cannot be fulfilled on {what}: the UID in the precondition ({uid}) does "
             f"not match the UID in record ({live['metadata']['uid']})"
+        )
+
+
+def check_patched(key: ObjectKey, what: str, live: Object, sent: Object) -> None:
+    """The same for what a patch makes, whose uid is a field that never changes.
+
+    Errors: `ConflictError`, `RejectedImmutableError`.
+    """
+    _check_version(what, live, sent)
+    uid = sent["metadata"].get("uid")
+    if uid and uid != live["metadata"]["uid"]:
+        cause = wrong("metadata.uid", uid, "field is immutable")
+        raise rejected_as_immutable(key.kind_key, key.name, (cause,))
+
+
+def _check_version(what: str, live: Object, sent: Object) -> None:
+    version = sent["metadata"].get("resourceVersion")
+    if version and version != live["metadata"]["resourceVersion"]:
+        raise ConflictError(
+            f"Operation cannot be fulfilled on {what}: the object has been modified; please apply "
+            "your changes to the latest version and try again"
         )
 
 

@@ -29,6 +29,8 @@ from clusters.errors import (
 )
 from clusters.objects import Kind
 
+MANAGER_BYTES = 128
+
 
 class Cause(NamedTuple):
     """One field that is wrong; `reason` is Kubernetes' word, such as `FieldValueRequired`."""
@@ -127,6 +129,16 @@ def rejected(kind: Kind, name: str, causes: Sequence[Cause]) -> RejectedError:
 def rejected_as_immutable(kind: Kind, name: str, causes: Sequence[Cause]) -> RejectedImmutableError:
     """The error for an object of which fields that never change were changed."""
     return RejectedImmutableError(_text(kind, name, causes), causes)
+
+
+def check_manager(manager: str) -> None:
+    """Refuse a field manager's name that Kubernetes does not take. Errors: `RejectedError`."""
+    options = Kind("meta.k8s.io", "PatchOptions")
+    if len(manager.encode()) > MANAGER_BYTES:
+        why = f"Too long: may not be more than {MANAGER_BYTES} bytes"
+        raise rejected(options, "", (Cause("fieldManager", "FieldValueTooLong", why),))
+    if not manager.isprintable():
+        raise rejected(options, "", (wrong("fieldManager", manager, "should only be printable"),))
 
 
 def _text(kind: Kind, name: str, causes: Sequence[Cause]) -> str:
