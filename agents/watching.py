@@ -1,9 +1,11 @@
 """Watches on the kinds that bundles own, so that a change is seen at once. Never writes.
 
 One watch for each kind, over all namespaces, of the objects that carry an owner label; metadata
-alone where the health of a kind does not depend on its status. A watch that ends goes on; one
-whose version is gone, or that failed, lists again, so that nothing between is missed: what is
-wanted and not listed counts as touched.
+alone where the health of a kind does not depend on its status. A watch that ends goes on from the
+last version that it saw; one whose version is gone (410), or that failed, lists again, so that
+nothing between is missed: what is wanted and not listed counts as touched. A server that ends
+watches as soon as they begin, or forgets versions as soon as it names them, is asked ever more
+rarely; one that asks for patience gets it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from random import Random
 from typing import Protocol
 
@@ -24,6 +27,8 @@ from clusters.errors import ClusterError, ExpiredError
 from clusters.objects import Kind, Object, ObjectKey
 
 _log = logging.getLogger(__name__)
+SHORT = timedelta(seconds=1)
+"""A watch that saw nothing and ended within this was of no use."""
 
 
 class Watcher(Protocol):
@@ -78,19 +83,24 @@ class Watches:
         """Watch one kind until cancelled."""
         version, failures = "", 0
         while True:
+            began, start = self._clock.now(), version
+            pause = self._settings.event_delay_seconds
             try:
-                if not version:
-                    version = await self._relist(kind)
+                version = version or await self._relist(kind)
+                start = start or version
                 version = await self._watch(kind, version)
-                failures = 0
-                await self._clock.sleep(self._settings.event_delay_seconds)
+                useful = version != start or self._clock.now() - began >= SHORT
+                failures = 0 if useful else failures + 1
             except ExpiredError:
-                version = ""
-            except ClusterError as error:
                 version, failures = "", failures + 1
+            except ClusterError as error:
                 _log.debug("watch of %s: %s", kind, error)
-                delay = delay_seconds(failures, self._settings, self._dice)
-                await self._clock.sleep(delay)
+                version, failures = "", failures + 1
+                drawn = delay_seconds(failures, self._settings, self._dice)
+                pause = max(drawn, getattr(error, "retry_after", 0.0))
+            if failures > 1:  # one useless watch is nobody's fault
+                pause = max(pause, delay_seconds(failures - 1, self._settings, self._dice))
+            await self._clock.sleep(pause)
 
     async def _relist(self, kind: Kind) -> str:
         listing = await self._cluster.list(kind, labels=PART_OF, metadata_only=True)

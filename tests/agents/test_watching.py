@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -12,9 +14,9 @@ import pytest
 from agents.inventory import PART_OF
 from agents.settings import Settings
 from agents.watching import Watches
-from clusters.clock import FakeClock
-from clusters.cluster import WatchEvent
-from clusters.errors import ExpiredError
+from clusters.clock import Clock, FakeClock
+from clusters.cluster import Listing, WatchEvent
+from clusters.errors import ClusterError, ExpiredError, TooManyRequestsError
 from clusters.objects import Kind, Object, ObjectKey
 from clusters.simulation import SimulatedCluster
 from tests.agents.samples import SETTINGS, WEB, config_map, crd, deployment, widget
@@ -44,13 +46,35 @@ class Forgetful(SimulatedCluster):
     """A cluster that has compacted what the first watches want to go on from."""
 
     expired = 0
+    ends_at_once = False
+    error: ClusterError | None = None
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        super().__init__(name, clock)
+        self.asked: list[tuple[datetime, str]] = []
+
+    async def list(self, kind: Kind, **options: Any) -> Listing:
+        """Note when, and fail as told."""
+        self.asked.append((self.now(), "list"))
+        if self.error is not None:
+            raise self.error
+        return await super().list(kind, **options)
 
     def watch(self, kind: Kind, **options: Any) -> AsyncIterator[WatchEvent]:
         """Refuse so many watches as too old."""
+        self.asked.append((self.now(), "watch"))
+        if self.ends_at_once:
+            return _nothing()
         if self.expired:
             self.expired -= 1
             raise ExpiredError("too old resource version")
         return super().watch(kind, **options)
+
+
+async def _nothing() -> AsyncIterator[WatchEvent]:
+    none: list[WatchEvent] = []
+    for event in none:
+        yield event
 
 
 class Bench:
@@ -166,6 +190,38 @@ async def test_when_the_version_to_go_on_from_is_gone_it_lists_again(bench: Benc
     await bench.until(lambda: len(bench.eyes.seen) == 2)
     bench.put(config_map(colour="red"))
     await bench.until(lambda: len(bench.eyes.seen) == 3)
+
+
+async def test_a_version_that_is_gone_is_not_asked_for_again_before_a_new_list(
+    bench: Bench,
+) -> None:
+    bench.cluster.expired = 1
+    bench.watches.keep([CONFIG_MAP])
+    await bench.until(lambda: len(bench.cluster.asked) == 4)
+    assert [what for _, what in bench.cluster.asked] == ["list", "watch", "list", "watch"]
+
+
+@pytest.mark.parametrize("way", ["expired", "ends at once"])
+async def test_a_server_whose_watches_are_useless_is_asked_ever_more_rarely(
+    bench: Bench, way: str
+) -> None:
+    bench.cluster.expired, bench.cluster.ends_at_once = 10**6, way == "ends at once"
+    bench.watches.keep([CONFIG_MAP])
+    start = bench.clock.now()
+    await bench.until(lambda: bench.clock.now() - start > timedelta(seconds=60))
+    watches = [at for at, what in bench.cluster.asked if what == "watch"]
+    assert 5 <= len(watches) <= 10
+    gaps = [(b - a).total_seconds() for a, b in pairwise(watches)]
+    assert gaps[0] < 1, "one useless watch is nobody's fault"
+    assert gaps[-1] > 8
+
+
+async def test_a_server_that_asks_for_patience_gets_it(bench: Bench) -> None:
+    bench.cluster.error = TooManyRequestsError("busy", 30.0)
+    bench.watches.keep([CONFIG_MAP])
+    await bench.until(lambda: len(bench.cluster.asked) == 2)
+    (first, _), (second, _) = bench.cluster.asked
+    assert (second - first).total_seconds() >= 30
 
 
 async def test_kinds_that_nobody_owns_any_more_are_not_watched(bench: Bench) -> None:
