@@ -1,19 +1,31 @@
 """Job: run pods until enough have succeeded, or too many have failed.
 
-A failed pod is followed by another after a pause that doubles; with more than `backoffLimit`
-failures, or after `activeDeadlineSeconds`, the Job is Failed and its running pods go. A finished
-Job removes itself after `ttlSecondsAfterFinished`. A suspended one has no running pods.
+::
+
+    running ──► SuccessCriteriaMet ──► Complete        enough have succeeded
+           ├──► FailureTarget ──► Failed               too many failed, too long, a fatal failure
+           └──► Suspended                              its pods go, its clock stands still
+    the second condition comes when no pod is left that still runs or goes
+
+A failed pod is followed by another after a pause that doubles. With `restartPolicy: OnFailure` the
+container restarts in its pod instead, and its restarts count. A finished Job removes itself after
+`ttlSecondsAfterFinished`.
+
+Left out: backoffLimitPerIndex, successPolicy, and podReplacementPolicy Failed (a deleted pod is
+replaced at once).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
-from clusters.objects import Object, key_of
+from clusters.objects import Object, key_of, labels_of
 from clusters.simulation.controllers.decision import (
-    NOTHING,
     Create,
+    Merge,
     Outcome,
     Remove,
     View,
@@ -26,164 +38,253 @@ from clusters.simulation.controllers.decision import (
     set_status,
     stamp,
 )
-from clusters.simulation.controllers.pods import is_ready, phase_of
+from clusters.simulation.controllers.pods import POD, is_ready, phase_of
+from clusters.simulation.controllers.tally import (
+    INDEX,
+    TRACKING,
+    Tally,
+    is_indexed,
+    missing_indexes,
+    tally_of,
+    write_indexes,
+)
 from clusters.simulation.controllers.timing import seconds_for
 from clusters.simulation.controllers.workloads import free_names, pod_of
+
+_OURS = (None, "kubernetes.io/job-controller")
+_UID_LABEL = "batch.kubernetes.io/controller-uid"
+_SUCCESS = ("CompletionsReached", "Reached expected number of succeeded pods")
+_Why = tuple[str, str]
 
 
 def reconcile_job(job: Object, view: View, now: datetime) -> Outcome:
     """Pods to start or end, and the status; or the end of the Job itself."""
+    if job["spec"].get("managedBy") not in _OURS:
+        return Outcome()
+    end = ended_as(job)
+    if end is not None:
+        return _expire(job, end, now)
+    tally = tally_of(job, view.children(job, "Pod"))
     if job["metadata"].get("deletionTimestamp"):
-        return NOTHING
-    ended = _ended_at(job)
-    if ended is not None:
-        return _expire(job, ended, now)
-    pods = view.children(job, "Pod")
-    failure = _failure(job, pods, view, now)
+        return Outcome((*set_status(job, _status(job, tally, now)), *_let_go(tally)))
+    failure = _failure(job, tally, now)
     if failure:
-        return _finish(job, pods, _failed(job, pods, now, *failure), _expiry(job, now))
-    if _phases(pods, "Succeeded") >= _completions(job):
-        return _finish(job, pods, _complete(job, pods, now), _expiry(job, now))
-    return _run(job, pods, view, now)
+        return _finish(job, tally, now, ("FailureTarget", "Failed"), failure)
+    if _is_enough(job, tally):
+        return _finish(job, tally, now, ("SuccessCriteriaMet", "Complete"), _SUCCESS)
+    if job["spec"].get("suspend"):
+        return _suspend(job, tally, now)
+    return _run(job, tally, view, now)
+
+
+def forget_job(job: Object, view: View) -> Outcome:
+    """A Job is gone: nobody counts its pods any more, so nothing holds them."""
+    uid = job["metadata"]["uid"]
+    pods = view.peek_all(POD, job["metadata"]["namespace"])
+    return Outcome(tuple(_untrack(p) for p in pods if labels_of(p).get(_UID_LABEL) == uid))
 
 
 def ended_as(job: Object) -> str | None:
     """`Complete` or `Failed`; `None` while the Job has not ended."""
-    status = job.get("status") or {}
-    found = (condition_of(status, type_) for type_ in ("Complete", "Failed"))
+    return _is_true(job, ("Complete", "Failed"))
+
+
+def _is_true(job: Object, types: tuple[str, ...]) -> str | None:
+    """The first of these conditions that is True."""
+    found = (condition_of(job.get("status") or {}, type_) for type_ in types)
     return next((c["type"] for c in found if c and c["status"] == "True"), None)
 
 
-def _completions(job: Object) -> int:
-    completions = job["spec"].get("completions")
-    return int(job["spec"].get("parallelism", 1) if completions is None else completions)
-
-
-def _phases(pods: list[Object], phase: str) -> int:
-    return sum(phase_of(pod) == phase for pod in pods)
-
-
-def _active(pods: list[Object]) -> list[Object]:
-    return [pod for pod in pods if phase_of(pod) not in ("Succeeded", "Failed")]
-
-
-def _ended_at(job: Object) -> datetime | None:
-    end = ended_as(job)
-    found = condition_of(job["status"], end) if end else None
-    return read_stamp(found["lastTransitionTime"]) if found else None
-
-
-def _expiry(job: Object, ended: datetime) -> datetime | None:
+def _expire(job: Object, end: str, now: datetime) -> Outcome:
     seconds = job["spec"].get("ttlSecondsAfterFinished")
-    return None if seconds is None else after(ended, float(seconds))
+    ended = condition_of(job["status"], end)
+    if seconds is None or ended is None:
+        return Outcome()
+    due = after(read_stamp(ended["lastTransitionTime"]), float(seconds))
+    return Outcome((), due) if now < due else Outcome((Remove(key_of(job)),))
 
 
-def _expire(job: Object, ended: datetime, now: datetime) -> Outcome:
-    due = _expiry(job, ended)
-    if due is None or now < due:
-        return Outcome((), due)
-    return Outcome((Remove(key_of(job)),))
-
-
-def _deadline(job: Object, view: View) -> datetime | None:
-    seconds = job["spec"].get("activeDeadlineSeconds")
-    return None if seconds is None else after(view.since(job), float(seconds))
-
-
-def _failure(job: Object, pods: list[Object], view: View, now: datetime) -> tuple[str, str] | None:
-    """Reason and message, if the Job has failed by now."""
-    limit = job["spec"].get("backoffLimit")
-    if _phases(pods, "Failed") > (6 if limit is None else int(limit)):
+def _failure(job: Object, tally: Tally, now: datetime) -> _Why | None:
+    """Reason and message, if the Job is to fail; nothing takes either end back."""
+    before = condition_of(job.get("status") or {}, "FailureTarget")
+    if before:
+        return before["reason"], before["message"]
+    if _is_true(job, ("SuccessCriteriaMet",)):
+        return None
+    if tally.fatal:
+        return "PodFailurePolicy", tally.fatal
+    limit = int(job["spec"].get("backoffLimit", 6))
+    if tally.failed > limit or _restarts(job, tally) >= max(1, limit):
         return "BackoffLimitExceeded", "Job has reached the specified backoff limit"
-    deadline = _deadline(job, view)
-    if deadline is not None and now >= deadline and not job["spec"].get("suspend"):
+    due = _deadline(job)
+    if due is not None and now >= due:
         return "DeadlineExceeded", "Job was active longer than specified deadline"
     return None
 
 
-def _finish(
-    job: Object, pods: list[Object], status: Object, again_at: datetime | None = None
-) -> Outcome:
-    removals = tuple(Remove(key_of(pod)) for pod in _active(pods))
-    return Outcome((*removals, *set_status(job, status)), again_at)
+def _restarts(job: Object, tally: Tally) -> int:
+    """How often containers were started again in pods that may."""
+    if (job["spec"]["template"].get("spec") or {}).get("restartPolicy") != "OnFailure":
+        return 0
+    statuses = (pod.get("status") or {} for pod in tally.active)
+    containers = (c for status in statuses for c in status.get("containerStatuses") or ())
+    return sum(int(container.get("restartCount", 0)) for container in containers)
 
 
-def _run(job: Object, pods: list[Object], view: View, now: datetime) -> Outcome:
-    status = _status(job, pods, now)
-    if job["spec"].get("suspend"):
-        suspended = [condition(job.get("status") or {}, "Suspended", "True", now)]
-        return _finish(job, pods, _ended(job, pods, now) | {"conditions": suspended})
-    missing = _completions(job) - _phases(pods, "Succeeded")
-    room = min(int(job["spec"].get("parallelism", 1)), missing) - len(_active(pods))
-    retry = _next_try(job, pods, view)
-    starts: tuple[Write, ...] = ()
+def _deadline(job: Object) -> datetime | None:
+    seconds, started = job["spec"].get("activeDeadlineSeconds"), _started(job)
+    if seconds is None or started is None or job["spec"].get("suspend"):
+        return None
+    return after(read_stamp(started), float(seconds))
+
+
+def _started(job: Object) -> str | None:
+    """When the Job began, or went on after it was suspended."""
+    started: str | None = (job.get("status") or {}).get("startTime")
+    return started
+
+
+def _is_enough(job: Object, tally: Tally) -> bool:
+    if _is_true(job, ("SuccessCriteriaMet",)):
+        return True
+    completions = job["spec"].get("completions")
+    if completions is None:  # a queue of work: one success says that it is empty
+        return tally.succeeded > 0 and not tally.active
+    return tally.succeeded >= int(completions)
+
+
+def _finish(job: Object, tally: Tally, now: datetime, types: tuple[str, str], why: _Why) -> Outcome:
+    """The interim condition at once, the final one when no pod is left that runs or goes."""
+    over = not tally.active and not tally.leaving
+    status = _status(job, tally, now) | {"active": 0}
+    status |= {"ready": 0, "terminating": tally.leaving + len(tally.active)}
+    status["conditions"] = _with(job, now, *((t, "True", *why) for t in types[: 1 + over]))
+    if over and types[1] == "Complete":
+        status["completionTime"] = stamp(now)
+    removals = (Remove(key_of(pod)) for pod in tally.active)
+    return Outcome((*set_status(job, _tidy(status)), *removals, *_let_go(tally)))
+
+
+def _suspend(job: Object, tally: Tally, now: datetime) -> Outcome:
+    status = _status(job, tally, now) | {"active": 0, "ready": 0}
+    status["terminating"] = tally.leaving + len(tally.active)
+    status.pop("startTime", None)
+    suspended = ("Suspended", "True", "JobSuspended", "Job suspended")
+    status["conditions"] = _with(job, now, suspended)
+    removals = (Remove(key_of(pod)) for pod in tally.active)
+    return Outcome((*set_status(job, _tidy(status)), *removals, *_let_go(tally)))
+
+
+def _run(job: Object, tally: Tally, view: View, now: datetime) -> Outcome:
+    wanted = _wanted(job, tally)
+    surplus = max(0, len(tally.active) - wanted)
+    ranked = sorted(tally.active, key=lambda pod: (is_ready(pod), key_of(pod)))
+    removals = [Remove(key_of(pod)) for pod in ranked[:surplus]]
+    room, retry = wanted - len(tally.active), _next_try(job, view, now)
+    starts: list[Write] = []
     if room > 0 and retry <= now:
-        starts = tuple(_start(job, name, view) for name in islice(free_names(job, view), room))
-    waits_for = retry if room > 0 and retry > now else None
-    again_at = earliest(_deadline(job, view), waits_for)
-    return Outcome((*starts, *set_status(job, status)), again_at)
+        starts += (Create(pod) for pod in islice(_new_pods(job, tally, view), room))
+    status = _status(job, tally, now)
+    status["active"] = len(tally.active) + len(starts) - surplus
+    if condition_of(job.get("status") or {}, "Suspended"):
+        status["conditions"] = _with(job, now, ("Suspended", "False", "JobResumed", "Job resumed"))
+    status.setdefault("startTime", stamp(now))
+    writes = (*set_status(job, _tidy(status)), *removals, *starts, *_let_go(tally))
+    due = _deadline({**job, "status": status})
+    return Outcome(writes, earliest(due, retry if room > 0 and retry > now else None))
 
 
-def _start(job: Object, name: str, view: View) -> Create:
-    labels = {
-        "batch.kubernetes.io/controller-uid": job["metadata"]["uid"],
-        "batch.kubernetes.io/job-name": job["metadata"]["name"],
-        "controller-uid": job["metadata"]["uid"],
-        "job-name": job["metadata"]["name"],
-    }
-    return Create(pod_of(job, name, view, labels))
+def _wanted(job: Object, tally: Tally) -> int:
+    """How many pods are to be active."""
+    parallelism, completions = (
+        int(job["spec"].get("parallelism", 1)),
+        job["spec"].get("completions"),
+    )
+    if completions is None:
+        return len(tally.active) if tally.succeeded else parallelism
+    return max(0, min(parallelism, int(completions) - tally.succeeded))
 
 
-def _next_try(job: Object, pods: list[Object], view: View) -> datetime:
-    """From when on a pod may follow the failed ones; the Job's own beginning if none has."""
-    failed = [pod for pod in pods if phase_of(pod) == "Failed"]
+def _new_pods(job: Object, tally: Tally, view: View) -> Iterator[Object]:
+    name = job["metadata"]["name"]
+    if not is_indexed(job):
+        for free in free_names(job, view):
+            yield _tracked(pod_of(job, free, view, {}))
+        return
+    for index in missing_indexes(job, tally):
+        free = next(free_names(job, view, f"{name}-{index}"))
+        pod = _tracked(pod_of(job, free, view, {INDEX: str(index)}))
+        pod["metadata"]["annotations"] = {
+            **pod["metadata"].get("annotations", {}),
+            INDEX: str(index),
+        }
+        containers = [_told(container) for container in pod["spec"].get("containers") or ()]
+        pod["spec"] |= {"hostname": f"{name}-{index}", "containers": containers}
+        yield pod
+
+
+def _tracked(pod: Object) -> Object:
+    pod["metadata"]["finalizers"] = [TRACKING]
+    return pod
+
+
+def _told(container: Any) -> Any:
+    """The container with its index in its environment."""
+    source = {"fieldRef": {"fieldPath": f"metadata.labels['{INDEX}']"}}
+    entry = {"name": "JOB_COMPLETION_INDEX", "valueFrom": source}
+    return {**container, "env": [*(container.get("env") or ()), entry]}
+
+
+def _let_go(tally: Tally) -> tuple[Write, ...]:
+    return tuple(map(_untrack, tally.counted))
+
+
+def _untrack(pod: Object) -> Merge:
+    kept = [name for name in pod["metadata"].get("finalizers") or () if name != TRACKING]
+    return Merge(key_of(pod), {"metadata": {"finalizers": kept or None}})
+
+
+def _next_try(job: Object, view: View, now: datetime) -> datetime:
+    """From when on a pod may follow the failed ones; now if none has failed."""
+    failed = [pod for pod in view.children(job, "Pod") if phase_of(pod) == "Failed"]
     if not failed:
-        return view.since(job)
+        return now
     pause = seconds_for(view.seed, job["metadata"]["name"], view.timing.job_retry)
     latest = max(view.since(pod) for pod in failed)
-    run = view.timing.job_run[1]
-    return after(latest, run + pause * 2 ** (len(failed) - 1))
+    return after(latest, view.timing.job_run[1] + pause * 2 ** (len(failed) - 1))
 
 
-def _status(job: Object, pods: list[Object], now: datetime) -> Object:
+def _status(job: Object, tally: Tally, now: datetime) -> Object:
     old = job.get("status") or {}
-    active = _active(pods)
-    counts = {
-        "active": len(active),
-        "succeeded": _phases(pods, "Succeeded"),
-        "failed": _phases(pods, "Failed"),
-    }
-    return {
-        "startTime": old.get("startTime") or stamp(now),
-        "ready": sum(map(is_ready, active)),
-        "terminating": 0,
+    status: Object = {
+        "ready": sum(map(is_ready, tally.active)),
+        "terminating": tally.leaving,
         "uncountedTerminatedPods": {},
-        **{name: count for name, count in counts.items() if count},
+        "active": len(tally.active),
+        "succeeded": tally.succeeded,
+        "failed": tally.failed,
     }
+    if "startTime" in old:
+        status["startTime"] = old["startTime"]
+    if tally.indexes:
+        status["completedIndexes"] = write_indexes(tally.indexes)
+    if old.get("conditions"):
+        status["conditions"] = old["conditions"]
+    return _tidy(status)
 
 
-def _ended(job: Object, pods: list[Object], now: datetime) -> Object:
-    status = _status(job, [pod for pod in pods if pod not in _active(pods)], now)
-    return status | {"ready": 0}
+def _tidy(status: Object) -> Object:
+    """The status without the counts that Kubernetes leaves out when they are 0."""
+    left_out = ("active", "succeeded", "failed")
+    return {name: v for name, v in status.items() if v or name not in left_out}
 
 
-def _complete(job: Object, pods: list[Object], now: datetime) -> Object:
+def _with(job: Object, now: datetime, *wanted: tuple[str, str, str, str]) -> list[Object]:
+    """The Job's conditions with these (type, status, reason, message) among them."""
     old = job.get("status") or {}
-    text = "Reached expected number of succeeded pods"
-    return _ended(job, pods, now) | {
-        "completionTime": stamp(now),
-        "conditions": [
-            condition(old, type_, "True", now, "CompletionsReached", text)
-            for type_ in ("SuccessCriteriaMet", "Complete")
-        ],
-    }
-
-
-def _failed(job: Object, pods: list[Object], now: datetime, reason: str, text: str) -> Object:
-    old = job.get("status") or {}
-    return _ended(job, pods, now) | {
-        "conditions": [
-            condition(old, type_, "True", now, reason, text)
-            for type_ in ("FailureTarget", "Failed")
-        ],
-    }
+    found = {c["type"]: c for c in old.get("conditions") or ()}
+    for type_, status, reason, message in wanted:
+        if type_ not in found or found[type_]["status"] != status:
+            entry = condition(old, type_, status, now, reason, message)
+            found[type_] = entry | {"lastProbeTime": stamp(now)}
+    return list(found.values())

@@ -52,7 +52,7 @@ from clusters.simulation.controllers.decision import (
     read_stamp,
 )
 from clusters.simulation.controllers.deployments import reconcile_deployment, refused_deployment
-from clusters.simulation.controllers.jobs import reconcile_job
+from clusters.simulation.controllers.jobs import forget_job, reconcile_job
 from clusters.simulation.controllers.pods import POD, reconcile_pod
 from clusters.simulation.controllers.replicasets import (
     reconcile_replica_set,
@@ -113,6 +113,7 @@ CONTROLLERS: dict[Kind, Controller] = {
 FAREWELLS: dict[Kind, Callable[[Object, View], Outcome]] = {
     SERVICE: forget_service,
     CLAIM: forget_claim,
+    Kind("batch", "Job"): forget_job,
 }
 """What is left to do when an object of a kind is gone."""
 

@@ -6,7 +6,8 @@
                                           ├──► Running, not ready           `neverready`
                                           ├──► CrashLoopBackOff, restarts   `crashloop`, `exit1`
                                           ├──► ImagePullBackOff             `pullerror`
-                                          └──► Succeeded or Failed          pods of Jobs
+                                          └──► Succeeded or Failed          pods of Jobs; with
+                                               restartPolicy OnFailure they crash and restart
     no node fits ──► Pending, Unschedulable, until one comes
 
 A restart comes at twice the age of the one before, but not later than after five minutes.
@@ -108,7 +109,8 @@ def _settled(pod: Object, now: datetime, born: datetime, ready_at: datetime) -> 
     if behaviour is Behaviour.PULL_ERROR:
         return Outcome(set_status(pod, _waiting(pod, now, "ImagePullBackOff")))
     crashes = behaviour in (Behaviour.CRASHLOOP, Behaviour.EXIT_1)
-    if _ends(pod) and behaviour is not Behaviour.NEVER_READY:
+    restarts_in_place = crashes and pod["spec"].get("restartPolicy") == "OnFailure"
+    if _ends(pod) and behaviour is not Behaviour.NEVER_READY and not restarts_in_place:
         return Outcome(set_status(pod, _ended(pod, now, failed=crashes)))
     if not crashes:
         return Outcome(set_status(pod, _running(pod, now, ready=behaviour in _BECOMES_READY)))

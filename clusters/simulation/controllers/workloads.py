@@ -63,9 +63,12 @@ def pod_of(owner: Object, name: str, view: View, labels: dict[str, str], node: s
     return {"apiVersion": "v1", "kind": "Pod", "metadata": made, "spec": spec}
 
 
-def free_names(owner: Object, view: View) -> Iterator[str]:
-    """Names for new pods of an owner, those in use left out; endless."""
-    prefix, namespace = owner["metadata"]["name"], owner["metadata"]["namespace"]
+def free_names(owner: Object, view: View, prefix: str = "") -> Iterator[str]:
+    """Names for new pods of an owner, those in use left out; endless.
+
+    They begin with `prefix`, or with the owner's name.
+    """
+    prefix, namespace = prefix or owner["metadata"]["name"], owner["metadata"]["namespace"]
     number = 0
     while True:
         name = f"{prefix}-{short_hash(f'{prefix}/{number}', 5)}"
