@@ -12,8 +12,9 @@
     jobs          cronjobs
     services      endpoints, load balancers, Ingress addresses
     storage       claims and their volumes
+    namespaces    what a namespace has, and what holds one that is to go
     autoscalers   with `autoscaling`: replicas by a declared load
-    surroundings  nodes, a namespace's own objects, APIServices, budgets
+    surroundings  nodes, APIServices, budgets
 
 Never: served over a network, in need of threads, or different from run to run.
 """

@@ -12,7 +12,7 @@ the view gives it back. As with real controllers, it is gone when they are start
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -92,6 +92,10 @@ class View(Protocol):
 
     def peek_all(self, kind: Kind, namespace: str = "") -> list[Object]:
         """The stored objects of a kind."""
+        ...
+
+    def content(self, namespace: str) -> Iterator[tuple[str, Object]]:
+        """All that is in a namespace, each with its resource: `deployments.apps`, `secrets.`."""
         ...
 
     def children(self, owner: Object, kind: str) -> list[Object]:

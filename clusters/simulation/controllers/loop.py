@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -53,6 +53,7 @@ from clusters.simulation.controllers.decision import (
 )
 from clusters.simulation.controllers.deployments import reconcile_deployment, refused_deployment
 from clusters.simulation.controllers.jobs import forget_job, reconcile_job
+from clusters.simulation.controllers.namespaces import reconcile_namespace
 from clusters.simulation.controllers.pods import POD, reconcile_pod
 from clusters.simulation.controllers.replicasets import (
     reconcile_replica_set,
@@ -66,12 +67,18 @@ from clusters.simulation.controllers.services import (
     reconcile_service,
 )
 from clusters.simulation.controllers.statefulsets import reconcile_stateful_set
-from clusters.simulation.controllers.storage import forget_claim, reconcile_claim
+from clusters.simulation.controllers.storage import (
+    CLAIM,
+    STORAGE_CLASS,
+    VOLUME,
+    forget_claim,
+    reconcile_claim,
+    reconcile_volume,
+)
 from clusters.simulation.controllers.surroundings import (
     node_object,
     reconcile_api_service,
     reconcile_budget,
-    reconcile_namespace,
     reconcile_node,
 )
 from clusters.simulation.controllers.surveyor import (
@@ -89,7 +96,6 @@ log = logging.getLogger(__name__)
 MAX_ROUNDS = 50
 """Rounds of asking in one step; what is left then goes on in the next."""
 LONGEST_RETRY = 60.0
-CLAIM = Kind("", "PersistentVolumeClaim")
 
 CONTROLLERS: dict[Kind, Controller] = {
     Kind("", "Namespace"): reconcile_namespace,
@@ -97,6 +103,7 @@ CONTROLLERS: dict[Kind, Controller] = {
     POD: reconcile_pod,
     SERVICE: reconcile_service,
     CLAIM: reconcile_claim,
+    VOLUME: reconcile_volume,
     Kind("apps", "Deployment"): reconcile_deployment,
     Kind("apps", "ReplicaSet"): reconcile_replica_set,
     Kind("apps", "StatefulSet"): reconcile_stateful_set,
@@ -189,6 +196,13 @@ class Controllers:
         """The stored objects of an indexed kind in one namespace (``""``: a cluster's own)."""
         return self._surveyor.listed(kind, namespace)
 
+    def content(self, namespace: str) -> Iterator[tuple[str, Object]]:
+        """All that is in a namespace, each with its resource."""
+        for kind, resource in self._server.resources().resources.items():
+            if resource.namespaced:
+                for obj in self._server.peek_all(kind, namespace):
+                    yield f"{resource.plural}.{kind.group}", obj
+
     def children(self, owner: Object, kind: str) -> list[Object]:
         """The objects of a kind that `owner` controls, by name."""
         return self._surveyor.children(owner["metadata"]["uid"], kind)
@@ -204,11 +218,12 @@ class Controllers:
 
     def _take_over(self) -> None:
         """Take in what the server holds already."""
-        for kind in CONTROLLERS:
+        for kind in (*CONTROLLERS, STORAGE_CLASS):
             for obj in list(self._server.peek_all(kind)):
                 key = key_of(obj)
                 self._surveyor.note(Change(EventType.ADDED, key, obj, None, 0))
-                self._dirty[key] = None
+                if kind in CONTROLLERS:
+                    self._dirty[key] = None
 
     def _note(self, change: Change) -> None:
         """The feed's callback: remember whom this concerns, and no more."""

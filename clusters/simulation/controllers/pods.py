@@ -8,6 +8,7 @@
                                           ├──► ImagePullBackOff             `pullerror`
                                           └──► Succeeded or Failed          pods of Jobs; with
                                                restartPolicy OnFailure they crash and restart
+    a claim of it is not bound ──► ContainerCreating, until it is
     no node fits ──► Pending, Unschedulable, until one comes
 
 A restart comes at twice the age of the one before, but not later than after five minutes.
@@ -20,7 +21,7 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
-from clusters.objects import Kind, Object, key_of
+from clusters.objects import Kind, Object, ObjectKey, key_of
 from clusters.simulation.controllers.decision import (
     NOTHING,
     Merge,
@@ -56,6 +57,8 @@ def reconcile_pod(pod: Object, view: View, now: datetime) -> Outcome:
     ready_at = after(born, _seconds_to_ready(pod, view))
     if now < ready_at:
         return Outcome(set_status(pod, _pending(pod, now)), ready_at)
+    if not all(_is_bound(pod, claim, view) for claim in claims_of(pod)):
+        return Outcome(set_status(pod, _pending(pod, now)))
     return _settled(pod, now, born, ready_at)
 
 
@@ -73,6 +76,13 @@ def phase_of(pod: Object) -> str:
     return str((pod.get("status") or {}).get("phase") or "Pending")
 
 
+def claims_of(pod: Object) -> list[str]:
+    """The names of the claims that a pod's volumes stand for."""
+    volumes = pod["spec"].get("volumes") or ()
+    claims = (volume.get("persistentVolumeClaim") for volume in volumes)
+    return [claim["claimName"] for claim in claims if claim]
+
+
 def is_terminating(pod: Object) -> bool:
     """Whether the pod has been deleted and still has to end."""
     return bool(pod["metadata"].get("deletionTimestamp"))
@@ -83,6 +93,12 @@ def is_ready(pod: Object) -> bool:
     conditions = (pod.get("status") or {}).get("conditions") or ()
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
     return ready and not is_terminating(pod)
+
+
+def _is_bound(pod: Object, claim: str, view: View) -> bool:
+    key = ObjectKey("", "PersistentVolumeClaim", pod["metadata"]["namespace"], claim)
+    found = view.peek(key) or {}
+    return bool((found.get("status") or {}).get("phase") == "Bound")
 
 
 def _behaviour(pod: Object) -> Behaviour:

@@ -1,4 +1,4 @@
-"""What a cluster has without being asked: nodes, and in each namespace an account and a CA.
+"""What a cluster has without being asked: its nodes.
 
 Also the kinds whose status others wait for: an APIService is available when the Service behind it
 has endpoints, a PodDisruptionBudget counts its pods.
@@ -10,8 +10,6 @@ from datetime import datetime
 
 from clusters.objects import Object, ObjectKey, labels_of
 from clusters.simulation.controllers.decision import (
-    NOTHING,
-    Create,
     Outcome,
     View,
     condition,
@@ -55,32 +53,6 @@ def reconcile_node(node: Object, view: View, now: datetime) -> Outcome:
             },
         )
     )
-
-
-def reconcile_namespace(namespace: Object, view: View, now: datetime) -> Outcome:
-    """The default account and the cluster's CA in a new namespace."""
-    if namespace["metadata"].get("deletionTimestamp"):
-        return NOTHING
-    name = namespace["metadata"]["name"]
-    wanted: tuple[Object, ...] = (
-        {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": "default", "namespace": name},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "kube-root-ca.crt", "namespace": name},
-            "data": {"ca.crt": "a simulated cluster has no CA\n"},
-        },
-    )
-    missing = (
-        Create(obj)
-        for obj in wanted
-        if view.peek(ObjectKey("", obj["kind"], name, obj["metadata"]["name"])) is None
-    )
-    return Outcome(tuple(missing))
 
 
 def reconcile_api_service(api_service: Object, view: View, now: datetime) -> Outcome:

@@ -2,7 +2,10 @@
 
 ::
 
-    a pod changed     → who controls it, the Services and budgets that select it
+    a pod changed     → who controls it, the Services and budgets that select it, its claims
+    a claim           → the pods that use it
+    a volume, a class → the claims that are not bound yet
+    in a namespace that is going → that namespace
     a workload        → who controls it, the autoscalers that point at it
     Endpoints         → the APIServices behind them
     a node            → the DaemonSets, the pods that are on no node yet
@@ -20,9 +23,10 @@ from clusters.cluster import EventType
 from clusters.objects import Kind, Object, ObjectKey, labels_of, split_api_version
 from clusters.simulation.controllers.autoscalers import scale_target
 from clusters.simulation.controllers.decision import controller_of, selects
-from clusters.simulation.controllers.pods import POD
+from clusters.simulation.controllers.pods import POD, claims_of
 from clusters.simulation.controllers.scheduling import NODE
 from clusters.simulation.controllers.services import SERVICE, matches
+from clusters.simulation.controllers.storage import CLAIM, STORAGE_CLASS, VOLUME
 from clusters.simulation.server import Change
 
 API_SERVICE = Kind("apiregistration.k8s.io", "APIService")
@@ -30,7 +34,9 @@ AUTOSCALER = Kind("autoscaling", "HorizontalPodAutoscaler")
 BUDGET = Kind("policy", "PodDisruptionBudget")
 DAEMON_SET = Kind("apps", "DaemonSet")
 ENDPOINTS = Kind("", "Endpoints")
-_LISTED = frozenset((POD, SERVICE, BUDGET, AUTOSCALER, API_SERVICE, DAEMON_SET, NODE))
+_LISTED = frozenset(
+    (POD, SERVICE, BUDGET, AUTOSCALER, API_SERVICE, DAEMON_SET, NODE, VOLUME, STORAGE_CLASS)
+)
 
 Objects = dict[ObjectKey, Object]
 
@@ -41,7 +47,12 @@ class Surveyor:
     def __init__(self) -> None:
         self._listed: dict[tuple[Kind, str], Objects] = {}
         self._children: dict[str, Objects] = {}
-        self._unscheduled: Objects = {}
+        self._waiting: dict[Kind, Objects] = {POD: {}, CLAIM: {}}
+        """Pods on no node yet, and claims that are not bound."""
+        self._users: dict[ObjectKey, Objects] = {}
+        """The pods that use a claim."""
+        self._leaving: set[str] = set()
+        """The namespaces that are to go."""
 
     def note(self, change: Change) -> None:
         """Take in one change."""
@@ -49,9 +60,19 @@ class Surveyor:
         if change.key.kind_key in _LISTED:
             listed = self._listed.setdefault((change.key.kind_key, change.key.namespace), {})
             _place(listed, change.key, None if gone else change.object)
-        if change.key.kind_key == POD:
-            waits = not gone and not change.object["spec"].get("nodeName")
-            _place(self._unscheduled, change.key, change.object if waits else None)
+        match change.key.kind_key:
+            case Kind("", "Pod"):
+                self._wait(change, "nodeName")
+                for claim in _claims(change.object):
+                    users = self._users.setdefault(claim, {})
+                    _place(users, change.key, None if gone else change.object)
+                    if not users:
+                        del self._users[claim]
+            case Kind("", "PersistentVolumeClaim"):
+                self._wait(change, "volumeName")
+            case Kind("", "Namespace"):
+                leaves = not gone and change.object["metadata"].get("deletionTimestamp")
+                (self._leaving.add if leaves else self._leaving.discard)(change.key.name)
         if change.previous is not None:
             self._control(change.key, change.previous, None)
         if not gone:
@@ -74,15 +95,28 @@ class Surveyor:
                 group = split_api_version(owner["apiVersion"])[0]
                 yield ObjectKey(group, owner["kind"], change.key.namespace, owner["name"])
         kind = change.key.kind_key
+        if change.key.namespace in self._leaving:
+            yield ObjectKey("", "Namespace", "", change.key.namespace)
         if kind == POD:
             yield from self._selecting(change)
+            yield from (c for c in _claims(change.object) if c in self._waiting[CLAIM])
+        elif kind == CLAIM:
+            yield from tuple(self._users.get(change.key, ()))
+        elif kind == STORAGE_CLASS or (kind == VOLUME and "claimRef" not in change.object["spec"]):
+            yield from tuple(self._waiting[CLAIM])
         elif kind == ENDPOINTS:
             yield from self._served_by(change.key)
         elif kind == NODE:
             yield from self._all(DAEMON_SET)
-            yield from tuple(self._unscheduled)
+            yield from tuple(self._waiting[POD])
         elif kind.group == "apps":
             yield from self._scaling(change.key)
+
+    def _wait(self, change: Change, for_field: str) -> None:
+        """Whether an object still waits for a field of its spec."""
+        waits = change.type is not EventType.DELETED and not change.object["spec"].get(for_field)
+        waiting = self._waiting[change.key.kind_key]
+        _place(waiting, change.key, change.object if waits else None)
 
     def _control(self, key: ObjectKey, obj: Object, value: Object | None) -> None:
         owner = controller_of(obj)
@@ -121,6 +155,11 @@ class Surveyor:
         for (listed, _), objects in self._listed.items():
             if listed == kind:
                 yield from objects
+
+
+def _claims(pod: Object) -> list[ObjectKey]:
+    place = pod["metadata"]["namespace"]
+    return [ObjectKey(*CLAIM, place, name) for name in claims_of(pod)]
 
 
 def _first(item: tuple[ObjectKey, Object]) -> ObjectKey:

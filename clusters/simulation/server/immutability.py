@@ -90,9 +90,10 @@ def _claim(old: Object, new: Object) -> list[Cause]:
         resources = dict(spec.get("resources") or {})
         resources.pop("requests", None)
         spec["resources"] = resources
-    if not before.get("volumeName"):
-        before.pop("volumeName", None)
-        after.pop("volumeName", None)
+    for name in ("volumeName", "storageClassName"):
+        if before.get(name) is None:  # still to be chosen, by the cluster or by a person
+            before.pop(name, None)
+            after.pop(name, None)
     if before == after:
         return []
     words = "spec is immutable after creation except resources.requests and "

@@ -78,27 +78,6 @@ def test_an_ingress_gets_an_address() -> None:
     assert lab.status(key)["loadBalancer"]["ingress"]
 
 
-def test_a_new_namespace_has_an_account_and_the_authority() -> None:
-    lab = Lab()
-    lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
-    lab.run(0)
-    assert lab.see(ObjectKey("", "ServiceAccount", "shop", "default"))
-    assert lab.see(ObjectKey("", "ConfigMap", "shop", "kube-root-ca.crt"))
-
-
-def test_a_namespace_goes_with_all_that_controllers_made_in_it() -> None:
-    lab = Lab()
-    key = lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
-    for obj in (deployment("web:1"), service()):
-        obj["metadata"]["namespace"] = "shop"
-        lab.apply(obj)
-    lab.run(5)
-    lab.server.delete(key)
-    assert lab.run(100) is None
-    assert lab.server.peek(key) is None
-    assert lab.pods(app="web") == []
-
-
 def test_nodes_are_ready() -> None:
     lab = Lab(nodes=("a", "b"))
     for name in ("a", "b"):
