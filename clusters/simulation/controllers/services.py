@@ -114,7 +114,8 @@ def _slice(service: Object, pods: list[Object]) -> Object:
         },
         "addressType": "IPv4",
         "endpoints": [_endpoint(pod) for pod in pods],
-        "ports": [_port(port, pods) for port in service["spec"].get("ports") or ()],
+        # Readers of slices, kubectl among them, count on a name, even an empty one.
+        "ports": [{"name": "", **_port(port, pods)} for port in service["spec"].get("ports") or ()],
     }
 
 

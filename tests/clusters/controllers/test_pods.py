@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.objects import Object
+from clusters.objects import Object, ObjectKey
 from clusters.simulation.controllers import Timing
 from clusters.simulation.controllers.pods import restarts_by
 from tests.clusters.controllers.lab import Lab, deployment
@@ -135,3 +135,16 @@ def test_a_pod_of_nobody_is_put_on_a_node_as_soon_as_one_fits() -> None:
     lab.run(10)
     assert lab.see(key)["spec"]["nodeName"] == "late"
     assert ready(lab.see(key)) == "True"
+
+
+def test_what_a_cordoned_node_does_not_take_runs_when_it_is_open_again() -> None:
+    lab = Lab()
+    node = ObjectKey("", "Node", "", "node-1")
+    lab.server.patch(node, {"spec": {"unschedulable": True}}, manager="admin")
+    web = lab.apply(deployment("web:1", 1))
+    lab.run(3)
+    (pod,) = lab.pods(app="web")
+    assert pod["status"]["conditions"][0]["reason"] == "Unschedulable"
+    lab.server.patch(node, {"spec": {"unschedulable": False}}, manager="admin")
+    lab.run(3)
+    assert lab.status(web)["readyReplicas"] == 1

@@ -30,9 +30,20 @@ def test_endpoints_follow_the_pods_that_are_ready() -> None:
     (found,) = lab.kinds("discovery.k8s.io", "EndpointSlice")
     assert found["metadata"]["labels"]["kubernetes.io/service-name"] == "web"
     assert [e["conditions"]["ready"] for e in found["endpoints"]] == [True] * 3
+    assert found["ports"] == [{"name": "http", "port": 8080, "protocol": "TCP"}]
     lab.apply(deployment("web:1", 0))
     lab.run(1)
     assert addresses(lab) == []
+
+
+def test_a_port_without_a_name_has_an_empty_one_in_a_slice() -> None:
+    lab = Lab()
+    plain = service()
+    del plain["spec"]["ports"][0]["name"]
+    lab.apply(plain)
+    lab.run(0.1)
+    (found,) = lab.kinds("discovery.k8s.io", "EndpointSlice")
+    assert found["ports"][0]["name"] == ""
 
 
 def test_a_service_that_comes_after_its_pods_finds_them() -> None:
