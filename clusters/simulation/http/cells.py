@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from clusters.objects import Object
 
 _NONE = "<none>"
+_UNKNOWN = "<unknown>"
 _STEP = re.compile(
     r"\.([A-Za-z0-9_-]+)|\[(\d+)\]|\[\?\(@\.([A-Za-z0-9_]+)==[\"']([^\"']*)[\"']\)\]"
 )
@@ -34,6 +36,7 @@ def _status(obj: Object) -> dict[str, Any]:
 
 def _pod_spec(obj: Object) -> dict[str, Any]:
     spec = obj.get("spec") or {}
+    spec = (spec.get("jobTemplate") or {}).get("spec") or spec
     return (spec.get("template") or {}).get("spec") or spec
 
 
@@ -190,8 +193,16 @@ def job_completions(obj: Object) -> str:
     """`1/1`."""
     spec = obj.get("spec") or {}
     wanted = spec.get("completions")
-    done = _status(obj).get("succeeded", 0)
-    return f"{done}/{wanted}" if wanted is not None else f"{done}/1 of {spec.get('parallelism', 1)}"
+    done, width = _status(obj).get("succeeded", 0), spec.get("parallelism", 1)
+    if wanted is not None:
+        return f"{done}/{wanted}"
+    return f"{done}/1 of {width}" if width > 1 else f"{done}/1"
+
+
+def job_span(obj: Object) -> tuple[str, str]:
+    """When a Job began and ended, each empty if it did not yet."""
+    status = _status(obj)
+    return status.get("startTime") or "", status.get("completionTime") or ""
 
 
 def suspended(obj: Object) -> str:
@@ -220,3 +231,114 @@ def role_reference(obj: Object) -> str:
     """`ClusterRole/admin`."""
     reference = obj.get("roleRef") or {}
     return f"{reference.get('kind')}/{reference.get('name')}"
+
+
+def subjects(kind: str) -> Callable[[Object], str]:
+    """A binding's subjects of one kind."""
+
+    def cell(obj: Object) -> str:
+        found = [s for s in obj.get("subjects") or () if s.get("kind") == kind]
+        place = kind == "ServiceAccount"
+        return ", ".join(f"{s.get('namespace')}/{s['name']}" if place else s["name"] for s in found)
+
+    return cell
+
+
+def readiness_gates(obj: Object) -> str:
+    """How many of a pod's readiness gates are open."""
+    gates = (obj.get("spec") or {}).get("readinessGates")
+    if not gates:
+        return _NONE
+    true = {c["type"] for c in _status(obj).get("conditions") or () if c.get("status") == "True"}
+    return f"{sum(gate.get('conditionType') in true for gate in gates)}/{len(gates)}"
+
+
+def internal_address(obj: Object) -> str:
+    """A node's address inside the cluster."""
+    return _node_address(obj, "InternalIP")
+
+
+def external_node_address(obj: Object) -> str:
+    """A node's address outside the cluster."""
+    return _node_address(obj, "ExternalIP")
+
+
+def _node_address(obj: Object, kind: str) -> str:
+    found = (a["address"] for a in _status(obj).get("addresses") or () if a.get("type") == kind)
+    return str(next(found, _NONE))
+
+
+def endpoint_addresses(obj: Object) -> str:
+    """The first three of `10.0.0.1:80`."""
+    found = []
+    for subset in obj.get("subsets") or ():
+        ends = [f":{port['port']}" for port in subset.get("ports") or ()] or [""]
+        found += [a["ip"] + end for end in ends for a in subset.get("addresses") or ()]
+    return _first_three(found) or _NONE
+
+
+def slice_ports(obj: Object) -> str:
+    """The first three ports of an EndpointSlice."""
+    ports = [str(p.get("port") or p.get("name") or "*") for p in obj.get("ports") or ()]
+    return _first_three(ports) or "<unset>"
+
+
+def slice_addresses(obj: Object) -> str:
+    """The first three addresses of an EndpointSlice."""
+    found = [a for end in obj.get("endpoints") or () for a in end.get("addresses") or ()]
+    return _first_three(found) or "<unset>"
+
+
+def _first_three(values: list[str]) -> str:
+    more = f" + {len(values) - 3} more..." if len(values) > 3 else ""
+    return ",".join(values[:3]) + more
+
+
+def quota_requests(obj: Object) -> str:
+    """`pods: 1/10, requests.cpu: 1/4`."""
+    return _quota(obj, limits=False)
+
+
+def quota_limits(obj: Object) -> str:
+    """`limits.cpu: 1/4`."""
+    return _quota(obj, limits=True)
+
+
+def _quota(obj: Object, *, limits: bool) -> str:
+    hard, used = _status(obj).get("hard") or {}, _status(obj).get("used") or {}
+    names = [name for name in sorted(hard) if name.startswith("limits.") is limits]
+    return ", ".join(f"{name}: {used.get(name, 0)}/{hard[name]}" for name in names)
+
+
+def scale_metrics(obj: Object) -> str:
+    """`cpu: 50%/80%` for the first two metrics of an autoscaler, `<none>` without any."""
+    specs, statuses = (obj.get("spec") or {}).get("metrics"), _status(obj).get("currentMetrics")
+    if specs is None:  # in autoscaling/v1 there is one, in a field of its own
+        target = (obj.get("spec") or {}).get("targetCPUUtilizationPercentage")
+        current = _status(obj).get("currentCPUUtilizationPercentage")
+        return _NONE if target is None else f"cpu: {_percent(current)}/{_percent(target)}"
+    found = [
+        _metric(spec, statuses[place] if statuses and len(statuses) > place else {})
+        for place, spec in enumerate(specs)
+    ]
+    more = f" + {len(found) - 2} more..." if len(found) > 2 else ""
+    return ", ".join(found[:2]) + more or _NONE
+
+
+def _metric(spec: Object, status: Object) -> str:
+    part = next((value for key, value in spec.items() if key != "type"), None) or {}
+    now = next((value for key, value in status.items() if key != "type"), None) or {}
+    target, current = part.get("target") or {}, now.get("current") or {}
+    label = f"{part['name']}: " if "name" in part else ""
+    if "averageUtilization" in target:
+        shown = _percent(current.get("averageUtilization"))
+        return f"{label}{shown}/{_percent(target['averageUtilization'])}"
+    key = "averageValue" if "averageValue" in target else "value"
+    average = (
+        " (avg)" if key == "averageValue" and spec.get("type") in ("Object", "External") else ""
+    )
+    return f"{label}{current.get(key, _UNKNOWN)}/{target.get(key)}{average}"
+
+
+def _percent(value: Any) -> str:
+    return _UNKNOWN if value is None else f"{value}%"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from clusters.errors import KindNotFoundError
-from clusters.objects import Object
+from clusters.objects import Kind, Object
+from clusters.simulation.http.actions import OFFERED
+from clusters.simulation.http.reviews import REVIEWS
 from clusters.simulation.server.builtin import KindTraits
 from clusters.simulation.server.catalog import Catalog
 
@@ -35,7 +37,7 @@ def version_document(kubernetes_version: str) -> Object:
 def _groups(catalog: Catalog) -> Groups:
     """Kinds by group and version, preferred versions first."""
     groups: Groups = {name: {} for name in _ORDER}
-    for traits in catalog.all():
+    for traits in (*catalog.all(), *REVIEWS):
         versions = groups.setdefault(traits.kind.group, {})
         for version in traits.resource.versions:
             versions.setdefault(version, []).append(traits)
@@ -76,7 +78,7 @@ def resource_list(catalog: Catalog, group: str, version: str) -> Object:
     resources: list[dict[str, Any]] = []
     for traits in kinds:
         resources.append(_resource(traits))
-        resources.extend(_subresources(traits))
+        resources.extend(_listed_subresources(traits))
     return {
         "kind": "APIResourceList",
         "apiVersion": "v1",
@@ -101,25 +103,41 @@ def _resource(traits: KindTraits) -> dict[str, Any]:
     return entry
 
 
-def _subresource_kinds(traits: KindTraits) -> list[tuple[str, dict[str, str]]]:
-    own = {"group": traits.kind.group, "version": "", "kind": traits.kind.kind}
-    scale = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
-    found = [("status", own)] if traits.has_status else []
-    return [*found, ("scale", scale)] if traits.has_scale else found
+class Subresource(NamedTuple):
+    """A subresource as it is discovered; `version` is empty for the kind's own."""
+
+    name: str
+    kind: Kind
+    version: str
+    verbs: tuple[str, ...]
 
 
-def _subresources(traits: KindTraits) -> list[dict[str, Any]]:
+def _subresources(traits: KindTraits) -> list[Subresource]:
+    found = [
+        Subresource(name, kind, v, ("create",))
+        for of, name, kind, v in OFFERED
+        if of == traits.kind
+    ]
+    if traits.has_status:
+        found.append(Subresource("status", traits.kind, "", _SUBRESOURCE_VERBS))
+    if traits.has_scale:
+        scale = Kind("autoscaling", "Scale")
+        found.append(Subresource("scale", scale, "v1", _SUBRESOURCE_VERBS))
+    return found
+
+
+def _listed_subresources(traits: KindTraits) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = []
-    for name, kind in _subresource_kinds(traits):
+    for sub in _subresources(traits):
         entry: dict[str, Any] = {
-            "name": f"{traits.resource.plural}/{name}",
+            "name": f"{traits.resource.plural}/{sub.name}",
             "singularName": "",
             "namespaced": traits.resource.namespaced,
-            "kind": kind["kind"],
-            "verbs": list(_SUBRESOURCE_VERBS),
+            "kind": sub.kind.kind,
+            "verbs": list(sub.verbs),
         }
-        if name == "scale":
-            entry |= {"group": kind["group"], "version": kind["version"]}
+        if sub.version:
+            entry |= {"group": sub.kind.group, "version": sub.version}
         entries.append(entry)
     return entries
 
@@ -162,10 +180,14 @@ def _aggregated_resource(traits: KindTraits, version: str) -> dict[str, Any]:
         "categories": list(traits.categories),
         "subresources": [
             {
-                "subresource": name,
-                "responseKind": {**answer, "version": answer["version"] or version},
-                "verbs": list(_SUBRESOURCE_VERBS),
+                "subresource": sub.name,
+                "responseKind": {
+                    "group": sub.kind.group,
+                    "version": sub.version or version,
+                    "kind": sub.kind.kind,
+                },
+                "verbs": list(sub.verbs),
             }
-            for name, answer in _subresource_kinds(traits)
+            for sub in _subresources(traits)
         ],
     }

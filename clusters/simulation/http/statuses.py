@@ -27,6 +27,7 @@ from clusters.simulation.http.routes import Target
 from clusters.simulation.server.ownership import FieldConflictError
 from clusters.simulation.server.rejections import (
     BadRequestError,
+    MethodNotAllowedError,
     NamespaceTerminatingError,
     RejectedError,
     RejectedImmutableError,
@@ -37,6 +38,7 @@ from clusters.simulation.server.rejections import (
 
 _CODES: tuple[tuple[type[ClusterError], int, str], ...] = (
     (BadRequestError, 400, "BadRequest"),
+    (MethodNotAllowedError, 405, "MethodNotAllowed"),
     (UnsupportedMediaTypeError, 415, "UnsupportedMediaType"),
     (UnauthorizedError, 401, "Unauthorized"),
     (ForbiddenError, 403, "Forbidden"),
@@ -72,7 +74,8 @@ def status_of(error: ClusterError, target: Target | None) -> Object:
     if reason:
         status["reason"] = reason
     details = _details(error, target)
-    if details:
+    # Clients read through the details of whatever is not found, so there are always some.
+    if details or code == 404:
         status["details"] = details
     return status
 

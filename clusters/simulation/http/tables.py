@@ -18,6 +18,8 @@ from clusters.simulation.http.ages import age_of
 
 Cell = Callable[[Object], Any]
 _NONE = "<none>"
+_MOMENT, _SPAN = "moment", "span"
+"""Types of columns whose cell is a time, or two of them: shown as how long ago, and how long."""
 
 
 class Column(NamedTuple):
@@ -44,7 +46,7 @@ def table_of(
     """
     shown = [*_columns(kind), *(_custom(column, now) for column in columns)]
     if not any(column.title == "Age" for column in shown):
-        shown.append(Column("Age", lambda obj: obj["metadata"].get("creationTimestamp")))
+        shown.append(_AGE)
     shown.insert(0, Column("Name", lambda obj: obj["metadata"]["name"]))
     return {
         "kind": "Table",
@@ -62,7 +64,7 @@ def _columns(kind: Kind) -> tuple[Column, ...]:
 def _definition(column: Column) -> dict[str, Any]:
     return {
         "name": column.title,
-        "type": column.type,
+        "type": "string" if column.type in (_MOMENT, _SPAN) else column.type,
         "format": "name" if column.title == "Name" else "",
         "description": column.title,
         "priority": column.priority,
@@ -70,16 +72,23 @@ def _definition(column: Column) -> dict[str, Any]:
 
 
 def _row(obj: Object, columns: list[Column], include: str, now: datetime) -> dict[str, Any]:
-    values = []
-    for column in columns:
-        value = column.cell(obj)
-        values.append(age_of(value, now) if column.title == "Age" else value)
-    row: dict[str, Any] = {"cells": values}
+    row: dict[str, Any] = {"cells": [_shown(column, column.cell(obj), now) for column in columns]}
     if include == "Object":
         row["object"] = obj
     elif include != "None":
         row["object"] = partial_metadata(obj)
     return row
+
+
+def _shown(column: Column, value: Any, now: datetime) -> Any:
+    if column.title == "Age":
+        return age_of(value, now)
+    if column.type == _MOMENT and value and value != _NONE:
+        return age_of(value, now)
+    if column.type == _SPAN:
+        begin, end = value
+        return age_of(begin, datetime.fromisoformat(end) if end else now) if begin else ""
+    return value
 
 
 def _custom(column: dict[str, Any], now: datetime) -> Column:
@@ -110,12 +119,23 @@ def _number(title: str, path: str, priority: int = 0) -> Column:
     return Column(title, _at(path, 0), "integer", priority)
 
 
+def _node_info(title: str, name: str) -> Column:
+    return Column(title, _at(f"status.nodeInfo.{name}", "<unknown>"), priority=1)
+
+
+_AGE = Column("Age", lambda obj: obj["metadata"].get("creationTimestamp"))
 _CONTAINERS = (
     Column("Containers", cells.container_names, priority=1),
     Column("Images", cells.images, priority=1),
     Column("Selector", cells.selector, priority=1),
 )
-_ROLE_BINDING = (Column("Role", cells.role_reference),)
+_ROLE_BINDING = (
+    Column("Role", cells.role_reference),
+    _AGE,
+    Column("Users", cells.subjects("User"), priority=1),
+    Column("Groups", cells.subjects("Group"), priority=1),
+    Column("ServiceAccounts", cells.subjects("ServiceAccount"), priority=1),
+)
 _COLUMNS: dict[Kind, tuple[Column, ...]] = {
     Kind("", "Namespace"): (Column("Status", _at("status.phase")),),
     Kind("", "ConfigMap"): (Column("Data", cells.data_count, "string"),),
@@ -128,22 +148,33 @@ _COLUMNS: dict[Kind, tuple[Column, ...]] = {
         Column("Cluster-IP", _at("spec.clusterIP")),
         Column("External-IP", cells.external_address),
         Column("Port(s)", cells.service_ports),
-        Column("Age", lambda obj: obj["metadata"].get("creationTimestamp")),
+        _AGE,
         Column("Selector", cells.plain_selector, priority=1),
     ),
     Kind("", "Pod"): (
         Column("Ready", cells.pod_ready),
         Column("Status", cells.pod_status),
         Column("Restarts", cells.pod_restarts, "string"),
-        Column("Age", lambda obj: obj["metadata"].get("creationTimestamp")),
+        _AGE,
         Column("IP", _at("status.podIP"), priority=1),
         Column("Node", _at("spec.nodeName"), priority=1),
+        Column("Nominated Node", _at("status.nominatedNodeName"), priority=1),
+        Column("Readiness Gates", cells.readiness_gates, priority=1),
     ),
     Kind("", "Node"): (
         Column("Status", cells.node_status),
         Column("Roles", cells.node_roles),
-        Column("Age", lambda obj: obj["metadata"].get("creationTimestamp")),
+        _AGE,
         Column("Version", _at("status.nodeInfo.kubeletVersion")),
+        Column("Internal-IP", cells.internal_address, priority=1),
+        Column("External-IP", cells.external_node_address, priority=1),
+        Column("OS-Image", _at("status.nodeInfo.osImage", "<unknown>"), priority=1),
+        Column("Kernel-Version", _at("status.nodeInfo.kernelVersion", "<unknown>"), priority=1),
+        Column(
+            "Container-Runtime",
+            _at("status.nodeInfo.containerRuntimeVersion", "<unknown>"),
+            priority=1,
+        ),
     ),
     Kind("", "PersistentVolumeClaim"): (
         Column("Status", _at("status.phase")),
@@ -151,6 +182,9 @@ _COLUMNS: dict[Kind, tuple[Column, ...]] = {
         Column("Capacity", _at("status.capacity.storage", "")),
         Column("Access Modes", cells.access_modes),
         Column("StorageClass", _at("spec.storageClassName", "")),
+        Column("VolumeAttributesClass", _at("spec.volumeAttributesClassName", "<unset>")),
+        _AGE,
+        Column("VolumeMode", _at("spec.volumeMode", "<unset>"), priority=1),
     ),
     Kind("", "PersistentVolume"): (
         Column("Capacity", _at("spec.capacity.storage", "")),
@@ -159,9 +193,23 @@ _COLUMNS: dict[Kind, tuple[Column, ...]] = {
         Column("Status", _at("status.phase")),
         Column("Claim", cells.claim, "string"),
         Column("StorageClass", _at("spec.storageClassName", "")),
+        Column("VolumeAttributesClass", _at("spec.volumeAttributesClassName", "<unset>")),
+        Column("Reason", _at("status.reason", "")),
+        _AGE,
+        Column("VolumeMode", _at("spec.volumeMode", "<unset>"), priority=1),
+    ),
+    Kind("", "Endpoints"): (Column("Endpoints", cells.endpoint_addresses),),
+    Kind("", "ResourceQuota"): (
+        Column("Request", cells.quota_requests),
+        Column("Limit", cells.quota_limits),
+    ),
+    Kind("discovery.k8s.io", "EndpointSlice"): (
+        Column("AddressType", _at("addressType")),
+        Column("Ports", cells.slice_ports),
+        Column("Endpoints", cells.slice_addresses),
     ),
     Kind("", "Event"): (
-        Column("Last Seen", _at("lastTimestamp", "")),
+        Column("Last Seen", _at("lastTimestamp", ""), _MOMENT),
         Column("Type", _at("type", "")),
         Column("Reason", _at("reason", "")),
         Column("Object", cells.event_object),
@@ -172,12 +220,12 @@ _COLUMNS: dict[Kind, tuple[Column, ...]] = {
         Column("Ready", cells.ready_of_replicas),
         _number("Up-to-date", "status.updatedReplicas"),
         _number("Available", "status.availableReplicas"),
-        Column("Age", lambda obj: obj["metadata"].get("creationTimestamp")),
+        _AGE,
         *_CONTAINERS,
     ),
     Kind("apps", "StatefulSet"): (
         Column("Ready", cells.ready_of_replicas),
-        Column("Age", lambda obj: obj["metadata"].get("creationTimestamp")),
+        _AGE,
         *_CONTAINERS[:2],
     ),
     Kind("apps", "DaemonSet"): (
@@ -187,20 +235,21 @@ _COLUMNS: dict[Kind, tuple[Column, ...]] = {
         _number("Up-to-date", "status.updatedNumberScheduled"),
         _number("Available", "status.numberAvailable"),
         Column("Node Selector", cells.node_selector),
-        Column("Age", lambda obj: obj["metadata"].get("creationTimestamp")),
+        _AGE,
         *_CONTAINERS,
     ),
     Kind("apps", "ReplicaSet"): (
         _number("Desired", "spec.replicas"),
         _number("Current", "status.replicas"),
         _number("Ready", "status.readyReplicas"),
-        Column("Age", lambda obj: obj["metadata"].get("creationTimestamp")),
+        _AGE,
         *_CONTAINERS,
     ),
     Kind("batch", "Job"): (
         Column("Status", cells.job_status),
         Column("Completions", cells.job_completions),
-        Column("Age", lambda obj: obj["metadata"].get("creationTimestamp")),
+        Column("Duration", cells.job_span, _SPAN),
+        _AGE,
         *_CONTAINERS,
     ),
     Kind("batch", "CronJob"): (
@@ -208,7 +257,9 @@ _COLUMNS: dict[Kind, tuple[Column, ...]] = {
         Column("Timezone", _at("spec.timeZone")),
         Column("Suspend", cells.suspended),
         Column("Active", lambda obj: len((obj.get("status") or {}).get("active", ())), "integer"),
-        Column("Last Schedule", _at("status.lastScheduleTime")),
+        Column("Last Schedule", _at("status.lastScheduleTime"), _MOMENT),
+        _AGE,
+        *_CONTAINERS,
     ),
     Kind("networking.k8s.io", "Ingress"): (
         Column("Class", _at("spec.ingressClassName")),
@@ -225,6 +276,7 @@ _COLUMNS: dict[Kind, tuple[Column, ...]] = {
     ),
     Kind("autoscaling", "HorizontalPodAutoscaler"): (
         Column("Reference", cells.scale_target),
+        Column("Targets", cells.scale_metrics),
         Column("MinPods", _at("spec.minReplicas"), "string"),
         Column("MaxPods", _at("spec.maxReplicas"), "string"),
         _number("Replicas", "status.currentReplicas"),

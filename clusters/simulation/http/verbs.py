@@ -6,7 +6,8 @@
     POST    create       PUT → update         PATCH → patch or apply
     DELETE  one → delete collection → each of them
 
-Documents about the server itself (`/version`, `/apis`, `/openapi/…`) are answered here too.
+Documents about the server itself (`/version`, `/apis`, `/openapi/…`) are answered here too;
+`reviews` are questions that store nothing, `actions` subresources that do something.
 Errors of the server become Status bodies; a partition cuts the connection without an answer.
 """
 
@@ -27,6 +28,7 @@ from clusters.objects import Object, ObjectKey, key_of
 from clusters.simulation.cluster import SimulatedCluster
 from clusters.simulation.http import discovery_documents as documents
 from clusters.simulation.http import openapi
+from clusters.simulation.http.actions import action_for
 from clusters.simulation.http.answers import Form, Rendering, json_answer, wanted_form
 from clusters.simulation.http.parameters import (
     PATCH_TYPES,
@@ -35,13 +37,21 @@ from clusters.simulation.http.parameters import (
     read_parameters,
 )
 from clusters.simulation.http.protobuf import MEDIA_TYPE, read_protobuf
+from clusters.simulation.http.reviews import answered, is_review
 from clusters.simulation.http.routes import Target, find_target
 from clusters.simulation.http.scale import replicas_patch, scale_of
 from clusters.simulation.http.statuses import status_of, success
 from clusters.simulation.http.streams import stream
-from clusters.simulation.server.rejections import BadRequestError, UnsupportedMediaTypeError
+from clusters.simulation.server.rejections import (
+    BadRequestError,
+    MethodNotAllowedError,
+    UnsupportedMediaTypeError,
+)
 
-_SUBRESOURCES = ("", "status", "scale", "finalize")
+_NOT_ALLOWED = "the server does not allow this method on the requested resource"
+_SUBRESOURCES = ("", "status", "scale", "finalize", "approval")
+_PARTS = {"finalize": "", "approval": "status"}
+"""A namespace is finalized as a whole; a certificate's approval is a condition."""
 
 
 async def respond(
@@ -57,6 +67,10 @@ async def respond(
         document = _document(cluster, request, parts)
         if document is not None:
             return document
+        if is_review(parts):
+            if request.method != "POST":
+                raise MethodNotAllowedError(_NOT_ALLOWED)
+            return json_answer(answered(parts, await _body(request)), 201)
         target = find_target(cluster.server.catalog, parts)
         return await _serve(cluster, request, target)
     except UnreachableError:
@@ -112,6 +126,10 @@ def _root(cluster: SimulatedCluster, request: web.Request, *, core: bool) -> web
 async def _serve(
     cluster: SimulatedCluster, request: web.Request, target: Target
 ) -> web.StreamResponse:
+    if action := action_for(target, request.method):
+        body = await _body(request)
+        status, answer = action(cluster.server, target, body, cluster.now())
+        return json_answer(answer, status)
     if target.subresource not in _SUBRESOURCES:
         raise KindNotFoundError("the server could not find the requested resource")
     parameters = read_parameters(request.query, request.headers.get("User-Agent", ""))
@@ -126,14 +144,15 @@ async def _serve(
         return await stream(cluster, request, rendering, parameters, target.namespace)
     verb = _VERBS.get((request.method, bool(target.name)))
     if verb is None:
-        raise BadRequestError(f"the server does not allow {request.method} here")
-    media = request.content_type
-    body = await _body(request, media)
-    status, answer = verb(_Call(cluster, target, parameters, body, media), rendering)
+        raise MethodNotAllowedError(_NOT_ALLOWED)
+    body = await _body(request)
+    call = _Call(cluster, target, parameters, body, request.content_type)
+    status, answer = verb(call, rendering)
     return json_answer(answer, status)
 
 
-async def _body(request: web.Request, media: str) -> Any:
+async def _body(request: web.Request) -> Any:
+    media = request.content_type
     if request.method == "GET":
         return None
     if "cbor" in media:
@@ -161,8 +180,8 @@ class _Call:
 
     @property
     def subresource(self) -> str:
-        """The subresource as the server knows it: `finalize` writes the whole namespace."""
-        return "" if self.target.subresource == "finalize" else self.target.subresource
+        """The subresource as the server knows it; some are another name for a part."""
+        return _PARTS.get(self.target.subresource, self.target.subresource)
 
     def sent(self) -> Object:
         """The body as an object that agrees with the URL. Errors: `BadRequestError`."""

@@ -7,6 +7,7 @@ cluster; the HTTP face reads `causes` and the finer classes to answer as a real 
 
     InvalidError     ── RejectedError    422 with causes
                      ── BadRequestError  400: cannot be read at all
+                     ── MethodNotAllowedError  405: not this verb here
                      ── UnsupportedMediaTypeError  415: not in a form that is read here
                      ── TypedPatchError  500, as real servers do: an apply with unknown fields
     ImmutableError   ── RejectedImmutableError  422 with causes
@@ -58,6 +59,10 @@ class RejectedImmutableError(ImmutableError):
 
 class BadRequestError(InvalidError):
     """400: the request cannot be understood."""
+
+
+class MethodNotAllowedError(InvalidError):
+    """405: what is asked for is not done to this."""
 
 
 class UnsupportedMediaTypeError(InvalidError):

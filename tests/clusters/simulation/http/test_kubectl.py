@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clusters.clock import SystemClock
-from clusters.objects import Kind, Object, dump_yaml
-from clusters.simulation import SimulatedCluster
-from clusters.simulation.controllers import Controllers
-from clusters.simulation.http import serve, write_kubeconfig
+from clusters.objects import Kind
+from tests.clusters.simulation.http.kubectl import PATIENCE_SECONDS, Kubectl
 from tests.clusters.simulation.samples import (
     SETTINGS,
     WEB,
@@ -27,65 +20,6 @@ from tests.clusters.simulation.samples import (
     widget,
     widget_definition,
 )
-
-PATIENCE_SECONDS = 60.0
-KUBECTL = Path(sys.executable).parent / "kubectl"
-
-
-class Kubectl:
-    """Runs kubectl against one context."""
-
-    def __init__(self, folder: Path, clusters: dict[str, SimulatedCluster]) -> None:
-        self.folder = folder
-        self.clusters = clusters
-        self.server = clusters["stg-1"].server
-        self._files = 0
-
-    async def __call__(self, *arguments: str, fails: bool = False) -> str:
-        """Standard output, or what kubectl complains of if it is to fail."""
-        process = await self.start(*arguments)
-        out, err = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
-        assert (process.returncode != 0) is fails, f"{out.decode()}\n{err.decode()}"
-        return err.decode() if fails else out.decode()
-
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        """A kubectl that runs on."""
-        return await asyncio.create_subprocess_exec(
-            KUBECTL,
-            *arguments,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={
-                "KUBECONFIG": str(self.folder / "config"),
-                "HOME": str(self.folder),
-                "PATH": os.environ["PATH"],
-            },
-        )
-
-    def file(self, *objects: Object) -> str:
-        """A file with these objects."""
-        self._files += 1
-        path = self.folder / f"objects-{self._files}.yaml"
-        path.write_text(dump_yaml(list(objects)))
-        return str(path)
-
-
-@pytest.fixture
-async def kubectl(tmp_path: Path) -> AsyncIterator[Kubectl]:
-    clusters = {
-        name: SimulatedCluster(name, SystemClock(), seed=seed, controllers=Controllers)
-        for seed, name in enumerate(("prd-1", "stg-1"))
-    }
-    running = [asyncio.ensure_future(cluster.run()) for cluster in clusters.values()]
-    server = await serve(clusters)
-    write_kubeconfig(tmp_path / "config", server)
-    runner = Kubectl(tmp_path, clusters)
-    await runner("config", "use-context", "stg-1")
-    yield runner
-    await server.close()
-    for task in running:
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
 
 
 async def test_the_kubeconfig_has_a_context_for_each_cluster_and_is_private(

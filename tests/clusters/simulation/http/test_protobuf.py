@@ -20,22 +20,15 @@ from clusters.simulation.http.protobuf import (
 from clusters.simulation.server.builtin import BUILT_IN
 from clusters.simulation.server.rejections import BadRequestError
 from clusters.simulation.server.schema import definitions
+from tests.clusters.simulation.http.client import protobuf_body
 
 CORE = "k8s.io.api.core.v1"
 ZERO_IN_FIELD_4 = struct.pack("BB", 4 << 3, 0)
 
 
-def body(api_version: str, kind: str, message: Any) -> bytes:
-    """What a client sends."""
-    raw = message if isinstance(message, bytes) else message.SerializeToString()
-    envelope = message_class("k8s.io.apimachinery.pkg.runtime.Unknown")(raw=raw)
-    envelope.typeMeta.apiVersion, envelope.typeMeta.kind = api_version, kind
-    return b"k8s\x00" + bytes(envelope.SerializeToString())
-
-
 def read(api_version: str, kind: str, message: Any) -> Object:
     """What is understood of it."""
-    return read_protobuf(body(api_version, kind, message))
+    return read_protobuf(protobuf_body(api_version, kind, message))
 
 
 def new(kind: str, package: str = CORE, **fields: Any) -> Any:
@@ -135,7 +128,7 @@ def test_embedded_objects_may_be_json_or_protobuf_themselves() -> None:
     revision = new("ControllerRevision", package, revision=3)
     revision.data.raw = b'{"spec":{"a":[1]}}'
     assert read("apps/v1", "ControllerRevision", revision)["data"] == {"spec": {"a": [1]}}
-    revision.data.raw = body("v1", "ConfigMap", new("ConfigMap", data={"a": "1"}))
+    revision.data.raw = protobuf_body("v1", "ConfigMap", new("ConfigMap", data={"a": "1"}))
     inner = read("apps/v1", "ControllerRevision", revision)["data"]
     assert (inner["kind"], inner["data"]) == ("ConfigMap", {"a": "1"})
 
@@ -172,9 +165,9 @@ def test_delete_options_are_read_for_every_group() -> None:
     [
         (b"{}", "does not begin"),
         (b"k8s\x00\xff\xff", "cannot be read"),
-        (body("example.com/v1", "Widget", b""), "Widget of example.com/v1 is not read"),
-        (body("v1", "ConfigMap", b"\x0a\xff"), "cannot be read"),
-        (body("v1", "Pod", b"\x0a\x06\x42\x04\x08\x80\x80\x80"), "cannot be read"),
+        (protobuf_body("example.com/v1", "Widget", b""), "Widget of example.com/v1 is not read"),
+        (protobuf_body("v1", "ConfigMap", b"\x0a\xff"), "cannot be read"),
+        (protobuf_body("v1", "Pod", b"\x0a\x06\x42\x04\x08\x80\x80\x80"), "cannot be read"),
     ],
 )
 def test_what_cannot_be_read_is_a_bad_request(data: bytes, what: str) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
 
 from clusters.clock import FakeClock
-from clusters.objects import Object
 from clusters.simulation import SimulatedCluster
-from clusters.simulation.http import RunningServer, serve
+from clusters.simulation.http import serve
 from clusters.simulation.server import Verdict
+from tests.clusters.simulation.http.client import APPLY, CONFIG_MAPS, Client
 from tests.clusters.simulation.samples import (
     CONFIG_MAP,
     SETTINGS,
@@ -31,52 +30,8 @@ from tests.clusters.simulation.server.admission.policies import HOOK, quota, rul
 PATIENCE_SECONDS = 10.0
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
-CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 SERVICES = "/api/v1/namespaces/default/services"
-APPLY = {"Content-Type": "application/apply-patch+yaml"}
 MERGE = {"Content-Type": "application/merge-patch+json"}
-
-
-class Client:
-    """A client of one served cluster."""
-
-    def __init__(self, session: aiohttp.ClientSession, server: RunningServer) -> None:
-        self.session = session
-        self.server = server
-        self.clusters: dict[str, SimulatedCluster] = {}
-
-    def url(self, path: str) -> str:
-        return self.server.url_of("lab") + path
-
-    async def ask(
-        self, method: str, path: str, body: Any = None, **headers: str
-    ) -> tuple[int, Any]:
-        """(status, JSON body) of a request."""
-        data = None if body is None else json.dumps(body)
-        async with self.session.request(
-            method, self.url(path), data=data, headers=headers or None
-        ) as answer:
-            return answer.status, await answer.json(content_type=None)
-
-    async def get(self, path: str, accept: str = "application/json") -> Any:
-        status, body = await self.ask("GET", path, Accept=accept)
-        assert status == 200, body
-        return body
-
-    async def apply(self, path: str, body: Object, query: str = "") -> tuple[int, Any]:
-        where = f"{path}/{body['metadata']['name']}?fieldManager=m{query}"
-        return await self.ask("PATCH", where, body, **APPLY)
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    cluster = SimulatedCluster("lab", FakeClock())
-    server = await serve({"lab": cluster})
-    async with aiohttp.ClientSession() as session:
-        found = Client(session, server)
-        found.clusters["lab"] = cluster
-        yield found
-    await server.close()
 
 
 async def test_an_object_goes_through_all_the_verbs(client: Client) -> None:
@@ -160,12 +115,12 @@ async def test_refusals_have_the_code_and_reason_of_a_real_server(client: Client
         "no yaml": (400, "BadRequest"),
         "stale": (409, "Conflict"),
         "other name": (400, "BadRequest"),
-        "method": (400, "BadRequest"),
+        "method": (405, "MethodNotAllowed"),
         "patch type": (400, "BadRequest"),
         "dry run": (400, "BadRequest"),
     }
     assert answers["no namespace"][1]["details"] == {"name": "nowhere", "kind": "namespaces"}
-    assert "details" not in answers["no kind"][1]
+    assert answers["no kind"][1]["details"] == {}  # kubectl reads through it
     assert answers["invalid"][1]["details"]["causes"][0]["field"] == "metadata.name"
 
 
