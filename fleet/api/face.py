@@ -17,7 +17,7 @@ from agents.protocol import (
     Target,
 )
 from clusters.objects import Digest
-from fleet.rollout.state import Verb
+from fleet.rollout.decisions import Verb
 from fleet.store import Store
 
 

@@ -16,7 +16,7 @@ from fleet.api.inbound import Handler, body_of, for_people, json_answer
 from fleet.api.selectors import read_selector
 from fleet.errors import RequestError
 from fleet.model import Selector
-from fleet.rollout.state import Verb
+from fleet.rollout.decisions import Verb
 from fleet.store.access import Access
 from fleet.store.query import query
 

@@ -25,7 +25,9 @@ from fleet.errors import RequestError
 from fleet.hub.doorbell import Doorbell, wait_for
 from fleet.hub.settings import HubSettings
 from fleet.rollout import refusal
-from fleet.rollout.state import Decision, Intent, RunPlan, StageState, Verb
+from fleet.rollout.decisions import Decision, Verb
+from fleet.rollout.run_plan import RunPlan
+from fleet.rollout.states import Intent, StageState
 from fleet.store import Connection, Store
 from fleet.store.agents import cluster_known, register, set_token
 from fleet.store.events import add_event, epoch
@@ -235,7 +237,7 @@ def _gates(c: Connection, plan: RunPlan, stage: str) -> tuple[str, ...]:
     """The stage that was named, or every stage whose approval is waited for now."""
     if stage:
         return (stage,)
-    gated = {stage.name for stage in plan.stages if stage.approval}
+    gated = {stage.name for stage in plan.stages if stage.approvals}
     waiting = tuple(
         s.name
         for s in stages_of(c, plan.uid)

@@ -21,8 +21,9 @@ from fleet.hub.planning import Planned
 from fleet.hub.settings import HubSettings
 from fleet.model import Problem, Severity
 from fleet.rollout import Held, Situation, advance, propose, waits_for
+from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.situation import RunRecord, Wanted
-from fleet.rollout.state import RunPlan, Step
+from fleet.rollout.step import Step
 from fleet.source import Commit
 from fleet.store import Connection, Store
 from fleet.store.events import replace_problems

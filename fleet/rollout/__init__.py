@@ -6,7 +6,7 @@
     propose(situation)               → Proposal          differences, needs, units, plans, lane
     advance(run, marks, intent, evidence, now) → Step    standing, budgets, gates, slots, progress
     explain(run, step, evidence, cluster) → reasons      explain
-    refusal(verb, run, state, marks, stage) → text       decisions
+    refusal(verb, run, state, marks, stage) → text       rulings
 
 `fleet.store` records what they answer; agents perform it. See docs/rollouts.md.
 """
@@ -14,9 +14,10 @@
 from __future__ import annotations
 
 from fleet.rollout.advance import advance
-from fleet.rollout.decisions import refusal
-from fleet.rollout.explain import Reason, explain
+from fleet.rollout.explain import explain
 from fleet.rollout.policy import PolicyBook, overlaps, read_policies
+from fleet.rollout.reasons import Reason
+from fleet.rollout.rulings import refusal
 from fleet.rollout.runs import propose, waits_for
 from fleet.rollout.situation import Held, Proposal, RunRecord, Situation
 

@@ -14,22 +14,18 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from fleet.rollout import budgets, decisions, history, slots, standing, tables
+from fleet.rollout import budgets, history, rulings, slots, standing, stops, tables
+from fleet.rollout.caps import Room
+from fleet.rollout.evidence import Evidence
 from fleet.rollout.explain import words_for
+from fleet.rollout.marks import Marks
 from fleet.rollout.memory import Memory
 from fleet.rollout.progress import View, walk
+from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.standing import NOWHERE, Standing
-from fleet.rollout.state import (
-    ClusterState,
-    Evidence,
-    Intent,
-    Marks,
-    RunPlan,
-    RunState,
-    StagePlan,
-    StageState,
-    Step,
-)
+from fleet.rollout.starts import Starts
+from fleet.rollout.states import ClusterState, Intent, RunState, StageState
+from fleet.rollout.step import Step
 from fleet.rollout.tables import RunEvent
 
 
@@ -39,7 +35,7 @@ def advance(run: RunPlan, marks: Marks, intent: Intent, evidence: Evidence, now:
     wakes: list[datetime] = []
     ended = memory.seen_run in tables.ENDED
     if not ended:
-        decisions.carry_out_retries(run, memory, evidence)
+        rulings.carry_out_retries(run, memory, evidence)
     views = [_view(run, stage, evidence, memory, ended, now, wakes) for stage in run.stages]
     for view in views:
         budgets.judge(view.plan, memory)
@@ -49,11 +45,11 @@ def advance(run: RunPlan, marks: Marks, intent: Intent, evidence: Evidence, now:
     else:
         walk(run, views, memory, evidence, may_act, now, wakes)
     state, reason = _run_state(run, views, marks, memory, intent, evidence)
-    acts = may_act and not memory.breached and state not in tables.ENDED
-    withdraw = _withdraw(views, acts, evidence, memory, now)
-    if withdraw and acts:
+    moving = _moving(run, views, memory) if may_act and state not in tables.ENDED else []
+    withdraw = _withdraw(views, moving, evidence, memory, now)
+    if withdraw and moving:
         wakes.append(now)
-    offer = _offer(views, evidence, memory, now) if acts else []
+    offer = _offer(run, moving, evidence, memory, now)
     if offer:
         wakes.append(_first_due(run, now))
     for view in views:
@@ -166,12 +162,20 @@ def _run_event(
     return RunEvent.GO, "; ".join(f"{v.plan.name}: {v.reason}" for v in open_views[:3])
 
 
+def _moving(run: RunPlan, views: list[View], memory: Memory) -> list[View]:
+    """The stages that no breach keeps from acting."""
+    stopped = stops.stopped(run, memory)
+    return [view for view in views if view.plan.name not in stopped]
+
+
 def _withdraw(
-    views: list[View], acts: bool, evidence: Evidence, memory: Memory, now: datetime
+    views: list[View], moving: list[View], evidence: Evidence, memory: Memory, now: datetime
 ) -> list[str]:
     """Unstarted offers that must not be started any more; their clusters are free at once."""
     taken = []
+    names = {view.plan.name for view in moving}
     for view in views:
+        acts = view.plan.name in names
         for one in view.standings:
             if not one.unstarted:
                 continue
@@ -186,17 +190,16 @@ def _withdraw(
     return taken
 
 
-def _offer(views: list[View], evidence: Evidence, memory: Memory, now: datetime) -> list[str]:
+def _offer(
+    run: RunPlan, views: list[View], evidence: Evidence, memory: Memory, now: datetime
+) -> list[str]:
     offered = []
+    room = Room(run, evidence, now)
     for view in views:
         if view.state is not StageState.UPDATING:
             continue
-        held = frozenset(
-            one.cluster
-            for one in view.standings
-            if evidence.clusters.get(one.cluster, NOWHERE).held_by
-        )
-        for one in slots.choose(view.plan, view.standings, held, memory):
+        starts = Starts.of(run, view.plan, view.standings, evidence, memory, room, now)
+        for one in slots.choose(view.plan, view.standings, starts, memory):
             one.state, one.reason, one.code = ClusterState.ASSIGNED, "offered", "Offered"
             spent, _ = memory.clocks.get(one.cluster, (0.0, None))
             memory.clocks[one.cluster] = (spent, now)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fleet.rollout import numbers
 from fleet.rollout.memory import Memory
-from fleet.rollout.state import StagePlan
+from fleet.rollout.run_plan import StagePlan
 
 
 def failure_budget(stage: StagePlan, denominator: int) -> int:

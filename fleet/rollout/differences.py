@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from agents.protocol import ABSENT
 from clusters.objects import Digest
 from fleet.rollout.situation import Held, RunRecord, Situation, Wanted
-from fleet.rollout.state import RunState
+from fleet.rollout.states import RunState
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,163 +1,61 @@
-"""The YAML of `kind: Rollout`, in the short form, as pydantic models; strict, nothing ignored.
+"""The YAML of `kind: Rollout` as pydantic models; strict, nothing ignored.
 
 ::
 
     spec:
-      source: {bundles: {matchLabels: {...}}}      left out: all that no other rollout names
+      source: {bundles: {matchLabels}, track, coalesce, unit}      left out: what no other names
       targets: {selector: {...}, exclude: {...}}
-      strategy: {preset: default | fast | safe}    or
+      strategy: {preset: default | fast | safe}                    or
       stages:
-        - name, group | select, dependsOn, parallelism, failureBudget, minHealthy,
-          clusterDeadline, gates: {before: [{approval}], after: [{soak}]}
-      connectivity: {lease, offline: Skip, catchUp: {parallelism}}
-      onFailure: {action: Pause, scope: Run}
-      supersede: {policy: CoalesceLatest}
+        - name, group | select, dependsOn, order, parallelism, spread, failureBudget, minHealthy,
+          clusterDeadline, stageDeadline, gates: {before, after}   gate_documents
+      membership, connectivity, removal, invariants,               rule_documents
+      onFailure, supersede, overrides, history
 
-A field of the full model that is not built yet is named as such (`NOT_YET`), every other unknown
-field is a mistake; either way the document is refused. `fleet.rollout.policy` gives it meaning.
+A field of the model that the engine does not honour yet is refused by name (`fleet.rollout.later`),
+every other unknown field is a mistake. `fleet.rollout.policy` gives the documents meaning.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StrictStr, model_validator
-from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, StrictStr, model_validator
 
 from fleet.model import Requirement, Selector
-from fleet.rollout.numbers import NONE, ONE, TWO, Amount, read_amount, read_duration
-
-NOT_YET = frozenset(
-    {
-        "membership",
-        "removal",
-        "invariants",
-        "overrides",
-        "history",
-        "source.track",
-        "source.coalesce",
-        "source.unit",
-        "connectivity.staleAfter",
-        "connectivity.catchUp.within",
-        "stages.order",
-        "stages.spread",
-        "stages.stageDeadline",
-        "stages.gates.before.proven",
-        "stages.gates.before.window",
-        "stages.gates.before.webhook",
-        "stages.gates.before.dependency",
-        "stages.gates.after.analysis",
-        "onFailure.rollback",
-        "onFailure.bisect",
-        "onFailure.veto",
-        "supersede.hotfix",
-        "supersede.maxDeferrals",
-        "supersede.maxLiveUnbaked",
-    }
+from fleet.rollout import rules, stages
+from fleet.rollout.fields import (
+    Count,
+    CountOrPercent,
+    CountOrPercentOr0,
+    Name,
+    Part,
+    Seconds,
+    Share,
+    ShareOrNone,
+    Text,
+    short_for,
 )
-"""Paths of rollouts.md's full model that are refused with the code `not-yet-supported`."""
-
-NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", re.ASCII)
-
-
-def not_yet(field: str) -> PydanticCustomError:
-    """The error for a field of the full model that is not built yet."""
-    return PydanticCustomError("not_yet", "{field} is not supported yet", {"field": field})
-
-
-def _only(value: Any, known: set[str], later: set[str]) -> dict[str, Any]:
-    """`value` if it is a mapping with no keys but `known`."""
-    if not isinstance(value, dict):
-        raise ValueError(f"{value!r} is no mapping with {', '.join(sorted(known))}")
-    for key in value:
-        if key in later:
-            raise not_yet(key)
-        if key not in known:
-            raise ValueError(f"unknown field {str(key)[:64]!r}; known: {', '.join(sorted(known))}")
-    return value
+from fleet.rollout.gate_documents import Gates
+from fleet.rollout.numbers import NONE, ONE
+from fleet.rollout.rule_documents import (
+    ConnectivityDocument,
+    FailureDocument,
+    HistoryDocument,
+    InvariantDocument,
+    MembershipDocument,
+    OverridesDocument,
+    RemovalDocument,
+    SupersedeDocument,
+)
 
 
-def _steps(value: Any) -> tuple[Amount, ...]:
-    """`2`, `25%` or `{ramp: [1, 5%, 25%]}`."""
-    if not isinstance(value, dict):
-        return (read_amount(value),)
-    ramp = _only(value, {"ramp"}, {"max", "advance"}).get("ramp")
-    if not isinstance(ramp, list) or not ramp:
-        raise ValueError("ramp is a list of batch sizes with at least one entry")
-    return tuple(read_amount(step) for step in ramp)
-
-
-def _budget(value: Any) -> Amount:
-    """`0`, `3%` or `{count: 3%}`."""
-    if isinstance(value, dict):
-        value = _only(value, {"count"}, {"consecutive"}).get("count")
-    return read_amount(value, zero=True)
-
-
-def _soak(value: Any) -> float:
-    """`30m` or `{min: 30m}`, in seconds."""
-    if isinstance(value, dict):
-        value = _only(value, {"min"}, {"max", "minSamples", "resetOn"}).get("min")
-    return read_duration(value)
-
-
-def _approval(value: Any) -> tuple[str, ...]:
-    """`true`, `{}`, `{groups: [sre]}` or `{approvers: {groups: [sre]}}`: the groups."""
-    if value is True:
-        return ()
-    later = {"minApprovers", "notAuthor", "expires"}
-    said = _only(value, {"groups", "approvers"}, later)
-    if "approvers" in said:
-        said = _only(said["approvers"], {"groups"}, {"users"})
-    groups = said.get("groups", [])
-    if not isinstance(groups, list) or not all(isinstance(g, str) and g for g in groups):
-        raise ValueError("groups is a list of group names")
-    return tuple(sorted(set(groups)))
-
-
-def _one_of(built: str, later: set[str]) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        if value == built:
-            return built
-        if isinstance(value, str) and value in later:
-            raise not_yet(value)
-        raise ValueError(f"{value!r} is unknown; write {built}, or leave the field out")
-
-    return read
-
-
-def _name(value: Any) -> str:
-    if not isinstance(value, str) or not NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is no name: lower-case letters, digits, '-' and '.'")
-    return value
-
-
-Steps = Annotated[tuple[Amount, ...], PlainValidator(_steps)]
-Budget = Annotated[Amount, PlainValidator(_budget)]
-Share = Annotated[Amount, PlainValidator(read_amount)]
-Seconds = Annotated[float, PlainValidator(read_duration)]
-Soak = Annotated[float, PlainValidator(_soak)]
-Approval = Annotated[tuple[str, ...], PlainValidator(_approval)]
-Name = Annotated[str, PlainValidator(_name)]
-
-
-class _Part(BaseModel):
-    """Strict, frozen, closed; camelCase in YAML."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, alias_generator=to_camel, validate_by_name=False
-    )
-
-
-class Expression(_Part):
+class Expression(Part):
     """One matchExpressions term."""
 
     key: StrictStr = Field(min_length=1)
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    values: list[StrictStr] = []
+    values: list[StrictStr] = Field(default=[])
 
     @model_validator(mode="after")
     def _values_fit(self) -> Expression:
@@ -168,11 +66,11 @@ class Expression(_Part):
         return self
 
 
-class LabelSelector(_Part):
+class LabelSelector(Part):
     """matchLabels and matchExpressions; empty matches everything."""
 
-    match_labels: dict[StrictStr, StrictStr] = {}
-    match_expressions: list[Expression] = []
+    match_labels: dict[StrictStr, StrictStr] = Field(default={})
+    match_expressions: list[Expression] = Field(default=[])
 
     def selector(self) -> Selector:
         """As the model's value, sorted."""
@@ -197,36 +95,73 @@ class StageSelect(LabelSelector):
         return self
 
 
-class Before(_Part):
-    """One gate before a stage."""
+class OrderDocument(Part):
+    """Who of a stage goes first."""
 
-    approval: Approval
+    by: Annotated[stages.OrderBy, Field(strict=False)] = stages.OrderBy.NAME
+    key: str = ""
+    type: Annotated[stages.OrderType, Field(strict=False)] = stages.OrderType.TEXT
+    expression: str = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> OrderDocument:
+        if bool(self.key) != (self.by is stages.OrderBy.LABEL):
+            raise ValueError("by: Label needs key, and nothing else takes one")
+        if bool(self.expression) != (self.by is stages.OrderBy.SCORE):
+            raise ValueError("by: Score needs expression, and nothing else takes one")
+        return self
+
+    def value(self) -> stages.Order:
+        """The order."""
+        return stages.Order(self.by, self.key, self.type, self.expression)
 
 
-class After(_Part):
-    """One gate after a stage."""
+class SpreadDocument(Part):
+    """How many of each domain at a time."""
 
-    soak: Soak
-
-
-class Gates(_Part):
-    """Gates of a stage; all of a list must hold."""
-
-    before: list[Before] = Field(default=[], max_length=1)
-    after: list[After] = []
+    key: Text
+    max_in_flight: Share = ONE
 
 
-class Stage(_Part):
+class Parallelism(Part):
+    """Batch sizes; one alone is a rolling window."""
+
+    ramp: list[Share] = Field(min_length=1)
+    max: Share | None = None
+    advance: Literal["OnHealthyBatch"] = "OnHealthyBatch"
+
+
+class FailureBudget(Part):
+    """How many may fail."""
+
+    count: ShareOrNone = NONE
+    consecutive: Count | None = None
+
+
+def _as_ramp(value: Any) -> Any:
+    """`2` or `25%` is a ramp of one step."""
+    return value if isinstance(value, dict | Parallelism) else {"ramp": [value]}
+
+
+class Stage(Part):
     """One stage as written."""
 
     name: Name
     group: StrictStr = ""
     select: StageSelect | None = None
     depends_on: list[StrictStr] | None = None
-    parallelism: Steps = (ONE,)
-    failure_budget: Budget = NONE
+    order: OrderDocument = OrderDocument()
+    parallelism: Annotated[
+        Parallelism,
+        BeforeValidator(_as_ramp, json_schema_input_type=Parallelism | CountOrPercent),
+    ] = Parallelism.model_validate({"ramp": [1]})
+    spread: SpreadDocument | None = None
+    failure_budget: Annotated[
+        FailureBudget, short_for("count", FailureBudget | CountOrPercentOr0)
+    ] = FailureBudget()
     min_healthy: Share = ONE
     cluster_deadline: Seconds = 1800.0
+    stage_deadline: Seconds | None = None
     gates: Gates = Gates()
 
     @model_validator(mode="after")
@@ -235,70 +170,103 @@ class Stage(_Part):
             raise ValueError("a stage has either group or select")
         return self
 
+    def value(self, depends_on: tuple[str, ...]) -> stages.StagePolicy:
+        """The stage, with the dependencies that it has or that the list gives it."""
+        spread = self.spread
+        return stages.StagePolicy(
+            name=self.name,
+            group=self.group,
+            selector=self.select.selector() if self.select else None,
+            catch_all=bool(self.select and self.select.catch_all),
+            depends_on=depends_on,
+            order=self.order.value(),
+            parallelism=tuple(self.parallelism.ramp),
+            max_parallelism=self.parallelism.max,
+            spread=stages.Spread(spread.key, spread.max_in_flight) if spread else None,
+            failure_budget=self.failure_budget.count,
+            consecutive=self.failure_budget.consecutive,
+            min_healthy=self.min_healthy,
+            cluster_deadline_seconds=self.cluster_deadline,
+            stage_deadline_seconds=self.stage_deadline,
+            before=tuple(gate.value() for gate in self.gates.before),
+            after=tuple(gate.value() for gate in self.gates.after),
+        )
 
-class Source(_Part):
+
+class TrackDocument(Part):
+    """Which commits of the content are delivered."""
+
+    ref: str = ""
+    semver: str = ""
+    revision: str = ""
+
+    @model_validator(mode="after")
+    def _says_one(self) -> TrackDocument:
+        if sum(map(bool, (self.ref, self.semver, self.revision))) != 1:
+            raise ValueError("track has one of ref, semver and revision")
+        return self
+
+
+class Source(Part):
     """What is delivered."""
 
     bundles: LabelSelector | None = None
+    track: TrackDocument | None = None
+    coalesce: Seconds = 10.0
+    unit: Annotated[rules.Unit, Field(strict=False)] = rules.Unit.BUNDLE
+
+    def delivery(self) -> rules.Delivery:
+        """What of it is not about bundles."""
+        said = self.track
+        track = rules.Track(said.ref, said.semver, said.revision) if said else None
+        return rules.Delivery(track, self.coalesce, self.unit)
 
 
-class Targets(_Part):
+class Targets(Part):
     """Which clusters take part at all."""
 
     selector: LabelSelector | None = None
     exclude: LabelSelector | None = None
 
 
-class Strategy(_Part):
+class Strategy(Part):
     """A preset instead of stages."""
 
     preset: Literal["default", "fast", "safe"]
 
 
-class CatchUp(_Part):
-    """The lane for late clusters."""
-
-    parallelism: Annotated[Amount, PlainValidator(read_amount)] = TWO
-
-
-class Connectivity(_Part):
-    """What happens to clusters that cannot be reached."""
-
-    lease: Seconds = 900.0
-    offline: Annotated[str, PlainValidator(_one_of("Skip", {"Wait", "Fail"}))] = "Skip"
-    catch_up: CatchUp = CatchUp()
-
-
-class OnFailure(_Part):
-    """What a breach does; only the pause of the whole run is built."""
-
-    action: Annotated[str, PlainValidator(_one_of("Pause", {"Abort", "Rollback", "Continue"}))] = (
-        "Pause"
-    )
-    scope: Annotated[str, PlainValidator(_one_of("Run", {"Cluster", "Stage"}))] = "Run"
-
-
-class Supersede(_Part):
-    """What a newer run does to a live one."""
-
-    policy: Annotated[
-        str, PlainValidator(_one_of("CoalesceLatest", {"Queue", "FinishStage", "Immediate"}))
-    ] = "CoalesceLatest"
-
-
-class Spec(_Part):
-    """The whole spec of a Rollout in its short form."""
+class Spec(Part):
+    """The whole spec of a Rollout."""
 
     source: Source = Source()
     targets: Targets = Targets()
+    membership: MembershipDocument = MembershipDocument()
+    connectivity: ConnectivityDocument = ConnectivityDocument()
     strategy: Strategy | None = None
-    stages: list[Stage] = []
-    connectivity: Connectivity = Connectivity()
-    on_failure: OnFailure = OnFailure()
-    supersede: Supersede = Supersede()
+    stages: list[Stage] = Field(default=[])
+    removal: RemovalDocument = RemovalDocument()
+    invariants: list[InvariantDocument] = Field(default=[])
+    on_failure: FailureDocument = FailureDocument()
+    supersede: SupersedeDocument = SupersedeDocument()
+    overrides: OverridesDocument = OverridesDocument()
+    history: HistoryDocument = HistoryDocument()
 
     @model_validator(mode="after")
     def _stages_or_preset(self) -> Spec:
         if self.stages and self.strategy is not None:
             raise ValueError("write either stages or strategy.preset, not both")
         return self
+
+    def rules(self) -> rules.Rules:
+        """What it says about whole runs."""
+        return rules.Rules(
+            delivery=self.source.delivery(),
+            membership=self.membership.value(),
+            connectivity=self.connectivity.value(),
+            removal=self.removal.value(),
+            invariants=tuple(one.value() for one in self.invariants),
+            on_failure=self.on_failure.value(),
+            supersede=self.supersede.value(),
+            overrides=self.overrides.value(),
+            history=self.history.value(),
+        )

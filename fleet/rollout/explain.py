@@ -7,33 +7,15 @@ its reasons. Removing every reason makes the cluster assignable; one that moves 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 
-from fleet.rollout import tables
+from fleet.rollout import starts, tables
+from fleet.rollout.evidence import ClusterEvidence, Evidence
 from fleet.rollout.progress import View
+from fleet.rollout.reasons import Reason
+from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.standing import NOWHERE, Standing
-from fleet.rollout.state import (
-    ClusterEvidence,
-    ClusterState,
-    ClusterStatus,
-    Evidence,
-    RunPlan,
-    RunState,
-    StageState,
-    StageStatus,
-    Step,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One thing that stands in the way."""
-
-    code: str
-    what: str
-    until: datetime | None = None
-
+from fleet.rollout.states import ClusterState, RunState, StageState
+from fleet.rollout.step import ClusterStatus, StageStatus, Step
 
 _RUN_CODES = {
     RunState.QUEUED: "RunQueued",
@@ -73,14 +55,10 @@ def _shared(view: View, state: RunState, reason: str) -> Reason | None:
 def _own(one: Standing, evidence: Evidence) -> Reason | None:
     known = evidence.clusters.get(one.cluster, NOWHERE)
     if known.held_by:
-        return _held(known)
+        return starts.held_by(known)
     if one.lapsed:
-        return Reason("LeaseEnded", "its offer was not started in time; others go first")
-    return None
-
-
-def _held(known: ClusterEvidence) -> Reason:
-    return Reason("HeldByRun", f"run {known.held_by} is changing the same bundle here")
+        return starts.LEASE_ENDED
+    return one.refused
 
 
 def _no_slot(view: View) -> Reason:
@@ -124,4 +102,4 @@ def _of_cluster(status: ClusterStatus, known: ClusterEvidence) -> Iterator[Reaso
     if status.state in tables.AWAY:
         yield Reason(status.code or status.state.value, status.reason)
     if known.held_by:
-        yield _held(known)
+        yield starts.held_by(known)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from fleet.rollout import tables
 from fleet.rollout.memory import Memory
 from fleet.rollout.progress import View
-from fleet.rollout.state import ClusterState, Event, RunState, StageState
+from fleet.rollout.states import ClusterState, RunState, StageState
+from fleet.rollout.step import Event
 
 _RUN = {
     RunState.QUEUED: "run-queued",

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 
 from clusters.objects import Digest
 from fleet.rollout.plans import Planner
+from fleet.rollout.run_plan import Change
 from fleet.rollout.situation import Held, RunRecord
 from fleet.rollout.stages import Policy
-from fleet.rollout.state import Change
 
 
 def open_lane(

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from fleet.rollout.state import ClusterState, Marks, StageState
+from fleet.rollout.marks import CapMarks, FailureMarks, GateMarks, Marks
+from fleet.rollout.states import ClusterState, StageState
 
 
 @dataclass(slots=True)
@@ -29,6 +30,10 @@ class Memory:
     retired: dict[str, int] = field(default_factory=dict)
     clocks: dict[str, tuple[float, datetime | None]] = field(default_factory=dict)
     batch: dict[str, set[str]] = field(default_factory=dict)
+    gates: GateMarks = GateMarks()
+    failure: FailureMarks = FailureMarks()
+    caps: CapMarks = CapMarks()
+    """These are replaced (`dataclasses.replace`) by the modules that they belong to."""
     seen_run: str = ""
     seen_stages: dict[str, StageState] = field(default_factory=dict)
     seen_clusters: dict[str, ClusterState] = field(default_factory=dict)
@@ -52,6 +57,9 @@ class Memory:
             retired=dict(marks.retired),
             clocks={cluster: (spent, since) for cluster, spent, since in marks.clocks},
             batch=batch,
+            gates=marks.gates,
+            failure=marks.failure,
+            caps=marks.caps,
             seen_run=marks.seen_run,
             seen_stages={name: _STAGES[state] for name, state in marks.seen_stages},
             seen_clusters={name: _CLUSTERS[state] for name, state in marks.seen_clusters},
@@ -72,6 +80,9 @@ class Memory:
             retired=tuple(sorted(self.retired.items())),
             clocks=tuple(sorted((c, spent, since) for c, (spent, since) in self.clocks.items())),
             batch=tuple(sorted((stage, c) for stage, some in self.batch.items() for c in some)),
+            gates=self.gates,
+            failure=self.failure,
+            caps=self.caps,
             seen_run=self.seen_run,
             seen_stages=tuple(sorted((n, s.value) for n, s in self.seen_stages.items())),
             seen_clusters=tuple(sorted((n, s.value) for n, s in self.seen_clusters.items())),

@@ -23,7 +23,7 @@ from agents.protocol import ABSENT
 from clusters.objects import Digest
 from fleet.rollout.differences import carried, target_digest
 from fleet.rollout.situation import Held, RunRecord, Situation
-from fleet.rollout.state import RunState
+from fleet.rollout.states import RunState
 
 
 @dataclass(slots=True)

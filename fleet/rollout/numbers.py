@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor
+from typing import Any
+
+from pydantic_core import CoreSchema, core_schema
 
 LONGEST_SECONDS = 366 * 86400.0
 """Longer durations are mistakes, and would overflow a date."""
@@ -55,13 +58,21 @@ class Amount:
         """Clusters of `total`, fractions counted as one; a count may be more than all."""
         return self.count if self.percent is None else ceil(self.percent * total / 100)
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> CoreSchema:
+        """Stored as the text that it prints as."""
+        return core_schema.no_info_plain_validator_function(
+            lambda value: value if isinstance(value, cls) else amount_of(value),
+            serialization=core_schema.to_string_ser_schema(),
+        )
+
 
 ONE = Amount(1)
 NONE = Amount(0)
 TWO = Amount(2)
 
 
-def read_duration(value: object) -> float:
+def read_duration(value: object, longest: float = LONGEST_SECONDS) -> float:
     """Seconds of a text such as `90s`, `1h30m` or `7d`; more than 0. Errors: `ValueError`."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is no duration: write a number with a unit, for example 30m")
@@ -70,8 +81,9 @@ def read_duration(value: object) -> float:
     seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
     if seconds <= 0:
         raise ValueError(f"{value!r} is no time at all: leave the field out, or give it a length")
-    if seconds > LONGEST_SECONDS:
-        raise ValueError(f"{value!r} is more than a year: that cannot be meant")
+    if seconds > longest:
+        most = "a year" if longest == LONGEST_SECONDS else f"{longest / 86400:g} days"
+        raise ValueError(f"{value!r} is more than {most}: that cannot be meant")
     return seconds
 
 

@@ -15,9 +15,10 @@ from fleet.rollout import numbers, resolution
 from fleet.rollout.needs import newest_staged
 from fleet.rollout.policy import Unprotected
 from fleet.rollout.resolution import Membership
+from fleet.rollout.run_plan import Change, Ramp, RunPlan, StagePlan
 from fleet.rollout.situation import Held, RunRecord, Situation
 from fleet.rollout.stages import Policy
-from fleet.rollout.state import Change, Lane, Ramp, RunPlan, RunState, StagePlan
+from fleet.rollout.states import Lane, RunState
 
 
 def run_uid(commit: str, bundles: tuple[str, ...], number: int) -> str:
@@ -145,7 +146,13 @@ class Planner:
             name="catch-up",
             clusters=clusters,
             members=len(clusters),
-            parallelism=Ramp((numbers.parallelism(policy.catch_up, len(clusters)),)),
+            parallelism=Ramp(
+                (
+                    numbers.parallelism(
+                        policy.rules.connectivity.catch_up.parallelism, len(clusters)
+                    ),
+                )
+            ),
             failure_budget=len(clusters),
             min_healthy=0,
             cluster_deadline_seconds=longest,
@@ -188,7 +195,7 @@ class Planner:
             changes=changes,
             plan_hash=resolution.plan_hash(policy, situation.commit, changes),
             lane=lane,
-            lease_seconds=policy.lease_seconds,
+            rules=policy.rules,
             restores=restores,
             title=situation.title,
             author=situation.author,

@@ -18,7 +18,10 @@ from pydantic_core import ErrorDetails
 
 from fleet.model import Bundle, Labels, PolicyDocument, Problem, Selector, Severity
 from fleet.rollout import presets
-from fleet.rollout.document import NOT_YET, Source, Spec, Stage
+from fleet.rollout.budget_document import BudgetSpec
+from fleet.rollout.document import Source, Spec, Stage
+from fleet.rollout.later import BUDGET, not_yet
+from fleet.rollout.shared_budget import RolloutBudget
 from fleet.rollout.stages import Policy, StagePolicy, in_order
 
 _FIX = "correct it as docs/rollouts.md shows; until then the bundles of this rollout are held"
@@ -49,6 +52,8 @@ class PolicyBook:
     policies: tuple[Policy, ...] = ()
     broken: tuple[Broken, ...] = ()
     problems: tuple[Problem, ...] = ()
+    budgets: tuple[RolloutBudget, ...] = ()
+    """Every `kind: RolloutBudget`: caps that all runs share."""
     closed: str = ""
     """Why nothing at all may be released, if so."""
     fallback: Policy = field(default_factory=lambda: presets.policy("default", ()))
@@ -95,11 +100,14 @@ def read_policies(
     policies: list[Policy] = []
     broken: list[Broken] = []
     problems: list[Problem] = []
-    closed = "a Rollout document could not be read" if {"", "Rollout"} & set(unread) else ""
-    for document in sorted(documents, key=lambda d: (d.kind, d.name, d.at)):
+    closed = _unread(unread)
+    ordered = sorted(documents, key=lambda d: (d.kind, d.name, d.at))
+    budgets, found = _budgets(ordered)
+    problems.extend(found)
+    if found:
+        closed = found[0].what
+    for document in ordered:
         if document.kind != "Rollout":
-            closed = f"{document.kind} {document.name!r} at {document.at} is not supported yet"
-            problems.append(_not_yet(document, f"kind {document.kind}"))
             continue
         policy, found = read_policy(document, groups)
         problems.extend(found)
@@ -109,7 +117,36 @@ def read_policies(
             policies.append(policy)
     problems.extend(_same_names(policies))
     fallback = presets.policy("default", groups)
-    return PolicyBook(tuple(policies), tuple(broken), tuple(problems), closed, fallback)
+    return PolicyBook(tuple(policies), tuple(broken), tuple(problems), budgets, closed, fallback)
+
+
+def _unread(unread: Collection[str]) -> str:
+    """Why nothing may be released while a document that may be a policy could not be read."""
+    for kind in ("Rollout", "RolloutBudget"):
+        if {"", kind} & set(unread):
+            return f"a {kind} document could not be read"
+    return ""
+
+
+def _budgets(
+    documents: Iterable[PolicyDocument],
+) -> tuple[tuple[RolloutBudget, ...], tuple[Problem, ...]]:
+    """The shared budgets, and what is wrong with any: then nothing at all may be released."""
+    budgets: list[RolloutBudget] = []
+    problems: list[Problem] = []
+    for document in documents:
+        if document.kind == "Rollout":
+            continue
+        if document.kind != "RolloutBudget" or BUDGET:
+            problems.append(_not_yet(document, f"kind {document.kind}"))
+            continue
+        try:
+            spec = BudgetSpec.model_validate(dict(document.spec))
+        except ValidationError as error:
+            problems.extend(_problems(document, error))
+        else:
+            budgets.append(spec.value(document.name, document.at))
+    return tuple(budgets), tuple(problems)
 
 
 def overlaps(book: PolicyBook, bundles: Iterable[Bundle]) -> tuple[Problem, ...]:
@@ -138,8 +175,10 @@ def read_policy(
     try:
         spec = Spec.model_validate(dict(document.spec))
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=True)
-        return None, tuple(_problem(document, one) for one in found)
+        return None, _problems(document, error)
+    later = tuple(_not_yet(document, place) for place in not_yet(dict(document.spec)))
+    if later:
+        return None, later
     if not spec.stages:
         return _from_preset(document, spec, groups)
     mistakes = tuple(
@@ -179,32 +218,17 @@ def _policy(name: str, at: str, spec: Spec, stages: tuple[StagePolicy, ...]) -> 
         bundles=bundles.selector() if bundles else None,
         targets=targets.selector.selector() if targets.selector else None,
         exclude=targets.exclude.selector() if targets.exclude else None,
-        lease_seconds=spec.connectivity.lease,
-        catch_up=spec.connectivity.catch_up.parallelism,
+        rules=spec.rules(),
     )
 
 
 def _stages(stages: Sequence[Stage]) -> tuple[StagePolicy, ...]:
+    """The stages; one that does not say depends on the one before it."""
     made = []
     for index, stage in enumerate(stages):
         linear = (stages[index - 1].name,) if index else ()
-        depends_on = linear if stage.depends_on is None else tuple(sorted(set(stage.depends_on)))
-        made.append(
-            StagePolicy(
-                name=stage.name,
-                group=stage.group,
-                selector=stage.select.selector() if stage.select else None,
-                catch_all=bool(stage.select and stage.select.catch_all),
-                depends_on=depends_on,
-                parallelism=stage.parallelism,
-                failure_budget=stage.failure_budget,
-                min_healthy=stage.min_healthy,
-                cluster_deadline_seconds=stage.cluster_deadline,
-                soak_seconds=max((gate.soak for gate in stage.gates.after), default=0.0),
-                approval=bool(stage.gates.before),
-                approvers=stage.gates.before[0].approval if stage.gates.before else (),
-            )
-        )
+        said = stage.depends_on
+        made.append(stage.value(linear if said is None else tuple(sorted(set(said)))))
     return tuple(made)
 
 
@@ -253,15 +277,17 @@ def _same_names(policies: Sequence[Policy]) -> list[Problem]:
     ]
 
 
+def _problems(document: PolicyDocument, error: ValidationError) -> tuple[Problem, ...]:
+    """One for each mistake; one for each field that is merely not built yet."""
+    later = [_not_yet(document, place) for place in not_yet(dict(document.spec))]
+    found = error.errors(include_url=False, include_input=False, include_context=True)
+    return (*later, *dict.fromkeys(_problem(document, one) for one in found))
+
+
 def _problem(document: PolicyDocument, error: ErrorDetails) -> Problem:
     path = "spec" + "".join(
         f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]
     )
-    plain = ".".join(str(part) for part in error["loc"] if not isinstance(part, int))
-    if plain in NOT_YET and error["type"] == "extra_forbidden":
-        return _not_yet(document, path)
-    if error["type"] == "not_yet":
-        return _not_yet(document, f"{path}: {error['ctx']['field']}")
     said = "unknown field" if error["type"] == "extra_forbidden" else error["msg"]
     return _mistake(document, path, said.removeprefix("Value error, "))
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from fleet.rollout.gate_kinds import Approval, Soak
 from fleet.rollout.numbers import Amount, read_amount
 from fleet.rollout.stages import Policy, StagePolicy
 
@@ -47,8 +48,8 @@ def stages(preset: str, groups: Collection[str]) -> tuple[StagePolicy, ...]:
             replace(
                 stage,
                 parallelism=_SAFE,
-                soak_seconds=1800,
-                approval=stage.name == "production",
+                before=(Approval(),) if stage.name == "production" else (),
+                after=(Soak(1800),),
             )
             for stage in found
         )

@@ -13,19 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from fleet.rollout import budgets, gates, tables
+from fleet.rollout import budgets, gates, stops, tables
+from fleet.rollout.evidence import Evidence
+from fleet.rollout.gate_kinds import Side
 from fleet.rollout.gates import Verdict
 from fleet.rollout.memory import Memory
+from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.standing import Standing
-from fleet.rollout.state import (
-    ClusterState,
-    Decision,
-    Evidence,
-    RunPlan,
-    StagePlan,
-    StageState,
-    StageStatus,
-)
+from fleet.rollout.states import ClusterState, StageState
+from fleet.rollout.step import StageStatus
 from fleet.rollout.tables import StageEvent
 
 UNSETTLED = (ClusterState.QUEUED, ClusterState.ASSIGNED, ClusterState.APPLYING)
@@ -84,12 +80,12 @@ def walk(
             view.state = StageState.DONE
             view.reason, view.code = _how_done(view)
             continue
-        acts = may_act and not memory.breached
+        acts = may_act and name not in stops.stopped(run, memory)
         if evidence.waits_for:
             event = StageEvent.BLOCKED
             view.reason, view.code = f"waits for run {evidence.waits_for}", "RunQueued"
         else:
-            event = _event(run, view, memory, evidence.decisions, acts, name in needed, now)
+            event = _event(run, view, memory, evidence, acts, name in needed, now)
         if event is StageEvent.FINISHED:
             memory.done[name] = now
             for cluster in view.plan.clusters:
@@ -115,7 +111,7 @@ def _event(
     run: RunPlan,
     view: View,
     memory: Memory,
-    decisions: tuple[Decision, ...],
+    evidence: Evidence,
     acts: bool,
     is_needed: bool,
     now: datetime,
@@ -131,10 +127,10 @@ def _event(
     if stage.name in memory.breached:
         return _breached(view, memory)
     if stage.name not in memory.started:
-        event = _before(run, view, memory, decisions, acts, is_needed, now)
+        event = _before(run, view, memory, evidence, acts, is_needed, now)
         if event is not None:
             return event
-    return _inside(run, view, memory, acts, is_needed, now)
+    return _inside(run, view, memory, evidence, acts, is_needed, now)
 
 
 def _breached(view: View, memory: Memory) -> StageEvent:
@@ -146,19 +142,19 @@ def _before(
     run: RunPlan,
     view: View,
     memory: Memory,
-    decisions: tuple[Decision, ...],
+    evidence: Evidence,
     acts: bool,
     is_needed: bool,
     now: datetime,
 ) -> StageEvent | None:
     """Why the stage cannot start; `None` once it has."""
     stage = view.plan
-    verdict, why = gates.approval(run, stage, decisions)
-    if verdict is Verdict.FAIL:
-        memory.breached[stage.name] = why
+    gate = gates.judge(run, stage, Side.BEFORE, evidence, memory, now)
+    if gate.verdict is Verdict.FAIL:
+        memory.breached[stage.name] = gate.reason
         return _breached(view, memory)
-    if verdict is not Verdict.PASS:
-        view.reason, view.code = why, "WaitsForApproval"
+    if gate.verdict is not Verdict.PASS:
+        view.reason, view.code, view.until = gate.reason, gate.code, gate.until
         return StageEvent.GATED
     if nobody_online(view):
         return _with_nobody(view, is_needed, acts)
@@ -172,7 +168,13 @@ def _before(
 
 
 def _inside(
-    run: RunPlan, view: View, memory: Memory, acts: bool, is_needed: bool, now: datetime
+    run: RunPlan,
+    view: View,
+    memory: Memory,
+    evidence: Evidence,
+    acts: bool,
+    is_needed: bool,
+    now: datetime,
 ) -> StageEvent:
     stage = view.plan
     healthy = view.count[ClusterState.HEALTHY]
@@ -186,9 +188,14 @@ def _inside(
     budgets.judge_settled(stage, healthy, memory)
     if stage.name in memory.breached:
         return _breached(view, memory)
-    view.until = _soak(run, view, memory)
-    if view.until is not None and now < view.until:
-        view.reason, view.code = "soaks", "Soaking"
+    _anchor_soak(view, memory)
+    gate = gates.judge(run, stage, Side.AFTER, evidence, memory, now)
+    view.until = gate.until
+    if gate.verdict is Verdict.FAIL:
+        memory.breached[stage.name] = gate.reason
+        return _breached(view, memory)
+    if gate.verdict is not Verdict.PASS:
+        view.reason, view.code = gate.reason, gate.code
         return StageEvent.SOAKING
     if not acts:
         view.code = "RunStandsStill"
@@ -197,15 +204,14 @@ def _inside(
     return StageEvent.FINISHED
 
 
-def _soak(run: RunPlan, view: View, memory: Memory) -> datetime | None:
-    """The end of the soak; remembers when the last cluster became Healthy."""
+def _anchor_soak(view: View, memory: Memory) -> None:
+    """Remember when the last cluster became Healthy: from then on the stage soaks."""
     name = view.plan.name
     known = memory.soak_anchor.get(name)
     times = [one.since for one in view.standings if one.since is not None]
     anchor = max([*times, *((known,) if known else ())], default=None)
     if anchor is not None:
         memory.soak_anchor[name] = anchor
-    return gates.soak_until(run, view.plan, anchor)
 
 
 def nobody_online(view: View) -> bool:

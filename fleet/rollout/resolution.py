@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from pydantic import TypeAdapter
+
 from clusters.objects import Digest, digest_of
 from fleet.model import Cluster, ClusterGroup
 from fleet.rollout import numbers
 from fleet.rollout.numbers import Amount
+from fleet.rollout.run_plan import Change, Ramp, StagePlan
 from fleet.rollout.stages import Policy, StagePolicy, in_order
-from fleet.rollout.state import Change, Ramp, StagePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +91,26 @@ def _stage_plan(stage: StagePolicy, clusters: tuple[str, ...], members: int) -> 
         clusters=clusters,
         depends_on=stage.depends_on,
         members=members,
-        parallelism=Ramp(tuple(numbers.parallelism(s, members) for s in stage.parallelism)),
+        parallelism=Ramp(_steps(stage, members)),
         failure_budget=numbers.failure_budget(stage.failure_budget, changing),
         min_healthy=_least_healthy(stage.min_healthy, changing),
+        consecutive=stage.consecutive,
         cluster_deadline_seconds=stage.cluster_deadline_seconds,
-        soak_seconds=stage.soak_seconds,
-        approval=stage.approval,
-        approvers=stage.approvers,
+        stage_deadline_seconds=stage.stage_deadline_seconds,
+        before=stage.before,
+        after=stage.after,
         failure_budget_said=str(stage.failure_budget),
         min_healthy_said=str(stage.min_healthy),
     )
+
+
+def _steps(stage: StagePolicy, members: int) -> tuple[int, ...]:
+    """The batch sizes; none is larger than `max`."""
+    steps = tuple(numbers.parallelism(step, members) for step in stage.parallelism)
+    if stage.max_parallelism is None:
+        return steps
+    most = numbers.parallelism(stage.max_parallelism, members)
+    return tuple(min(step, most) for step in steps)
 
 
 def _least_healthy(said: Amount, changing: int) -> int:
@@ -124,24 +136,10 @@ def plan_hash(policy: Policy, commit: str, changes: Mapping[str, tuple[Change, .
         {
             "commit": commit,
             "rollout": policy.name,
-            "stages": [_stage_words(stage) for stage in policy.stages],
+            "stages": [_STAGE.dump_python(stage, mode="json") for stage in policy.stages],
             "digests": [list(pair) for pair in digests],
         }
     )
 
 
-def _stage_words(stage: StagePolicy) -> dict[str, object]:
-    return {
-        "name": stage.name,
-        "group": stage.group,
-        "catchAll": stage.catch_all,
-        "selector": str(stage.selector),
-        "dependsOn": list(stage.depends_on),
-        "parallelism": [str(step) for step in stage.parallelism],
-        "failureBudget": str(stage.failure_budget),
-        "minHealthy": str(stage.min_healthy),
-        "clusterDeadline": stage.cluster_deadline_seconds,
-        "soak": stage.soak_seconds,
-        "approval": stage.approval,
-        "approvers": list(stage.approvers),
-    }
+_STAGE: TypeAdapter[StagePolicy] = TypeAdapter(StagePolicy)

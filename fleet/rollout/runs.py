@@ -23,8 +23,9 @@ from fleet.rollout import lane
 from fleet.rollout.differences import baseline, carried, differences, target_digest
 from fleet.rollout.needs import Needs, needs
 from fleet.rollout.plans import Planner, run_uid
+from fleet.rollout.run_plan import Change, RunPlan
 from fleet.rollout.situation import Held, Proposal, RunRecord, Situation
-from fleet.rollout.state import Change, RunPlan, RunState
+from fleet.rollout.states import RunState
 from fleet.rollout.units import units
 
 

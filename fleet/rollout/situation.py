@@ -9,7 +9,8 @@ from datetime import datetime
 from clusters.objects import Digest
 from fleet.model import Cluster, ClusterGroup, Labels
 from fleet.rollout.policy import PolicyBook
-from fleet.rollout.state import Lane, RunPlan, RunState
+from fleet.rollout.run_plan import RunPlan
+from fleet.rollout.states import Lane, RunState
 from fleet.rollout.tables import ENDED
 
 Wanted = Mapping[str, Digest | None]

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Sequence
 
 from fleet.rollout import tables
 from fleet.rollout.memory import Memory
+from fleet.rollout.run_plan import StagePlan
 from fleet.rollout.standing import Standing
-from fleet.rollout.state import ClusterState, StagePlan
+from fleet.rollout.starts import Starts
+from fleet.rollout.states import ClusterState
 
 
 def turn_batch(stage: StagePlan, standings: Sequence[Standing], memory: Memory) -> None:
@@ -63,9 +65,9 @@ def free(stage: StagePlan, standings: Iterable[Standing], memory: Memory) -> tup
 
 
 def choose(
-    stage: StagePlan, standings: Sequence[Standing], held: frozenset[str], memory: Memory
+    stage: StagePlan, standings: Sequence[Standing], starts: Starts, memory: Memory
 ) -> list[Standing]:
-    """Who is offered the change now, in order: those never offered first, then by name.
+    """Who is offered the change now, in order: those never offered first, then as the stage says.
 
     A cluster that an ended run may still be changing is taken over in place: that adds no
     changing cluster to the fleet, so it needs no free slot beyond this stage's own.
@@ -74,20 +76,19 @@ def choose(
     slots, own = free(stage, standings, memory)
     if own <= 0:
         return []
-    ready = [
-        one
-        for one in standings
-        if one.state is ClusterState.QUEUED and not one.lapsed and one.cluster not in held
-    ]
+    ready = [one for one in standings if one.state is ClusterState.QUEUED]
     ready.sort(key=lambda one: one.offered_before)
     chosen: list[Standing] = []
     for one in ready:
         if own <= 0:
             break
-        if not one.occupied:
-            if slots <= 0:
-                continue
-            slots -= 1
+        if not one.occupied and slots <= 0:
+            continue
+        one.refused = starts.refusal(one)
+        if one.refused is not None:
+            continue
+        starts.take(one.cluster)
+        slots -= not one.occupied
         own -= 1
         chosen.append(one)
     if len(stage.parallelism.steps) > 1 and chosen:

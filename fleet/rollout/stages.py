@@ -7,9 +7,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from fleet.model import Selector
-from fleet.rollout.numbers import NONE, ONE, TWO, Amount
+from fleet.rollout.gate_kinds import AfterGate, BeforeGate
+from fleet.rollout.numbers import NONE, ONE, Amount
+from fleet.rollout.rules import Rules
+
+
+class OrderBy(StrEnum):
+    """What decides who of a stage goes first; ties go by name."""
+
+    NAME = "Name"
+    LABEL = "Label"
+    HASH = "Hash"
+    SCORE = "Score"
+
+
+class OrderType(StrEnum):
+    """How label values compare."""
+
+    TEXT = "Text"
+    INT = "Int"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who of a stage goes first: total and deterministic."""
+
+    by: OrderBy = OrderBy.NAME
+    key: str = ""
+    """LABEL: the label; clusters without it go last."""
+    type: OrderType = OrderType.TEXT
+    expression: str = ""
+    """SCORE: arithmetic over labels, least first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """No more than that many in flight of each value of a cluster label."""
+
+    key: str
+    max_in_flight: Amount = ONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +60,20 @@ class StagePolicy:
     selector: Selector | None = None
     catch_all: bool = False
     depends_on: tuple[str, ...] = ()
+    order: Order = Order()
     parallelism: tuple[Amount, ...] = (ONE,)
+    """Batch sizes of a ramp; a single one is a rolling window."""
+    max_parallelism: Amount | None = None
+    """No batch is larger than this."""
+    spread: Spread | None = None
     failure_budget: Amount = NONE
+    consecutive: int | None = None
+    """So many failures in a row in finish order breach too."""
     min_healthy: Amount = ONE
     cluster_deadline_seconds: float = 1800
-    soak_seconds: float = 0
-    approval: bool = False
-    approvers: tuple[str, ...] = ()
+    stage_deadline_seconds: float | None = None
+    before: tuple[BeforeGate, ...] = ()
+    after: tuple[AfterGate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +85,7 @@ class Policy:
     bundles: Selector | None = None
     targets: Selector | None = None
     exclude: Selector | None = None
-    lease_seconds: float = 900
-    catch_up: Amount = TWO
+    rules: Rules = Rules()
     at: str = ""
 
 

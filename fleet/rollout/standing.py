@@ -14,16 +14,11 @@ from datetime import datetime, timedelta
 
 from agents.protocol import ABSENT, Health, SyncState
 from fleet.rollout import tables
+from fleet.rollout.evidence import AssignmentEvidence, BundleEvidence, ClusterEvidence
 from fleet.rollout.memory import Memory
-from fleet.rollout.state import (
-    AssignmentEvidence,
-    BundleEvidence,
-    Change,
-    ClusterEvidence,
-    ClusterState,
-    RunPlan,
-    StagePlan,
-)
+from fleet.rollout.reasons import Reason
+from fleet.rollout.run_plan import Change, RunPlan, StagePlan
+from fleet.rollout.states import ClusterState
 from fleet.rollout.tables import ClusterEvent
 
 GOOD = frozenset({Health.HEALTHY, Health.SUSPENDED})
@@ -49,6 +44,8 @@ class Standing:
     newly_failed: bool = False
     occupied: bool = False
     """An ended run may still be changing it: it takes a slot."""
+    refused: Reason | None = None
+    """Why it was not chosen when its turn came, in this tick."""
     offered_before: bool = False
     """Its newest offer was withdrawn: others go first."""
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from fleet.rollout.state import ClusterState, RunState, StageState
+from fleet.rollout.states import ClusterState, RunState, StageState
 
 
 class ClusterEvent(StrEnum):

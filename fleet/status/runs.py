@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fleet.rollout.state import ClusterState, StageState, StageStatus
+from fleet.rollout.states import ClusterState, StageState
+from fleet.rollout.step import StageStatus
 from fleet.status.sync import Row
 
 _PAST = (StageState.DONE, StageState.SKIPPED)

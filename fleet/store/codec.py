@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import TypeAdapter
 
-from fleet.rollout.state import ClusterStatus, Marks, RunPlan, StageStatus
+from fleet.rollout.marks import Marks
+from fleet.rollout.run_plan import RunPlan
+from fleet.rollout.step import ClusterStatus, StageStatus
 
 T = TypeVar("T")
 

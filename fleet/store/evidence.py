@@ -11,13 +11,8 @@ from datetime import datetime
 from sqlite3 import Row
 
 from agents.protocol import Health, SyncState
-from fleet.rollout.state import (
-    AssignmentEvidence,
-    BundleEvidence,
-    ClusterEvidence,
-    Evidence,
-    RunPlan,
-)
+from fleet.rollout.evidence import AssignmentEvidence, BundleEvidence, ClusterEvidence, Evidence
+from fleet.rollout.run_plan import RunPlan
 from fleet.store.codec import moment_of, moment_or_none
 from fleet.store.database import Connection
 from fleet.store.runs import RunRow, decisions_of

@@ -31,6 +31,20 @@ def first(db: sqlite_utils.Database) -> None:
     db.table("meta").insert({"key": "epoch", "value": "1"})
 
 
+@migrations(name="0002_decisions")
+def decisions(db: sqlite_utils.Database) -> None:
+    """Who a person was when they decided, until when it holds, and what else it can be about."""
+    for column in (
+        "groups TEXT NOT NULL DEFAULT '[]'",
+        "method TEXT NOT NULL DEFAULT ''",
+        "expires_at TEXT",
+        "gate TEXT NOT NULL DEFAULT ''",
+        "bundle TEXT NOT NULL DEFAULT ''",
+        "digests TEXT NOT NULL DEFAULT '[]'",
+    ):
+        db.execute(f"ALTER TABLE decision ADD COLUMN {column}")
+
+
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"
 
 _DECLARED = (

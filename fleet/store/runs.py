@@ -13,18 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fleet.rollout.state import (
-    Change,
-    ClusterStatus,
-    Decision,
-    Intent,
-    Marks,
-    RunPlan,
-    RunState,
-    StageStatus,
-    Step,
-    Verb,
-)
+from fleet.rollout.decisions import Decision, Verb
+from fleet.rollout.marks import Marks
+from fleet.rollout.run_plan import Change, RunPlan
+from fleet.rollout.states import Intent, RunState
+from fleet.rollout.step import ClusterStatus, StageStatus, Step
 from fleet.rollout.tables import ENDED
 from fleet.store.codec import (
     MARKS,
@@ -40,6 +33,7 @@ from fleet.store.codec import (
 )
 from fleet.store.database import Connection
 from fleet.store.events import add_event
+from fleet.store.old_plans import as_of_today
 from fleet.store.targets import has_open_offer, offer, withdraw
 
 
@@ -98,7 +92,7 @@ def read_plan(c: Connection, uid: str) -> RunPlan:
     row = c.execute("SELECT plan FROM run WHERE uid = ?", (uid,)).fetchone()
     if row is None:
         raise KeyError(uid)
-    return RUN_PLAN.validate_json(row["plan"])
+    return RUN_PLAN.validate_python(as_of_today(json_value(row["plan"])))
 
 
 _COLUMNS = (
@@ -238,12 +232,15 @@ def set_intent(c: Connection, run: str, intent: Intent) -> None:
 def add_decision(c: Connection, decision: Decision) -> int:
     """Append a decision (its `number` is given here) and make older steps of the run void."""
     number = c.execute(
-        "INSERT INTO decision (run, verb, actor, at, reason, stage, plan_hash, clusters)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO decision (run, verb, actor, at, reason, stage, plan_hash, clusters,"
+        " groups, method, expires_at, gate, bundle, digests)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(decision.run, str(decision.verb), decision.actor, text_of(decision.at)),
             *(decision.reason, decision.stage, decision.plan_hash),
-            json_text(list(decision.clusters)),
+            *(json_text(list(decision.clusters)), json_text(list(decision.groups))),
+            *(decision.method, text_or_none(decision.expires_at), decision.gate),
+            *(decision.bundle, json_text(list(decision.digests))),
         ),
     ).lastrowid
     c.execute("UPDATE run SET version = version + 1 WHERE uid = ?", (decision.run,))
@@ -264,6 +261,12 @@ def decisions_of(c: Connection, run: str) -> tuple[Decision, ...]:
             stage=row["stage"],
             plan_hash=row["plan_hash"],
             clusters=tuple(json_value(row["clusters"])),
+            groups=tuple(json_value(row["groups"])),
+            method=row["method"],
+            expires_at=moment_or_none(row["expires_at"]),
+            gate=row["gate"],
+            bundle=row["bundle"],
+            digests=tuple(json_value(row["digests"])),
         )
         for row in rows
     )

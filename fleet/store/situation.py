@@ -13,7 +13,7 @@ from sqlite3 import Row
 from agents.protocol import ABSENT
 from clusters.objects import Digest
 from fleet.rollout import Held, Proposal, RunRecord
-from fleet.rollout.state import RunPlan
+from fleet.rollout.run_plan import RunPlan
 from fleet.store.database import Connection
 from fleet.store.runs import add_run, remembered_runs, supersede
 

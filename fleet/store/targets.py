@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agents.protocol import ABSENT, BundleDeployment, Offer, StartRequest, Target
-from fleet.rollout.state import Change, Intent
+from fleet.rollout.run_plan import Change
+from fleet.rollout.states import Intent
 from fleet.store.agents import was_replaced
 from fleet.store.codec import moment_of, text_of
 from fleet.store.database import Connection

@@ -15,7 +15,10 @@ import click
 
 from fleet.model import Cluster
 from fleet.rollout import Situation, advance, propose, read_policies
-from fleet.rollout.state import Evidence, Intent, Marks, RunPlan
+from fleet.rollout.evidence import Evidence
+from fleet.rollout.marks import Marks
+from fleet.rollout.run_plan import RunPlan
+from fleet.rollout.states import Intent
 from tests.fleet.rollout.builders import NOW, after, cluster, healthy, offered, run, stage
 
 CLUSTERS = tuple(f"cluster-{number:05}" for number in range(10_000))

@@ -16,7 +16,7 @@ from agents.protocol import (
     SyncState,
     read_artifact,
 )
-from fleet.rollout.state import Verb
+from fleet.rollout.decisions import Verb
 from tests.fleet.api.served import Served
 from tests.fleet.hub.rig import deployment_of
 

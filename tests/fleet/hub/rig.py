@@ -36,7 +36,7 @@ from fleet.model import Bundle, Cluster, ClusterGroup, PolicyDocument, Problem, 
 from fleet.placement import Placement
 from fleet.plan import Plan, PlanEntry
 from fleet.rollout import read_policies
-from fleet.rollout.state import Verb
+from fleet.rollout.decisions import Verb
 from fleet.source import Commit
 from fleet.store import Store, open_store
 

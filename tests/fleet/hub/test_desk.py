@@ -15,7 +15,7 @@ from agents.protocol import (
     SyncState,
 )
 from fleet.errors import RequestError
-from fleet.rollout.state import Verb
+from fleet.rollout.decisions import Verb
 from fleet.store.questions import cluster_rows
 from tests.fleet.hub.rig import Agent, Rig, deployment_of, fleet
 

@@ -9,7 +9,7 @@ import pytest
 from agents.protocol import ABSENT
 from fleet.errors import RequestError
 from fleet.model import PolicyDocument, Problem, Severity
-from fleet.rollout.state import Verb
+from fleet.rollout.decisions import Verb
 from tests.fleet.hub.rig import Rig, deployment_of, fleet
 
 V1, V2, V3 = (deployment_of("web", f"v{n}").digest for n in (1, 2, 3))

@@ -9,21 +9,13 @@ from typing import Any
 
 from agents.protocol import Health, SyncState
 from fleet.rollout.advance import advance
-from fleet.rollout.state import (
-    AssignmentEvidence,
-    BundleEvidence,
-    Change,
-    ClusterEvidence,
-    Decision,
-    Evidence,
-    Intent,
-    Marks,
-    Ramp,
-    RunPlan,
-    StagePlan,
-    Step,
-    Verb,
-)
+from fleet.rollout.decisions import Decision, Verb
+from fleet.rollout.evidence import AssignmentEvidence, BundleEvidence, ClusterEvidence, Evidence
+from fleet.rollout.gate_kinds import Approval, Soak
+from fleet.rollout.marks import Marks
+from fleet.rollout.run_plan import Change, Ramp, RunPlan, StagePlan
+from fleet.rollout.states import Intent
+from fleet.rollout.step import Step
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -34,7 +26,12 @@ def after(seconds: float) -> datetime:
 
 
 def stage(name: str = "one", *clusters: str, **said: Any) -> StagePlan:
-    """A stage; parallelism may be given as one number or several."""
+    """A stage; parallelism may be given as one number or several, and the plainest gates by name:
+    `approval=True`, `approvers=("sre",)`, `soak_seconds=600`."""
+    if said.pop("approval", False):
+        said["before"] = (Approval(groups=said.pop("approvers", ())),)
+    if "soak_seconds" in said:
+        said["after"] = (Soak(said.pop("soak_seconds")),)
     steps = said.pop("parallelism", 1)
     ramp = Ramp(tuple(steps) if isinstance(steps, list) else (steps,))
     return StagePlan(name, clusters, parallelism=ramp, members=len(clusters), **said)
@@ -106,7 +103,7 @@ def decision(number: int, verb: Verb, **said: Any) -> Decision:
 def tick(
     plan: RunPlan,
     clusters: Mapping[str, ClusterEvidence],
-    marks: Marks = Marks(),  # noqa: B008  (frozen)
+    marks: Marks = Marks(),
     at: float = 0,
     intent: Intent = Intent.RUN,
     **said: Any,

@@ -7,26 +7,23 @@ mean that a promise is missing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from importlib import import_module
 from typing import Any
 
 import pytest
 
-from fleet.rollout import budgets, gates, numbers, progress, runs, standing, tables
+from fleet.rollout import budgets, numbers, progress, runs, standing, tables
+from fleet.rollout.decisions import Decision, Verb
+from fleet.rollout.evidence import BundleEvidence
+from fleet.rollout.gate_kinds import Soak
+from fleet.rollout.gates import approval, judging, soak
+from fleet.rollout.gates.judging import JUDGES
+from fleet.rollout.gates.verdict import PASS, Judgement, Question
 from fleet.rollout.memory import Memory
 from fleet.rollout.numbers import Amount
-from fleet.rollout.progress import View
+from fleet.rollout.run_plan import Change, RunPlan, StagePlan
 from fleet.rollout.situation import RunRecord
-from fleet.rollout.state import (
-    BundleEvidence,
-    Change,
-    ClusterState,
-    Decision,
-    RunPlan,
-    StagePlan,
-    Verb,
-)
+from fleet.rollout.states import ClusterState
 
 Patch = pytest.MonkeyPatch
 _advance = import_module("fleet.rollout.advance")
@@ -69,12 +66,12 @@ def breach_judged_after_assigning(patch: Patch) -> None:
 
 def soak_cut_by_a_pause(patch: Patch) -> None:
     """After a pause the soak counts as over."""
-    real = progress._soak
+    real = soak.judge
 
-    def soak(run: RunPlan, view: View, memory: Memory) -> datetime | None:
-        return None if memory.seen_run == "Paused" else real(run, view, memory)
+    def judge(asked: Question, gate: Soak) -> Judgement:
+        return PASS if asked.memory.seen_run == "Paused" else real(asked, gate)
 
-    patch.setattr(progress, "_soak", soak)
+    patch.setitem(JUDGES, Soak, judge)
 
 
 def soak_reset_by_a_pause(patch: Patch) -> None:
@@ -96,7 +93,7 @@ def approval_not_bound_to_the_plan(patch: Patch) -> None:
     def answers(decision: Decision, run: RunPlan, stage: StagePlan) -> bool:
         return decision.verb is Verb.APPROVE and decision.stage == stage.name
 
-    patch.setattr(gates, "answers_gate", answers)
+    patch.setattr(approval, "answers_gate", answers)
 
 
 def approval_not_bound_to_the_stage(patch: Patch) -> None:
@@ -105,7 +102,7 @@ def approval_not_bound_to_the_stage(patch: Patch) -> None:
     def answers(decision: Decision, run: RunPlan, stage: StagePlan) -> bool:
         return decision.verb is Verb.APPROVE and decision.plan_hash == run.plan_hash
 
-    patch.setattr(gates, "answers_gate", answers)
+    patch.setattr(approval, "answers_gate", answers)
 
 
 def zero_means_unlimited(patch: Patch) -> None:
@@ -136,7 +133,7 @@ def revert_waits_behind_its_own_failure(patch: Patch) -> None:
 
 def revert_needs_an_approval(patch: Patch) -> None:
     """A run that only restores passes gates and soaks like any other."""
-    patch.setattr(gates, "is_gated", lambda run: True)
+    patch.setattr(judging, "is_gated", lambda run: True)
 
 
 def dark_cluster_keeps_the_run_open(patch: Patch) -> None:

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 from agents.protocol import Health, SyncState
 from fleet.rollout import Proposal, Situation
-from fleet.rollout.state import (
-    BundleEvidence,
-    ClusterState,
-    Evidence,
-    Intent,
-    Lane,
-    RunState,
-    StagePlan,
-    Step,
-    Verb,
-)
+from fleet.rollout.decisions import Verb
+from fleet.rollout.evidence import BundleEvidence, Evidence
+from fleet.rollout.gate_kinds import Soak
+from fleet.rollout.run_plan import StagePlan
+from fleet.rollout.states import ClusterState, Intent, Lane, RunState
+from fleet.rollout.step import Step
 
 if TYPE_CHECKING:
     from tests.fleet.rollout.pull_fleet import PullFleet, Stored
 
 BAD = (ClusterState.FAILED, ClusterState.TIMED_OUT)
+
+
+def soak_seconds(stage: StagePlan) -> float:
+    """How long a stage soaks; 0 if it does not."""
+    return max((g.min_seconds for g in stage.after if isinstance(g, Soak)), default=0)
 
 
 class Oracle:
@@ -106,7 +106,7 @@ class Oracle:
         for stage in run.plan.stages:
             if not any(name in step.offer for name in stage.clusters):
                 continue
-            if stage.approval and not run.plan.restores and run.plan.lane is Lane.STAGED:
+            if stage.approvals and not run.plan.restores and run.plan.lane is Lane.STAGED:
                 key = (run.plan.uid, stage.name, run.plan.plan_hash)
                 assert key in self.approved, f"I4: {stage.name} moves without an approval"
             for name in stage.depends_on:
@@ -183,7 +183,7 @@ class Oracle:
             return
         last = max(filter(None, (self._proof(run, cluster) for cluster in healthy)))
         soaked = self.fleet.now - last
-        assert soaked >= timedelta(seconds=stage.soak_seconds), f"I5: soaked only {soaked}"
+        assert soaked >= timedelta(seconds=soak_seconds(stage)), f"I5: soaked only {soaked}"
 
     def _parallelism(self, run: Stored, stage: StagePlan) -> None:
         """I1, on the true fleet: offers bring no more than the cap into motion.

@@ -17,20 +17,12 @@ from agents.protocol import ABSENT, Health, SyncState
 from fleet import rollout
 from fleet.model import Cluster, ClusterGroup, PolicyDocument
 from fleet.rollout import PolicyBook, RunRecord, Situation
-from fleet.rollout.state import (
-    AssignmentEvidence,
-    BundleEvidence,
-    ClusterEvidence,
-    Decision,
-    Event,
-    Evidence,
-    Intent,
-    Marks,
-    RunPlan,
-    RunState,
-    Step,
-    Verb,
-)
+from fleet.rollout.decisions import Decision, Verb
+from fleet.rollout.evidence import AssignmentEvidence, BundleEvidence, ClusterEvidence, Evidence
+from fleet.rollout.marks import Marks
+from fleet.rollout.run_plan import RunPlan
+from fleet.rollout.states import Intent, RunState
+from fleet.rollout.step import Event, Step
 from fleet.rollout.tables import ENDED, IN_FLIGHT
 from tests.fleet.rollout.oracle import Oracle
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from agents.protocol import ABSENT
-from fleet.rollout.state import Intent, RunState, Verb
+from fleet.rollout.decisions import Verb
+from fleet.rollout.states import Intent, RunState
 from tests.fleet.rollout.pull_fleet import PullFleet, Stored
 
 TWO_STAGES = {

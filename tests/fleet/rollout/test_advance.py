@@ -9,7 +9,12 @@ import pytest
 
 from agents.protocol import Health, SyncState
 from fleet.rollout import refusal
-from fleet.rollout.state import Change, ClusterEvidence, Intent, Marks, RunState, Step, Verb
+from fleet.rollout.decisions import Verb
+from fleet.rollout.evidence import ClusterEvidence
+from fleet.rollout.marks import Marks
+from fleet.rollout.run_plan import Change
+from fleet.rollout.states import Intent, RunState
+from fleet.rollout.step import Step
 from tests.fleet.rollout.builders import (
     after,
     cluster,

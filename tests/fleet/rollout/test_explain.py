@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from fleet.rollout import explain
-from fleet.rollout.state import ClusterEvidence, Evidence, Intent, Marks, RunPlan
+from fleet.rollout.evidence import ClusterEvidence, Evidence
+from fleet.rollout.marks import Marks
+from fleet.rollout.run_plan import RunPlan
+from fleet.rollout.states import Intent
 from tests.fleet.rollout.builders import cluster, failed, healthy, offered, run, stage, tick
 
 PLAN = run(stage("one", "a", "b"), stage("two", "c", depends_on=("one",)))
@@ -13,7 +16,7 @@ def codes(
     plan: RunPlan,
     name: str,
     known: dict[str, ClusterEvidence],
-    marks: Marks = Marks(),  # noqa: B008  (frozen)
+    marks: Marks = Marks(),
     intent: Intent = Intent.RUN,
     **said: str,
 ) -> list[str]:

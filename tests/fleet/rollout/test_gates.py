@@ -7,7 +7,12 @@ from dataclasses import replace
 import pytest
 
 from fleet.rollout import gates, refusal
-from fleet.rollout.state import Decision, Lane, Marks, RunState, Verb
+from fleet.rollout.decisions import Decision, Verb
+from fleet.rollout.evidence import Evidence
+from fleet.rollout.gate_kinds import Side
+from fleet.rollout.marks import Marks
+from fleet.rollout.memory import Memory
+from fleet.rollout.states import Lane, RunState
 from tests.fleet.rollout.builders import after, decision, healthy, run, stage, stage_states, tick
 
 GATED = stage("two", "b", depends_on=("one",), approval=True, approvers=("sre",))
@@ -83,9 +88,13 @@ def test_a_stage_that_has_started_is_not_asked_about_again() -> None:
 @pytest.mark.parametrize("free", [{"restores": True}, {"lane": Lane.CATCH_UP}])
 def test_neither_a_restoring_run_nor_the_lane_has_gates(free: dict[str, object]) -> None:
     plan = replace(PLAN, **free)  # type: ignore[arg-type]
+    both = stage("x", "a", approval=True, soak_seconds=60)
+    memory = Memory(soak_anchor={"x": after(0)})
     assert not gates.is_gated(plan)
-    assert gates.soak_until(plan, stage("x", "a", soak_seconds=60), after(0)) is None
-    assert gates.approval(plan, GATED, ())[0] is gates.Verdict.PASS
+    for side in Side:
+        gated = gates.judge(PLAN, both, side, Evidence({}), memory, after(1))
+        free_of_it = gates.judge(plan, both, side, Evidence({}), memory, after(1))
+        assert (gated.verdict, free_of_it.verdict) == (gates.Verdict.NONE, gates.Verdict.PASS)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 from fleet.model import Bundle, PolicyDocument, Severity, Source
 from fleet.model import Form as SourceForm
 from fleet.rollout import overlaps, read_policies
-from fleet.rollout.document import NOT_YET
+from fleet.rollout.gate_kinds import Approval, Soak
+from fleet.rollout.later import NOT_YET
 from fleet.rollout.policy import Unprotected
 from fleet.rollout.stages import Policy, in_order
 
@@ -45,14 +46,14 @@ def test_the_short_form_of_the_documentation_is_read() -> None:
         }
     )
     staging, production = policy.stages
-    assert (staging.soak_seconds, staging.depends_on, staging.approval) == (1800, (), False)
+    assert (staging.after, staging.depends_on, staging.before) == ((Soak(1800),), (), ())
     assert production.depends_on == ("staging",)
-    assert (production.approval, production.approvers) == (True, ("sre",))
+    assert production.before == (Approval(groups=("sre",)),)
     assert str(production.parallelism[0]) == "25%"
     assert str(staging.parallelism[0]) == "1"
     assert (str(staging.failure_budget), str(staging.min_healthy)) == ("0", "1")
     assert staging.cluster_deadline_seconds == 1800
-    assert policy.lease_seconds == 900
+    assert policy.rules.connectivity.lease_seconds == 900
 
 
 def test_ramps_budgets_and_deadlines_are_read_in_all_their_forms() -> None:
@@ -67,8 +68,8 @@ def test_ramps_budgets_and_deadlines_are_read_in_all_their_forms() -> None:
     ).stages[0]
     assert [str(step) for step in stage.parallelism] == ["1", "5%", "25%"]
     assert (str(stage.failure_budget), str(stage.min_healthy)) == ("3%", "90%")
-    assert (stage.cluster_deadline_seconds, stage.soak_seconds) == (1200, 3600)
-    assert stage.approval
+    assert (stage.cluster_deadline_seconds, stage.after) == (1200, (Soak(3600),))
+    assert stage.before == (Approval(),)
 
 
 def test_an_empty_list_of_dependencies_starts_at_once() -> None:
@@ -191,9 +192,10 @@ def test_a_field_of_the_full_model_is_named_and_never_ignored(field: str) -> Non
 
 
 def test_every_path_that_is_not_built_yet_is_refused_as_such() -> None:
-    for path in sorted(NOT_YET):
+    for said in sorted(NOT_YET):
         spec: dict[str, Any] = with_stage()
         place: Any = spec
+        path, _, value = said.partition("=")
         parts = path.split(".")
         for part in parts[:-1]:
             if part == "stages":
@@ -203,10 +205,10 @@ def test_every_path_that_is_not_built_yet_is_refused_as_such() -> None:
                 place = place[part][0]
             else:
                 place = place.setdefault(part, {})
-        place[parts[-1]] = {}
+        place[parts[-1]] = value or {}
         book = read_policies([document(spec)], GROUPS)
         found = [p for p in book.problems if p.code == "not-yet-supported"]
-        assert any(parts[-1] in problem.what for problem in found), path
+        assert any(parts[-1] in problem.what for problem in found), said
 
 
 def test_what_the_engine_does_anyway_may_be_written_down() -> None:
@@ -285,6 +287,6 @@ def test_the_other_presets_differ_as_they_are_documented() -> None:
         ("not-yet-supported", Severity.WARNING)
     ]
     safe = book.policies[0]
-    assert [stage.approval for stage in safe.stages] == [False, True, False]
-    assert {stage.soak_seconds for stage in safe.stages} == {1800}
+    assert [stage.before for stage in safe.stages] == [(), (Approval(),), ()]
+    assert {stage.after for stage in safe.stages} == {(Soak(1800),)}
     assert [str(step) for step in safe.stages[1].parallelism] == ["1", "1", "5%", "10%"]

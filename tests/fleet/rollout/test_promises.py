@@ -22,7 +22,8 @@ from hypothesis.stateful import (
 
 from agents.protocol import ABSENT
 from fleet import rollout
-from fleet.rollout.state import Intent, RunState, StageState, Verb
+from fleet.rollout.decisions import Verb
+from fleet.rollout.states import Intent, RunState, StageState
 from fleet.rollout.tables import ENDED
 from tests.fleet.rollout.pull_fleet import PullFleet, Stored
 

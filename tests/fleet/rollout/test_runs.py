@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from agents.protocol import ABSENT
 from fleet.model import Cluster, ClusterGroup, PolicyDocument
 from fleet.rollout import Proposal, RunRecord, Situation, propose, read_policies, waits_for
-from fleet.rollout.state import Lane, RunPlan, RunState
+from fleet.rollout.run_plan import RunPlan
+from fleet.rollout.states import Lane, RunState
 from tests.fleet.rollout.builders import NOW
 
 NAMES = ("p1", "p2", "s1", "s2")
@@ -361,7 +362,7 @@ def test_a_cluster_that_comes_back_is_caught_up_by_the_lane() -> None:
     assert (run.lane, run.bundles, list(run.changes)) == (Lane.CATCH_UP, ("app",), ["p2"])
     assert run.uid == "catch-up-default-abcdef0-2"
     (stage,) = run.stages
-    assert (stage.approval, stage.soak_seconds, stage.min_healthy) == (False, 0, 0)
+    assert (stage.before, stage.after, stage.min_healthy) == ((), (), 0)
     assert stage.parallelism.steps == (1,), "two, but never more than there are"
 
 

@@ -7,7 +7,11 @@ from dataclasses import replace
 import pytest
 
 from agents.protocol import ABSENT, Health, SyncState
-from fleet.rollout.state import Change, ClusterEvidence, Verb
+from fleet.rollout.decisions import Verb
+from fleet.rollout.evidence import ClusterEvidence
+from fleet.rollout.gate_kinds import Soak
+from fleet.rollout.rules import ConnectivityRules, Rules
+from fleet.rollout.run_plan import Change
 from tests.fleet.rollout.builders import (
     after,
     cluster,
@@ -126,7 +130,7 @@ def test_a_flapping_cluster_cannot_outrun_its_deadline() -> None:
             ill = report(health=Health.PROGRESSING, since=minute * 60)
             known = cluster(ill, offered=0, started=0)
         step = tick(
-            replace(PLAN, stages=(replace(PLAN.stages[0], soak_seconds=9999),)),
+            replace(PLAN, stages=(replace(PLAN.stages[0], after=(Soak(9999),)),)),
             {"a": known},
             marks,
             minute * 60,
@@ -154,7 +158,7 @@ def test_the_deadline_adds_up_over_offers_while_the_cluster_is_online() -> None:
 
 
 def test_the_deadline_of_an_offer_does_not_run_while_the_cluster_is_dark() -> None:
-    plan = replace(PLAN, lease_seconds=10**6)
+    plan = replace(PLAN, rules=Rules(connectivity=ConnectivityRules(lease_seconds=10**6)))
     marks = tick(plan, {}).marks
     dark = cluster(offered=0, online=False)
     marks = tick(plan, {"a": dark}, marks, 60).marks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fleet.rollout import tables
-from fleet.rollout.state import ClusterState, RunState, StageState
+from fleet.rollout.states import ClusterState, RunState, StageState
 from fleet.rollout.tables import ClusterEvent, RunEvent, StageEvent
 
 NOT_IN_THE_SHORT_FORM = {ClusterState.SKIPPED, ClusterState.HELD}

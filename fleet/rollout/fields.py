@@ -1,0 +1,136 @@
+"""The kinds of values that rollout documents are written with: durations, amounts, names, zones.
+
+Each is an annotated type that reads strictly (`fleet.rollout.numbers`) and tells its JSON Schema,
+so that model and schema refuse the same texts. Where a schema cannot say all (a year at most, a
+zone that exists) the model is the stricter one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic.alias_generators import to_camel
+
+from fleet.rollout.gate_kinds import P90
+from fleet.rollout.numbers import Amount, read_amount, read_duration
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", re.ASCII)
+CRON = re.compile(r"[0-9A-Za-z*/,#?LW-]+( [0-9A-Za-z*/,#?LW-]+){4}", re.ASCII)
+URL = re.compile(r"https?://[^\s/?#]+[^\s]*", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+KEPT_AT_MOST = 3660 * 86400.0
+"""Seconds that decisions may be kept."""
+
+_PERCENT_ABOVE_0 = r"^(?!0+(\.0+)?%$)(\d{1,2}(\.\d{1,6})?|100(\.0{1,6})?)%$"
+_PERCENT = r"^(\d{1,2}(\.\d{1,6})?|100(\.0{1,6})?)%$"
+_DURATION = r"^(?=.*[1-9])(\d+(\.\d+)?(ms|s|m|h|d))+$"
+
+DurationText = Annotated[str, Field(pattern=_DURATION, max_length=64)]
+CountOrPercent = Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=_PERCENT_ABOVE_0)]
+CountOrPercentOr0 = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=_PERCENT)]
+
+
+class Part(BaseModel):
+    """Strict, frozen, closed; camelCase in YAML."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, alias_generator=to_camel, validate_by_name=False
+    )
+
+
+def _share_or_none(value: object) -> Amount:
+    return read_amount(value, zero=True)
+
+
+def _long_time(value: object) -> float:
+    return read_duration(value, KEPT_AT_MOST)
+
+
+def _matching(pattern: re.Pattern[str], what: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise ValueError(f"{value!r} is no {what}")
+        return value
+
+    return read
+
+
+def _zone(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{value!r} is no time zone: write one like Europe/Berlin")
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{value!r} is no time zone that is known: write Europe/Berlin") from None
+    return value
+
+
+def _day(value: object) -> date:
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        raise ValueError(f"{value!r} is no day: write it like 2026-12-20")
+    return date.fromisoformat(value)
+
+
+def _remaining(value: object) -> float | Literal["P90"]:
+    return "P90" if value == P90 else read_duration(value)
+
+
+def _pattern(pattern: re.Pattern[str]) -> Any:
+    return Annotated[str, Field(pattern=f"^{pattern.pattern}$")]
+
+
+Seconds = Annotated[float, PlainValidator(read_duration, json_schema_input_type=DurationText)]
+LongSeconds = Annotated[float, PlainValidator(_long_time, json_schema_input_type=DurationText)]
+Share = Annotated[Amount, PlainValidator(read_amount, json_schema_input_type=CountOrPercent)]
+"""A number or percentage of clusters above 0."""
+ShareOrNone = Annotated[
+    Amount, PlainValidator(_share_or_none, json_schema_input_type=CountOrPercentOr0)
+]
+Name = Annotated[
+    str,
+    PlainValidator(
+        _matching(NAME, "name: lower-case letters, digits, '-' and '.'"),
+        json_schema_input_type=_pattern(NAME),
+    ),
+]
+Cron = Annotated[
+    str,
+    PlainValidator(
+        _matching(CRON, "cron expression of five fields, like 0 9 * * MON-THU"),
+        json_schema_input_type=_pattern(CRON),
+    ),
+]
+Url = Annotated[
+    str,
+    PlainValidator(
+        _matching(URL, "URL that begins with https:// or http://"),
+        json_schema_input_type=_pattern(URL),
+    ),
+]
+Zone = Annotated[
+    str, PlainValidator(_zone, json_schema_input_type=Annotated[str, Field(min_length=1)])
+]
+Day = Annotated[date, PlainValidator(_day, json_schema_input_type=_pattern(_DAY))]
+Remaining = Annotated[
+    float | Literal["P90"],
+    PlainValidator(_remaining, json_schema_input_type=Literal["P90"] | DurationText),
+]
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def short_for(key: str, short: Any) -> BeforeValidator:
+    """A mapping that may also be written as the bare value of its field `key`.
+
+    `short` is the type of that bare value, for the JSON Schema.
+    """
+
+    def expand(value: object) -> object:
+        return value if isinstance(value, dict | BaseModel) else {key: value}
+
+    return BeforeValidator(expand, json_schema_input_type=short)

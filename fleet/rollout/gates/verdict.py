@@ -1,0 +1,47 @@
+"""A gate's question and its answer, as frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from fleet.rollout.evidence import Evidence
+from fleet.rollout.memory import Memory
+from fleet.rollout.run_plan import RunPlan, StagePlan
+
+
+class Verdict(StrEnum):
+    """A gate's answer; NONE never passes."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What one gate of one stage is asked with."""
+
+    run: RunPlan
+    stage: StagePlan
+    gate: str
+    """Its `gate_id`."""
+    evidence: Evidence
+    memory: Memory
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The answer of one gate, or of all of a list."""
+
+    verdict: Verdict
+    reason: str = ""
+    code: str = ""
+    """`WaitsForApproval`, `Soaking`, …"""
+    until: datetime | None = None
+    """When time alone changes the answer."""
+
+
+PASS = Judgement(Verdict.PASS)

@@ -1,0 +1,95 @@
+"""What the full model has and the engine does not honour yet: refused by name, never ignored.
+
+A path names a field (`invariants`) or one value of it (`membership.unmatched=Fail`); list positions
+are left out. Whoever makes one work takes its line out. `BUDGET` is `kind: RolloutBudget`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+NOT_YET = frozenset(
+    {
+        # gates
+        "stages.gates.before.approval.approvers.users",
+        "stages.gates.before.approval.expires",
+        "stages.gates.before.approval.minApprovers",
+        "stages.gates.before.approval.notAuthor",
+        "stages.gates.before.dependency",
+        "stages.gates.before.proven",
+        "stages.gates.before.webhook",
+        "stages.gates.before.window",
+        "stages.gates.after.analysis",
+        "stages.gates.after.soak.max",
+        "stages.gates.after.soak.minSamples",
+        "stages.gates.after.soak.noDataTimeout",
+        "stages.gates.after.soak.onNoData",
+        "stages.gates.after.soak.resetOn",
+        # failure, supersede, decisions
+        "history",
+        "onFailure.action=Abort",
+        "onFailure.action=Continue",
+        "onFailure.action=Rollback",
+        "onFailure.bisect",
+        "onFailure.rollback",
+        "onFailure.scope=Cluster",
+        "onFailure.scope=Stage",
+        "onFailure.veto",
+        "overrides",
+        "supersede.hotfix",
+        "supersede.maxDeferrals",
+        "supersede.maxLiveUnbaked",
+        "supersede.policy=FinishStage",
+        "supersede.policy=Immediate",
+        "supersede.policy=Queue",
+        # caps, removal, connectivity
+        "connectivity.catchUp.within",
+        "connectivity.offline=Fail",
+        "connectivity.offline=Wait",
+        "connectivity.staleAfter",
+        "invariants",
+        "membership.maxRemovalPerRun",
+        "removal",
+        # plan and stages
+        "membership.mode=Frozen",
+        "membership.onJoin=NextRun",
+        "membership.onLeave=Fail",
+        "membership.onRelabel=Restage",
+        "membership.overlap=Reject",
+        "membership.unmatched=Fail",
+        "source.coalesce",
+        "source.track",
+        "source.unit=Commit",
+        "stages.failureBudget.consecutive",
+        "stages.order",
+        "stages.parallelism.max",
+        "stages.spread",
+        "stages.stageDeadline",
+    }
+)
+_ON_THE_WAY = frozenset(
+    path[:cut] for path in NOT_YET for cut, letter in enumerate(path) if letter in ".="
+)
+BUDGET = True
+"""Is `kind: RolloutBudget` refused as a whole?"""
+
+
+def not_yet(spec: Any) -> Iterator[str]:
+    """Every place of a document that says something of `NOT_YET`, as `spec.stages[0].order`."""
+    yield from _look(spec, "spec", "")
+
+
+def _look(value: Any, place: str, path: str) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            here = f"{path}.{key}" if path else str(key)
+            if here in NOT_YET:
+                yield f"{place}.{key}"
+            elif isinstance(inner, str) and f"{here}={inner}" in NOT_YET:
+                yield f"{place}.{key}: {inner}"
+            elif here in _ON_THE_WAY:
+                yield from _look(inner, f"{place}.{key}", here)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _look(inner, f"{place}[{index}]", path)

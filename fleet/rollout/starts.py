@@ -1,0 +1,95 @@
+"""May this one cluster start now? Every reason that is its own, in one place and one order.
+
+::
+
+    held by another run → lease just ended → a gate per cluster → spread → shared caps
+
+The stage's slots and order are `slots`; the stage's state and the run's are `progress` and
+`advance`. One `Starts` serves one stage in one tick; `take` counts a start, so that the next
+question knows of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from fleet.rollout import gates, tables
+from fleet.rollout.caps import Room
+from fleet.rollout.evidence import ClusterEvidence, Evidence
+from fleet.rollout.memory import Memory
+from fleet.rollout.reasons import Reason
+from fleet.rollout.run_plan import RunPlan, StagePlan
+from fleet.rollout.standing import NOWHERE, Standing
+
+LEASE_ENDED = Reason("LeaseEnded", "its offer was not started in time; others go first")
+
+
+@dataclass(slots=True)
+class Starts:
+    """What one stage may still start in this tick."""
+
+    run: RunPlan
+    stage: StagePlan
+    evidence: Evidence
+    memory: Memory
+    room: Room
+    now: datetime
+    in_domain: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(
+        cls,
+        run: RunPlan,
+        stage: StagePlan,
+        standings: Iterable[Standing],
+        evidence: Evidence,
+        memory: Memory,
+        room: Room,
+        now: datetime,
+    ) -> Starts:
+        """Those of a stage whose clusters stand there."""
+        found = cls(run, stage, evidence, memory, room, now)
+        if stage.spread is not None:
+            found.in_domain.update(
+                stage.spread.domain_of.get(one.cluster, "")
+                for one in standings
+                if one.state in tables.IN_FLIGHT
+            )
+        return found
+
+    def refusal(self, one: Standing) -> Reason | None:
+        """Why this cluster may not start now, or `None`."""
+        known = self.evidence.clusters.get(one.cluster, NOWHERE)
+        if known.held_by:
+            return held_by(known)
+        if one.lapsed:
+            return LEASE_ENDED
+        gated = self.stage.before and gates.refusal(
+            self.run, self.stage, one.cluster, self.evidence, self.memory, self.now
+        )
+        return gated or self._spread(one.cluster) or self.room.refusal(one.cluster)
+
+    def _spread(self, cluster: str) -> Reason | None:
+        spread = self.stage.spread
+        if spread is None:
+            return None
+        value = spread.domain_of.get(cluster, "")
+        moving, most = self.in_domain[value], spread.limits.get(value, 1)
+        if moving < most:
+            return None
+        where = f"{spread.key}={value}" if value else f"clusters without label {spread.key}"
+        return Reason("SpreadFull", f"{moving} in flight of {where}, {most} may be")
+
+    def take(self, cluster: str) -> None:
+        """The cluster starts."""
+        if self.stage.spread is not None:
+            self.in_domain[self.stage.spread.domain_of.get(cluster, "")] += 1
+        self.room.take(cluster)
+
+
+def held_by(known: ClusterEvidence) -> Reason:
+    """Another run is moving the same bundle there."""
+    return Reason("HeldByRun", f"run {known.held_by} is changing the same bundle here")

@@ -1,0 +1,107 @@
+"""What `advance` answers: states, who may be offered, whose offer is withdrawn, marks, history.
+
+The hub writes a Step in one transaction and may die before or after it: asked again, `advance`
+yields the rest and repeats nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from clusters.objects import Digest
+from fleet.rollout.marks import Marks
+from fleet.rollout.states import ClusterState, RunState, StageState
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus:
+    """One cluster of a run, and why it is not further."""
+
+    cluster: str
+    stage: str
+    state: ClusterState
+    reason: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GateStatus:
+    """One gate of a stage as shown to people."""
+
+    gate: str
+    """Its `gate_id`."""
+    kind: str
+    """As in the YAML: `approval`, `soak`, …"""
+    verdict: str
+    """`pass`, `fail` or `none`."""
+    reason: str = ""
+    until: datetime | None = None
+    """When time alone opens it (a soak's end, a window's `nextOpen`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatus:
+    """One stage of a run as shown to people."""
+
+    name: str
+    state: StageState
+    total: int
+    healthy: int
+    in_flight: int
+    failed: int
+    offline: int
+    budget: int
+    reason: str = ""
+    until: datetime | None = None
+    """When a soak ends, if the stage soaks."""
+    denominator: int = 0
+    """Of failureBudget and minHealthy, frozen when the stage starts."""
+    gates: tuple[GateStatus, ...] = ()
+    """Those that are judged now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a run's history."""
+
+    kind: str
+    """Kebab-case: `stage-started`, `cluster-failed`, `budget-breached`, …"""
+    message: str
+    stage: str = ""
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Veto:
+    """Digests that failed: while a bundle wants one of them anywhere it is held everywhere."""
+
+    bundle: str
+    digest: Digest
+    run: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What may happen now. Performing half of it and asking again is legal."""
+
+    state: RunState
+    stages: tuple[StageStatus, ...]
+    clusters: tuple[ClusterStatus, ...]
+    offer: tuple[str, ...] = ()
+    """Clusters to be offered this run's changes, in order."""
+    withdraw: tuple[str, ...] = ()
+    """Clusters whose unstarted offer is taken back."""
+    revert: tuple[str, ...] = ()
+    """Clusters to be offered the way back (RollingBack), in order."""
+    vetoes: tuple[Veto, ...] = ()
+    """To be stored with the step; the same veto twice is one."""
+    baked: tuple[str, ...] = ()
+    """Stages that became Done in this step: their Healthy clusters have baked what they run."""
+    marks: Marks = Marks()
+    events: tuple[Event, ...] = ()
+    reason: str = ""
+    """Why the run is where it is, in one sentence."""
+    wake_at: datetime | None = None
+    """When time alone could change the answer."""
