@@ -30,6 +30,7 @@ class Ledger:
 
     def __init__(self, quota: Object) -> None:
         self.quota = quota
+        self.spec = quota.get("spec")
         hard = (quota.get("spec") or {}).get("hard") or {}
         self.used: Usage = {name: Quantity() for name in sorted(hard)}
 
@@ -96,9 +97,7 @@ class Ledgers:
         known = self._by_namespace.get(key.namespace, {})
         if gone:
             known.pop(key.name, None)
-        elif key.name in known and known[key.name].quota.get("spec") == change.object.get("spec"):
-            self._stale[key] = None
-        else:
+        elif key.name not in known or known[key.name].spec != change.object.get("spec"):
             self._open(key, change.object)
 
     def _open(self, key: ObjectKey, quota: Object) -> None:

@@ -45,8 +45,6 @@ def assign_priority(state: State, attributes: Attributes) -> Object:
     """The pod with its priority. Errors: `AdmissionError`."""
     pod = attributes.object
     assert pod is not None
-    if attributes.subresource:
-        return pod
     spec = pod["spec"]
     if attributes.operation is Operation.UPDATE:
         before = (attributes.old or {}).get("spec") or {}
@@ -100,4 +98,4 @@ def _class_of(state: State, attributes: Attributes, name: str | None) -> Object:
 
 def _global_default(state: State) -> Object | None:
     marked = (item for item in state.store.all(PRIORITY_CLASS) if item.get("globalDefault"))
-    return min(marked, key=lambda item: int(item["value"]), default=None)
+    return next(marked, None)

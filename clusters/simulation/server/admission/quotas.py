@@ -4,8 +4,7 @@ What is asked for is the new object's usage, or what it grew by when it is an up
 Kubernetes most kinds are counted when they are made; Services and claims also when they change,
 pods when they move between the scopes Terminating and NotTerminating.
 
-A quota whose status does not yet say what is used refuses, and so does one on cpu or memory when
-a container does not say how much of it it takes.
+A quota on cpu or memory refuses a pod of which a container does not say how much it takes.
 
 Never charges: `ledgers` sees what was really written, so a dry run or a write that fails later
 costs nothing.
@@ -60,18 +59,13 @@ def _is_counted(attributes: Attributes, obj: Object) -> bool:
 def _check(attributes: Attributes, obj: Object, quota: Object, usage: Usage) -> None:
     status, kind = quota.get("status") or {}, attributes.key.kind_key
     hard: Object = status.get("hard") or {}
-    concerned = hard.keys() & usage.keys() if kind != POD else _pod_names(hard)
-    if not concerned or not in_scope(quota, kind, obj):
+    if not in_scope(quota, kind, obj):
         return
     name = quota["metadata"]["name"]
-    missing = lacking(concerned, obj) if kind == POD else ""
+    missing = lacking(hard, obj) if kind == POD else ""
     if missing:
         raise _refused(attributes, f"failed quota: {name}: must specify {missing}")
     used: Object = status.get("used") or {}
-    unknown = sorted(concerned - used.keys())
-    if unknown:
-        words = f"status unknown for quota: {name}, resources: {','.join(unknown)}"
-        raise _refused(attributes, words)
     wanted = {n: q for n, q in _growth(attributes, quota, usage).items() if n in hard and q.value}
     over = sorted(n for n, q in wanted.items() if _above(used, n, q, hard))
     if over:
@@ -80,18 +74,6 @@ def _check(attributes: Attributes, obj: Object, quota: Object, usage: Usage) -> 
         limit = ",".join(f"{n}={_amount(hard, n)}" for n in over)
         words = f"exceeded quota: {name}, requested: {asked}, used: {taken}, limited: {limit}"
         raise _refused(attributes, words)
-
-
-def _pod_names(hard: Object) -> set[str]:
-    """The resources of a quota that concern pods, whether or not this pod asks for them."""
-    plain = {"count/pods", "pods", "cpu", "memory", "ephemeral-storage"}
-    return {
-        name
-        for name in hard
-        if name in plain
-        or name.startswith(("hugepages-", "limits."))
-        or (name.startswith("requests.") and name != "requests.storage")
-    }
 
 
 def _growth(attributes: Attributes, quota: Object, usage: Usage) -> Usage:

@@ -47,6 +47,8 @@ def test_containers_that_ask_for_nothing_get_the_defaults_of_the_namespace() -> 
 def test_what_admission_fills_in_belongs_to_nobody() -> None:
     server = new_server()
     server.create(limit_range(default={"cpu": "1"}))
+    made = server.create(pod("two"), manager="m")
+    assert "f:priority" not in managers_of(made)["m"]["f:spec"]
     made = server.apply(pod(), manager="m")
     item = managers_of(made)["m"]["f:spec"]["f:containers"]['k:{"name":"app"}']
     assert "f:resources" not in item
@@ -108,6 +110,21 @@ SMALL = container(requests={"cpu": "1"}, limits={"cpu": "4"})
             "or request is 0",
         ),
         (
+            {"min": {"cpu": "2"}},
+            [SMALL, {**SMALL, "name": "b"}],
+            "minimum cpu usage per Container is 2, but request is 1",
+        ),
+        (
+            {"min": {"cpu": "2"}},
+            [container(requests={"cpu": "3"}, limits={"cpu": "1"})],
+            "minimum cpu usage per Container is 2, but limit is 1",
+        ),
+        (
+            {"max": {"cpu": "2"}},
+            [container(requests={"cpu": "3"}, limits={"cpu": "1"})],
+            "maximum cpu usage per Container is 2, but request is 3",
+        ),
+        (
             {"min": {"cpu": "2"}, "max": {"cpu": "3"}},
             [SMALL],
             "[minimum cpu usage per Container is 2, but request is 1, "
@@ -129,6 +146,26 @@ def test_a_pod_within_bounds_passes_and_is_left_alone_when_they_tighten() -> Non
     server.create(pod(containers=[SMALL]))
     server.patch(BOUNDS, {"spec": {"limits": [{"type": "Container", "max": {"cpu": "1"}}]}})
     server.patch(key_of(pod()), {"metadata": {"labels": {"seen": "yes"}}})
+
+
+def test_a_pod_that_runs_gets_no_defaults_afterwards() -> None:
+    server = new_server()
+    server.create(pod())
+    server.create(limit_range(default={"cpu": "1"}))
+    changed = server.patch(key_of(pod()), {"metadata": {"labels": {"seen": "yes"}}})
+    assert resources(changed) == {}
+    assert "annotations" not in changed["metadata"]
+
+
+def test_a_claim_that_goes_away_is_held_to_nothing_any_more() -> None:
+    server = new_server()
+    body = claim("2Gi")
+    body["metadata"]["finalizers"] = ["example.com/hold"]
+    server.create(body)
+    server.delete(key_of(body))
+    server.create(limit_range("PersistentVolumeClaim", max={"storage": "1Gi"}))
+    server.patch(key_of(body), {"metadata": {"finalizers": None}})
+    assert server.peek(key_of(body)) is None
 
 
 def test_a_claim_keeps_between_the_bounds_of_its_namespace() -> None:

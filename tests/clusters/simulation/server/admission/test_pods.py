@@ -41,6 +41,17 @@ def test_an_account_that_is_not_there_refuses_the_pod() -> None:
     spec = server.create(pod(serviceAccountName="runner"))["spec"]
     assert (spec["serviceAccountName"], spec["serviceAccount"]) == ("runner", "runner")
     assert spec["imagePullSecrets"] == [{"name": "registry"}]
+    own = [{"name": "own"}]
+    spec = server.create(pod("two", serviceAccountName="runner", imagePullSecrets=own))["spec"]
+    assert spec["imagePullSecrets"] == own
+
+
+def test_a_pod_outlives_its_account() -> None:
+    server = new_server()
+    server.create(account())
+    server.create(pod(serviceAccountName="runner"))
+    server.delete(key_of(account()))
+    server.patch(ONE, {"metadata": {"labels": {"a": "b"}}})
 
 
 def test_the_default_account_is_waited_for_and_so_never_missing() -> None:
@@ -76,6 +87,10 @@ def test_a_pod_takes_priority_and_preemption_from_its_class() -> None:
     spec = server.create(pod(priorityClassName="batch"))["spec"]
     assert (spec["priority"], spec["preemptionPolicy"]) == (-5, "Never")
     spec = server.patch(ONE, {"metadata": {"labels": {"a": "b"}}})["spec"]
+    assert (spec["priority"], spec["preemptionPolicy"]) == (-5, "Never")
+    whole = server.get(ONE)
+    del whole["spec"]["priority"], whole["spec"]["preemptionPolicy"]
+    spec = server.update(whole)["spec"]
     assert (spec["priority"], spec["preemptionPolicy"]) == (-5, "Never")
 
 

@@ -23,7 +23,9 @@ from tests.clusters.simulation.server.admission.policies import (
     container,
     pod,
     quota,
+    rule,
     used,
+    webhook,
 )
 
 SMALL: dict[str, Any] = {
@@ -63,6 +65,51 @@ def test_what_is_deleted_or_has_ended_is_given_back() -> None:
     assert used(server) == {"pods": "1", "count/pods": "1"}
     server.patch(key_of(pod("two")), {"status": {"phase": "Succeeded"}}, subresource="status")
     assert used(server) == {"pods": "0", "count/pods": "1"}
+
+
+def test_a_pod_that_failed_or_is_on_its_way_out_takes_nothing() -> None:
+    server = new_server()
+    server.create(quota({"pods": "2"}))
+    held = pod("two")
+    held["metadata"]["finalizers"] = ["example.com/hold"]
+    for obj in (pod("one"), held):
+        server.create(obj)
+    server.patch(key_of(pod("one")), {"status": {"phase": "Failed"}}, subresource="status")
+    assert used(server) == {"pods": "1"}
+    server.delete(key_of(held))
+    assert server.peek(key_of(held)) is not None
+    assert used(server) == {"pods": "0"}
+
+
+def test_what_takes_nothing_of_a_full_resource_passes() -> None:
+    server = new_server()
+    server.create(service(type="NodePort"))
+    server.create(quota({"services.nodeports": "0", "services": "5"}))
+    server.create(service("plain"))
+    assert used(server) == {"services.nodeports": "1", "services": "2"}
+
+
+def test_a_claim_that_grows_must_fit_but_its_status_may_say_what_it_will() -> None:
+    server = new_server()
+    server.create(quota({"requests.storage": "2Gi"}))
+    server.create(claim("1Gi"))
+    key = key_of(claim(""))
+    with pytest.raises(QuotaError, match=r"requested: requests\.storage=2Gi, used: .*=1Gi"):
+        server.patch(key, {"spec": {"resources": {"requests": {"storage": "3Gi"}}}})
+    grown = {"status": {"allocatedResources": {"storage": "3Gi"}}}
+    server.patch(key, grown, subresource="status")
+    assert used(server) == {"requests.storage": "3Gi"}
+
+
+def test_a_quota_is_kept_even_where_a_webhook_forbids_every_write() -> None:
+    server = new_server()
+    server.create(config_map("one"))
+    server.create(quota({"configmaps": "1"}))
+    server.create(
+        webhook(rule("*/*", apiGroups=["*"], operations=["CREATE", "UPDATE"]), failurePolicy="Fail")
+    )
+    server.delete(key_of(config_map("one")))
+    assert used(server) == {"configmaps": "0"}
 
 
 def test_a_dry_run_is_refused_alike_and_charges_nothing() -> None:
@@ -230,6 +277,11 @@ def test_a_pod_takes_the_sum_of_its_containers_or_its_greediest_start(
     assert used(server) == {"requests.cpu": cpu}
 
 
+def annotated(obj: Object, storage_class: str) -> Object:
+    named = {"volume.beta.kubernetes.io/storage-class": storage_class}
+    return {**obj, "metadata": {**obj["metadata"], "annotations": named}}
+
+
 @pytest.mark.parametrize(
     ("obj", "expected"),
     [
@@ -241,6 +293,22 @@ def test_a_pod_takes_the_sum_of_its_containers_or_its_greediest_start(
                 "gold.storageclass.storage.k8s.io/requests.storage": "10Gi",
                 "gold.storageclass.storage.k8s.io/persistentvolumeclaims": "1",
             },
+        ),
+        (claim("1500m"), {"requests.storage": "2"}),
+        (
+            annotated(claim("1", storageClassName="gold"), "silver"),
+            {
+                "silver.storageclass.storage.k8s.io/requests.storage": "1",
+                "gold.storageclass.storage.k8s.io/requests.storage": "0",
+            },
+        ),
+        (
+            pod(containers=[container(**SMALL)], overhead={"cpu": "1", "memory": "1Mi"}),
+            {"limits.cpu": "2", "requests.memory": "65Mi"},
+        ),
+        (
+            pod(overhead={"ephemeral-storage": "1Gi"}),
+            {"limits.ephemeral-storage": "0", "requests.ephemeral-storage": "1Gi"},
         ),
         (deployment(), {"count/deployments.apps": "1"}),
         (config_map("one"), {"configmaps": "1", "count/configmaps": "1"}),
@@ -254,7 +322,17 @@ def test_a_pod_takes_the_sum_of_its_containers_or_its_greediest_start(
         ),
         (service(type="LoadBalancer", allocateLoadBalancerNodePorts=False), {"services": "1"}),
     ],
-    ids=["claim", "deployment", "config-map", "pod", "service"],
+    ids=[
+        "claim",
+        "part",
+        "class",
+        "overhead",
+        "unlimited",
+        "deployment",
+        "config-map",
+        "pod",
+        "service",
+    ],
 )
 def test_what_is_counted(obj: Object, expected: dict[str, str]) -> None:
     server = new_server()
@@ -291,6 +369,11 @@ ABROAD = pod(
     "abroad",
     affinity={"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [TERM]}},
 )
+WEIGHTED = {"weight": 1, "podAffinityTerm": {**TERM, "namespaceSelector": {}}}
+AWAY = pod(
+    "away",
+    affinity={"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [WEIGHTED]}},
+)
 HIGH = {"scopeName": "PriorityClass", "operator": "In", "values": ["system-node-critical"]}
 NO_CLASS = {"scopeName": "PriorityClass", "operator": "DoesNotExist"}
 
@@ -298,22 +381,25 @@ NO_CLASS = {"scopeName": "PriorityClass", "operator": "DoesNotExist"}
 @pytest.mark.parametrize(
     ("scope", "counted"),
     [
-        ({"scopes": ["BestEffort"]}, {"idle", "ending", "critical", "abroad"}),
+        ({"scopes": ["BestEffort"]}, {"idle", "ending", "critical", "abroad", "away"}),
         ({"scopes": ["NotBestEffort"]}, {"busy"}),
         ({"scopes": ["Terminating"]}, {"ending"}),
-        ({"scopes": ["NotTerminating"]}, {"idle", "busy", "critical", "abroad"}),
+        ({"scopes": ["NotTerminating"]}, {"idle", "busy", "critical", "abroad", "away"}),
         ({"scopes": ["BestEffort", "Terminating"]}, {"ending"}),
-        ({"scopes": ["CrossNamespacePodAffinity"]}, {"abroad"}),
+        ({"scopes": ["CrossNamespacePodAffinity"]}, {"abroad", "away"}),
         ({"scopes": ["PriorityClass"]}, {"critical"}),
         ({"scopeSelector": {"matchExpressions": [HIGH]}}, {"critical"}),
-        ({"scopeSelector": {"matchExpressions": [NO_CLASS]}}, {"idle", "busy", "ending", "abroad"}),
+        (
+            {"scopeSelector": {"matchExpressions": [NO_CLASS]}},
+            {"idle", "busy", "ending", "abroad", "away"},
+        ),
     ],
 )
 def test_scopes_choose_the_pods_that_count(scope: dict[str, Any], counted: set[str]) -> None:
     server = new_server()
     server.create(quota({"pods": "9"}, **scope))
     found = set()
-    for obj in (BEST_EFFORT, BURSTABLE, ENDING, CRITICAL, ABROAD):
+    for obj in (BEST_EFFORT, BURSTABLE, ENDING, CRITICAL, ABROAD, AWAY):
         before = int(used(server)["pods"])
         server.create(obj)
         if int(used(server)["pods"]) > before:
@@ -327,3 +413,16 @@ def test_a_pod_that_moves_into_a_scope_must_fit_there() -> None:
     server.create(pod())
     with pytest.raises(QuotaError, match="exceeded quota"):
         server.patch(key_of(pod()), {"spec": {"activeDeadlineSeconds": 5}})
+
+
+def test_a_claim_counts_in_the_scope_of_its_attributes_class() -> None:
+    server = new_server()
+    term = {"scopeName": "VolumeAttributesClass", "operator": "In", "values": ["fast"]}
+    chosen = {"matchExpressions": [term]}
+    server.create(quota({"persistentvolumeclaims": "1"}, scopeSelector=chosen))
+    server.create(claim("1Gi", "slow", volumeAttributesClassName="slow"))
+    server.create(claim("1Gi", "fast", volumeAttributesClassName="fast"))
+    assert used(server) == {"persistentvolumeclaims": "1"}
+    status = {"status": {"currentVolumeAttributesClassName": "fast"}}
+    server.patch(key_of(claim("", "slow")), status, subresource="status")
+    assert used(server) == {"persistentvolumeclaims": "2"}

@@ -98,6 +98,18 @@ SLICE = key_of(endpoint_slice())
             'service "hook"',
         ),
         (
+            [service("hook", type="ExternalName", externalName="example.com")],
+            behind("hook"),
+            'Post "https://hook.default.svc:443/?timeout=10s": unsupported service type '
+            '"ExternalName"',
+        ),
+        (
+            [HOOK_SERVICE, {**endpoint_slice(ready=True), "ports": []}],
+            behind("hook"),
+            'Post "https://hook.default.svc:443/?timeout=10s": no endpoints available for '
+            'service "hook"',
+        ),
+        (
             [],
             {"url": "https://policy.example.com/check"},
             'Post "https://policy.example.com/check?timeout=10s": dial tcp: lookup '
@@ -128,9 +140,12 @@ def test_one_that_may_fail_is_passed_over() -> None:
     server.create(config_map())
 
 
-def test_one_with_a_ready_endpoint_admits_everything_unchanged() -> None:
+@pytest.mark.parametrize("conditions", [{"ready": True}, {}])
+def test_one_with_a_ready_endpoint_admits_everything_unchanged(
+    conditions: dict[str, bool],
+) -> None:
     server = new_server()
-    for obj in (HOOK_SERVICE, endpoint_slice(ready=True)):
+    for obj in (HOOK_SERVICE, endpoint_slice(**conditions)):
         server.create(obj)
     server.create(webhook(clientConfig=behind("hook")))
     server.create(config_map())
@@ -223,6 +238,11 @@ def test_a_webhook_with_side_effects_refuses_dry_runs(
             "webhooks[0].clientConfig: Required value: exactly one of url or service is required",
         ),
         (
+            {"timeoutSeconds": 0},
+            "webhooks[0].timeoutSeconds: Invalid value: 0: the timeout value must be between 1 "
+            "and 30 seconds",
+        ),
+        (
             {"timeoutSeconds": 31},
             "webhooks[0].timeoutSeconds: Invalid value: 31: the timeout value must be between 1 "
             "and 30 seconds",
@@ -274,11 +294,15 @@ def test_a_review_shows_the_old_and_the_new_object_as_copies() -> None:
         assert review.old_object is not None
         assert (review.object["data"], review.old_object["data"]) == ({"a": "2"}, {"a": "1"})
         review.object["data"]["a"] = review.old_object["data"]["a"] = "3"
-        return Verdict()
+        return Verdict(allowed=review.dry_run)
 
     server.create(webhook())
     server.webhooks[HOOK] = meddle
-    assert server.patch(SETTINGS, {"data": {"a": "2"}})["data"] == {"a": "2"}
+    would_be = server.patch(SETTINGS, {"data": {"a": "2"}}, dry_run=True)
+    assert would_be["data"] == {"a": "2"}
+    with pytest.raises(WebhookError):
+        server.patch(SETTINGS, {"data": {"a": "2"}})
+    assert server.get(SETTINGS)["data"] == {"a": "1"}
 
 
 @pytest.mark.parametrize(
@@ -348,10 +372,18 @@ def test_selectors_look_at_the_object_and_at_its_namespace() -> None:
     server.delete(key)
     server.create(labelled(namespace("silver"), checked="yes"))
     server.create(labelled(namespace("other"), checked="yes", tier="gold"))
+    server.delete(ObjectKey("", "Namespace", "", "other"))
+    server.delete(ObjectKey("", "Namespace", "", "silver"))
+    volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "disk"}}
+    spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"]}
+    spec["hostPath"] = {"path": "/disk"}
+    server.create(labelled({**volume, "spec": spec}, checked="yes"))
     assert listener.asked() == [
         "CREATE configmaps one",
         "UPDATE configmaps one",
         "CREATE namespaces other",
+        "DELETE namespaces other",
+        "CREATE persistentvolumes disk",
     ]
 
 
@@ -397,6 +429,14 @@ def test_a_mutating_webhook_changes_the_object_before_it_is_validated() -> None:
     )
     with pytest.raises(InvalidError, match=r"spec\.selector"):
         server.create(deployment(name="other"))
+
+
+def test_what_a_mutating_webhook_takes_away_is_filled_in_by_the_kinds_defaults() -> None:
+    server = new_server()
+    server.create(widget_definition())
+    server.create(webhook(rule("widgets", apiGroups=["example.com"]), kind="Mutating"))
+    server.webhooks[HOOK] = lambda review: Verdict(patch=({"op": "remove", "path": "/spec/count"},))
+    assert server.create(widget(count=7))["spec"]["count"] == 3
 
 
 def test_mutating_webhooks_follow_each_other_by_the_name_of_their_configuration() -> None:
