@@ -233,6 +233,16 @@ def role_reference(obj: Object) -> str:
     return f"{reference.get('kind')}/{reference.get('name')}"
 
 
+def controller(obj: Object) -> str:
+    """`statefulset.apps/db`, who controls the object."""
+    for owner in obj["metadata"].get("ownerReferences") or ():
+        if owner.get("controller"):
+            group = owner["apiVersion"].rpartition("/")[0]
+            kind = owner["kind"].lower() + (f".{group}" if group else "")
+            return f"{kind}/{owner['name']}"
+    return _NONE
+
+
 def subjects(kind: str) -> Callable[[Object], str]:
     """A binding's subjects of one kind."""
 

@@ -29,6 +29,7 @@ from clusters.simulation.server.rejections import (
     BadRequestError,
     MethodNotAllowedError,
     NamespaceTerminatingError,
+    NotAcceptableError,
     RejectedError,
     RejectedImmutableError,
     TypedPatchError,
@@ -39,6 +40,7 @@ from clusters.simulation.server.rejections import (
 _CODES: tuple[tuple[type[ClusterError], int, str], ...] = (
     (BadRequestError, 400, "BadRequest"),
     (MethodNotAllowedError, 405, "MethodNotAllowed"),
+    (NotAcceptableError, 406, "NotAcceptable"),
     (UnsupportedMediaTypeError, 415, "UnsupportedMediaType"),
     (UnauthorizedError, 401, "Unauthorized"),
     (ForbiddenError, 403, "Forbidden"),

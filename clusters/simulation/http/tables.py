@@ -245,6 +245,10 @@ _COLUMNS: dict[Kind, tuple[Column, ...]] = {
         _AGE,
         *_CONTAINERS,
     ),
+    Kind("apps", "ControllerRevision"): (
+        Column("Controller", cells.controller),
+        _number("Revision", "revision"),
+    ),
     Kind("batch", "Job"): (
         Column("Status", cells.job_status),
         Column("Completions", cells.job_completions),

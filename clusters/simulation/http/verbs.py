@@ -45,6 +45,7 @@ from clusters.simulation.http.streams import stream
 from clusters.simulation.server.rejections import (
     BadRequestError,
     MethodNotAllowedError,
+    NotAcceptableError,
     UnsupportedMediaTypeError,
 )
 
@@ -102,6 +103,8 @@ def _document(
         case ["apis", group, version]:
             body = documents.resource_list(catalog, group, version)
         case ["openapi", "v2"]:
+            if _wants_protobuf(request):
+                raise NotAcceptableError("only application/json is served here")
             body = openapi.version_two(catalog)
         case ["openapi", "v3"]:
             body = openapi.index(catalog, request.path)
@@ -110,6 +113,12 @@ def _document(
         case ["openapi", "v3", "apis", group, version]:
             body = openapi.version_three(catalog, group, version)
     return None if body is None else json_answer(body)
+
+
+def _wants_protobuf(request: web.Request) -> bool:
+    """Does the client take nothing but protobuf? An object it would read as JSON all the same."""
+    accept = request.headers.get("Accept", "")
+    return "protobuf" in accept and "json" not in accept and "*/*" not in accept
 
 
 def _root(cluster: SimulatedCluster, request: web.Request, *, core: bool) -> web.Response:

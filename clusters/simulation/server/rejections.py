@@ -8,6 +8,7 @@ cluster; the HTTP face reads `causes` and the finer classes to answer as a real 
     InvalidError     ── RejectedError    422 with causes
                      ── BadRequestError  400: cannot be read at all
                      ── MethodNotAllowedError  405: not this verb here
+                     ── NotAcceptableError  406: not in a form that the client takes
                      ── UnsupportedMediaTypeError  415: not in a form that is read here
                      ── TypedPatchError  500, as real servers do: an apply with unknown fields
     ImmutableError   ── RejectedImmutableError  422 with causes
@@ -63,6 +64,10 @@ class BadRequestError(InvalidError):
 
 class MethodNotAllowedError(InvalidError):
     """405: what is asked for is not done to this."""
+
+
+class NotAcceptableError(InvalidError):
+    """406: there is no answer in a form that the client takes."""
 
 
 class UnsupportedMediaTypeError(InvalidError):

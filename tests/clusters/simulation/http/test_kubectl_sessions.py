@@ -11,10 +11,11 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+from clusters.objects import Object
 from tests.clusters.simulation.http.kubectl import Kubectl
 from tests.clusters.simulation.samples import deployment, service
 
@@ -50,6 +51,12 @@ def words_of(command: str, files: dict[str, str]) -> list[str]:
     return words if any('"' in word for word in words) else shlex.split(" ".join(words))
 
 
+def workload(kind: str, name: str, **spec: Any) -> Object:
+    """A workload of the group apps with the template of `deployment`."""
+    plain = deployment(replicas=None, name=name)
+    return {**plain, "kind": kind, "spec": {**plain["spec"], **spec}}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SESSIONS, ids=lambda path: path.stem)
 async def test_a_session_goes_as_it_does_with_a_real_server(kubectl: Kubectl, path: Path) -> None:
@@ -59,6 +66,10 @@ async def test_a_session_goes_as_it_does_with_a_real_server(kubectl: Kubectl, pa
         "{web}": kubectl.file(deployment(), service()),
         "{web3}": kubectl.file(deployment(replicas=3), service()),
         "{wrong}": kubectl.file(wrong),
+        "{sets}": kubectl.file(
+            workload("StatefulSet", "db", replicas=2, serviceName="db"),
+            workload("DaemonSet", "log"),
+        ),
     }
     for line in lines_of(path.read_text("utf-8")):
         code, out, err = await kubectl.run(*words_of(line.command, files))
