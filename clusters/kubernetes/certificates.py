@@ -5,8 +5,8 @@
     server name   the one that the server's certificate must bear, if not the address's own
 
 Keys that are only in memory touch the disk for the moment in which OpenSSL reads them, in a folder
-of our own. A certificate that is not accepted means that we do not know who answered: the server
-counts as unreachable, never as one that refused our credentials.
+that nobody else may enter. A certificate that is not accepted means that we do not know who
+answered: the server counts as unreachable, never as one that refused our credentials.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ class Certificates:
     def _show_client(self, context: ssl.SSLContext) -> None:
         with TemporaryDirectory(prefix="fleet-") as folder:
             path = Path(folder) / "client.pem"
-            path.touch(mode=0o600)
             path.write_bytes(self.certificate + b"\n" + self.key)
             context.load_cert_chain(path)
 

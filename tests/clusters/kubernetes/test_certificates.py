@@ -130,6 +130,26 @@ def test_a_key_that_a_kubeconfig_holds_stays_in_no_file(tmp_path: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
+async def test_a_new_token_needs_no_new_connection(tmp_path: Path) -> None:
+    authority, script, ports = Authority(), Script(), []
+
+    def answer(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        ports.append(request.transport.get_extra_info("peername")[1])
+        known = request.headers["Authorization"] == "Bearer second"
+        return web.json_response(VERSION["/version"], status=200 if known else 401)
+
+    script.answers["/version"] = answer
+    context, fields = server_context(authority.pair("127.0.0.1"), tmp_path), trusting(authority)
+    async with served(script, context) as url:
+        config = write_kubeconfig(tmp_path, url, {"token": "first"}, **fields)
+        async with opened(config, script) as cluster:
+            write_kubeconfig(tmp_path, url, {"token": "second"}, **fields)
+            await cluster.version()
+    assert len(ports) == 2
+    assert len(set(ports)) == 1
+
+
 async def test_a_server_that_speaks_no_tls_is_named_as_such(tmp_path: Path) -> None:
     script = Script(answers=dict(VERSION))
     async with served(script) as url:

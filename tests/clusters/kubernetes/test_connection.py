@@ -31,6 +31,13 @@ FOUND = {"metadata": {"name": "web"}}
 PATIENCE_SECONDS = 20.0
 
 
+PROGRAM = """
+echo run >> {folder}/runs
+echo '{{"apiVersion": "client.authentication.k8s.io/v1", "status":
+  {{"token": "t", "expirationTimestamp": "2030-01-01T00:10:00Z"}}}}'
+"""
+
+
 def later(code: int, seconds: str) -> Callable[[web.Request], web.Response]:
     """An answer that asks to come again."""
     return lambda _: web.Response(status=code, headers={"Retry-After": seconds}, text="busy")
@@ -252,6 +259,35 @@ async def test_refused_credentials_are_read_once_for_all_who_were_refused(tmp_pa
         write_kubeconfig(tmp_path, cluster.url, {"token": "second"})
         await asyncio.gather(*(cluster.version() for _ in range(5)))
     assert sorted(sent(script)) == ["Bearer first"] * 5 + ["Bearer second"] * 5
+
+
+async def test_a_watch_that_is_refused_leaves_new_credentials_to_the_next(tmp_path: Path) -> None:
+    script = Script()
+    script.answers["/api/v1/pods"] = lambda request: web.Response(
+        status=200 if request.headers["Authorization"] == "Bearer second" else 401
+    )
+    async with connected(script, tmp_path) as cluster:
+        await cluster.discover()
+        write_kubeconfig(tmp_path, cluster.url, {"token": "second"})
+        with pytest.raises(UnauthorizedError):
+            await anext(cluster.watch(Kind("", "Pod")))
+        assert [event async for event in cluster.watch(Kind("", "Pod"))] == []
+
+
+async def test_a_program_is_run_again_once_for_all_when_its_credentials_end(
+    tmp_path: Path,
+) -> None:
+    script = Script(answers={"/version": {"gitVersion": "v1"}})
+    args = ["-c", PROGRAM.format(folder=tmp_path)]
+    entry = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": args}
+    async with served(script) as url:
+        config = write_kubeconfig(tmp_path, url, {"exec": entry})
+        async with opened(config, script, allow_exec=True) as cluster:
+            await asyncio.gather(*(cluster.version() for _ in range(5)))
+            assert (tmp_path / "runs").read_text() == "run\n"
+            script.clock.advance(600)
+            await asyncio.gather(*(cluster.version() for _ in range(5)))
+    assert (tmp_path / "runs").read_text() == "run\n" * 2
 
 
 async def test_credentials_that_stay_refused_are_not_read_for_every_request(
