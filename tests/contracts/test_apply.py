@@ -199,3 +199,20 @@ async def test_a_merge_patch_changes_and_removes(subject: Subject) -> None:
 async def test_what_is_not_there_cannot_be_patched(subject: Subject) -> None:
     with pytest.raises(NotFoundError):
         await subject.cluster.patch(A, {"data": {}}, manager="m")
+
+
+async def test_two_who_send_the_same_empty_map_are_in_conflict(subject: Subject) -> None:
+    """Nothing of it is stored, so each of them adds it anew, to what the other one owns."""
+    empty = config_map("a") | {"data": {}}
+    await subject.cluster.apply(empty, manager="one")
+    await subject.cluster.apply(empty, manager="one")
+    with pytest.raises(ConflictError) as refused:
+        await subject.cluster.apply(empty, manager="two")
+    assert (refused.value.managers, refused.value.fields) == (("one",), (".data",))
+
+
+async def test_an_empty_map_or_a_null_takes_nothing_away(subject: Subject) -> None:
+    await subject.cluster.apply(config_map("a", k="1"), manager="one")
+    for nothing in ({}, None):
+        live = await subject.cluster.apply(config_map("a") | {"data": nothing}, manager="two")
+        assert live["data"] == {"k": "1"}

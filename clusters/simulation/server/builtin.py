@@ -42,8 +42,8 @@ apps/v1  ReplicaSet           replicasets              nscag rs
 apps/v1  ControllerRevision   controllerrevisions      n
 batch/v1  Job                 jobs                     nsag
 batch/v1  CronJob             cronjobs                 nsag  cj
-autoscaling/v2  HorizontalPodAutoscaler  horizontalpodautoscalers  nsa  hpa
-autoscaling/v1  HorizontalPodAutoscaler  horizontalpodautoscalers  nsa  hpa
+autoscaling/v2  HorizontalPodAutoscaler  horizontalpodautoscalers  nsag  hpa
+autoscaling/v1  HorizontalPodAutoscaler  horizontalpodautoscalers  nsag  hpa
 policy/v1  PodDisruptionBudget  poddisruptionbudgets   nsg   pdb
 networking.k8s.io/v1  Ingress        ingresses         nsg   ing
 networking.k8s.io/v1  IngressClass   ingressclasses    g

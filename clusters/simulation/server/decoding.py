@@ -48,11 +48,11 @@ _ZERO_OMITTED = {
 class Problems:
     """What `decode` found: paths of unknown fields, and (path, type, value) of wrong types.
 
-    With `compact` it leaves out the empty lists and maps that would not be stored either, so
-    that nobody comes to own what is never there.
+    With `keeps_nulls` they stay in the copy: an applier owns a field that it sends as null, though
+    nothing of it is stored.
     """
 
-    compact: bool = False
+    keeps_nulls: bool = False
     unknown: list[str] = field(default_factory=list)
     wrong: list[tuple[str, str, Any]] = field(default_factory=list)
 
@@ -77,13 +77,15 @@ def _decode_object(value: dict[str, Any], node: Node, problems: Problems, path: 
         where = f"{path}.{key}" if path else key
         if inner is None:
             problems.unknown.append(where)
-        elif problems.compact and _is_dropped_when_empty(node, inner, key, item):
-            continue
         elif item is not None:
             result[key] = decode(item, inner, problems, where)
-        elif inner.nullable or node.shape is Shape.ANY or node.open:
+        elif problems.keeps_nulls or _may_be_null(node, inner) or _is_empty_text(node, inner, item):
             result[key] = None
     return result
+
+
+def _may_be_null(node: Node, inner: Node) -> bool:
+    return inner.nullable or node.shape is Shape.ANY or node.open
 
 
 def _decode_list(value: list[Any], node: Node, problems: Problems, path: str) -> Any:
@@ -114,8 +116,9 @@ def normalise(value: Any, node: Node) -> Any:
         result = {}
         for key, item in value.items():
             inner = node.child(key)
-            if inner is not None and not _is_left_out(node, inner, key, item):
-                result[key] = normalise(item, inner)
+            if inner is None or _is_left_out(node, inner, key, item):
+                continue
+            result[key] = "" if _is_empty_text(node, inner, item) else normalise(item, inner)
         return result
     if isinstance(value, list):
         inner_node = node.item()
@@ -140,7 +143,14 @@ def missing_fields(value: Any, node: Node, path: str = "") -> Iterator[str]:
             yield from missing_fields(item, node.item(), f"{path}[{index}]")
 
 
+def _is_empty_text(node: Node, inner: Node, item: Any) -> bool:
+    """A null among the texts of a map is stored as the empty text, as Go reads it."""
+    return item is None and node.shape is Shape.MAP and inner.scalar == "string"
+
+
 def _is_left_out(node: Node, inner: Node, key: str, item: Any) -> bool:
+    if item is None:
+        return not (_may_be_null(node, inner) or _is_empty_text(node, inner, item))
     if _is_dropped_when_empty(node, inner, key, item):
         return True
     zero = _ZERO_OMITTED.get((node.name, key))

@@ -15,7 +15,11 @@ from typing import Any
 
 from clusters.objects import Kind, Object
 from clusters.simulation.server.copies import clone
-from clusters.simulation.server.pod_defaults import default_pod_spec, default_pod_template
+from clusters.simulation.server.pod_defaults import (
+    default_host_ports,
+    default_pod_spec,
+    default_pod_template,
+)
 from clusters.simulation.server.schema import Node
 
 
@@ -78,6 +82,7 @@ def _service(obj: Object) -> None:
 def _pod(obj: Object) -> None:
     spec = obj.setdefault("spec", {})
     default_pod_spec(spec)
+    default_host_ports(spec)
     spec.setdefault("enableServiceLinks", True)
     obj.setdefault("status", {}).setdefault("phase", "Pending")
 
@@ -105,7 +110,9 @@ def _stateful_set(obj: Object) -> None:
     retention.setdefault("whenScaled", "Retain")
     strategy = spec.setdefault("updateStrategy", {})
     if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
-        strategy.setdefault("rollingUpdate", {}).setdefault("partition", 0)
+        rolling = strategy.setdefault("rollingUpdate", {})
+        rolling.setdefault("partition", 0)
+        rolling.setdefault("maxUnavailable", 1)
     default_pod_template(spec.setdefault("template", {}))
     for claim in spec.get("volumeClaimTemplates", ()):
         claim.setdefault("apiVersion", "v1")

@@ -66,7 +66,7 @@ def read_request(catalog: Catalog, obj: Any, *, applied: bool, validation: str =
     copied = copy_of(obj)
     group, version = split_api_version(copied["apiVersion"])
     traits = catalog.find_version(Kind(group, copied["kind"]), version)
-    problems = Problems(compact=applied)
+    problems = Problems(keeps_nulls=applied)
     decoded = decode(copied, catalog.schema(traits, version), problems)
     key = _key(traits, decoded)
     if applied:

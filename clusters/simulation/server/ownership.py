@@ -146,7 +146,8 @@ def apply_config(
     merged: Object = merge(live, applied, node)
     if previous is not None and previous.fields != fields:
         merged = _let_go(merged, node, previous.fields, [kept, *claims.values()])
-    changed = compare(live, merged, node)
+    # A struct that was not there is a change of the struct itself for those who own it empty.
+    changed = compare(live, merged, node, structs=True)
     written = without(union(changed.added, changed.modified), *_SERVER_FIELDS)
     conflicts = {
         other: shared

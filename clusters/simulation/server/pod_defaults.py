@@ -28,14 +28,25 @@ def default_pod_spec(spec: dict[str, Any], *, restart_policy: str = "Always") ->
     account = spec.get("serviceAccountName") or spec.get("serviceAccount")
     if account:
         spec["serviceAccountName"] = spec["serviceAccount"] = account
-    host_network = bool(spec.get("hostNetwork"))
-    for container in (*spec.get("initContainers", ()), *spec.get("containers", ())):
-        _default_container(container, host_network)
+    for container in _containers(spec):
+        _default_container(container)
     for volume in spec.get("volumes", ()):
         _default_volume(volume)
 
 
-def _default_container(container: dict[str, Any], host_network: bool) -> None:
+def default_host_ports(spec: dict[str, Any]) -> None:
+    """A pod on its node's network holds the node's ports; a template does not say so yet."""
+    if spec.get("hostNetwork"):
+        for container in _containers(spec):
+            for port in container.get("ports", ()):
+                port.setdefault("hostPort", port.get("containerPort"))
+
+
+def _containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*spec.get("initContainers", ()), *spec.get("containers", ())]
+
+
+def _default_container(container: dict[str, Any]) -> None:
     container.setdefault("resources", {})
     container.setdefault("terminationMessagePath", "/dev/termination-log")
     container.setdefault("terminationMessagePolicy", "File")
@@ -43,8 +54,6 @@ def _default_container(container: dict[str, Any], host_network: bool) -> None:
     _default_requests(container["resources"])
     for port in container.get("ports", ()):
         port.setdefault("protocol", "TCP")
-        if host_network:
-            port.setdefault("hostPort", port.get("containerPort"))
     for entry in container.get("env", ()):
         reference = (entry.get("valueFrom") or {}).get("fieldRef")
         if reference is not None:

@@ -84,8 +84,8 @@ def fields_of(value: Any, node: Node) -> FieldSet:
         if not granular(inner, part):
             result[element] = {}
             continue
-        # An empty map or list is owned as such, or a later apply of the same would be a change.
-        whole = not _is_declared(node, element) or not part
+        # An empty map is owned as such; an empty granular list is nothing that could be owned.
+        whole = not _is_declared(node, element) or part == {}
         child = node_of(fields_of(part, inner), member=whole)
         if child is not None:
             result[element] = child
@@ -98,7 +98,12 @@ def _is_declared(node: Node, element: str) -> bool:
 
 
 def merge(live: Any, applied: Any, node: Node) -> Any:
-    """`applied` over `live`. Errors: `ItemKeyError`."""
+    """`applied` over `live`; a null takes nothing from a map or list whose parts others may own.
+
+    Errors: `ItemKeyError`.
+    """
+    if applied is None and granular(node, live):
+        return live
     if type(live) is not type(applied) or not granular(node, applied):
         return applied
     if isinstance(applied, list):
@@ -143,19 +148,22 @@ class Comparison:
         return not (self.added or self.modified or self.removed)
 
 
-def compare(old: Any, new: Any, node: Node) -> Comparison:
-    """The fields that differ. Both values are objects or both lists, and granular."""
+def compare(old: Any, new: Any, node: Node, *, structs: bool = False) -> Comparison:
+    """The fields that differ. Both values are objects or both lists, and granular.
+
+    A struct that was added is named by its fields; with `structs` it is itself named too.
+    """
     result = Comparison()
     before, after = _parts(node, old), _parts(node, new)
     for element, (value, inner) in after.items():
         if element not in before:
-            result.added[element] = _everything(value, inner, node)
+            result.added[element] = _everything(value, inner, node, with_structs=structs)
             continue
         previous = before[element][0]
         if previous == value and type(previous) is type(value):
             continue
         if granular(inner, value) and type(previous) is type(value):
-            _nest(result, element, compare(previous, value, inner))
+            _nest(result, element, compare(previous, value, inner, structs=structs))
         else:
             result.modified[element] = {}
     for element, (value, inner) in before.items():

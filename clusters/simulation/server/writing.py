@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clusters.errors import AlreadyExistsError
-from clusters.objects import Kind, Object, ObjectKey, canonical_bytes
+from clusters.objects import Kind, Object, ObjectKey, annotations_of, canonical_bytes
 from clusters.simulation.server.admission.attributes import Attributes, Operation
 from clusters.simulation.server.admission.chain import is_idle, mutate, review
 from clusters.simulation.server.builtin import KindTraits
@@ -40,6 +40,8 @@ from clusters.simulation.server.state import State
 from clusters.simulation.server.validation import validate
 
 _SERVICE = Kind("", "Service")
+_DAEMON_SET = Kind("apps", "DaemonSet")
+_TEMPLATES = "deprecated.daemonset.template.generation"
 _CARRIED = (
     "name",
     "namespace",
@@ -88,6 +90,7 @@ def perform(state: State, write: Write) -> Object:
         raise AlreadyExistsError(f"{state.describe(write.key)} already exists")
     _count_generation(write, final)
     _claim(state, write, sent, final)
+    _count_templates(write, final)
     if write.live is not None and final == write.live:
         return write.live
     if write.dry_run:
@@ -219,6 +222,21 @@ def _count_generation(write: Write, final: Object) -> None:
         final["metadata"]["generation"] = 1
     elif _desired(write, final) != _desired(write, write.live):
         final["metadata"]["generation"] = write.live["metadata"].get("generation", 1) + 1
+
+
+def _count_templates(write: Write, final: Object) -> None:
+    """A DaemonSet's templates are counted in an annotation; a client can only say where to begin.
+
+    It is written when all ownership is settled, so that who changes a template does not own it.
+    """
+    if write.traits.kind != _DAEMON_SET:
+        return
+    number = annotations_of(write.live or final).get(_TEMPLATES, "")
+    count = int(number) if number.isdecimal() and int(number) else 1
+    if write.live is not None and write.live["spec"]["template"] != final["spec"]["template"]:
+        count += 1
+    metadata = final["metadata"]
+    metadata["annotations"] = {**annotations_of(final), _TEMPLATES: str(count)}
 
 
 def _desired(write: Write, obj: Object) -> dict[str, Any]:

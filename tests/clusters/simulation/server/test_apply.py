@@ -106,7 +106,7 @@ def test_the_same_value_is_shared_without_a_conflict() -> None:
     }
     kept = server.apply(config_map(), manager="one")
     assert kept["data"] == {"a": "1"}
-    assert managers_of(kept) == {"two": {"f:data": {"f:a": {}}}}
+    assert managers_of(kept) == {"one": {"f:data": {}}, "two": {"f:data": {"f:a": {}}}}
     assert "data" not in server.apply(config_map(), manager="two")
 
 
@@ -170,14 +170,73 @@ def test_atomic_lists_are_replaced_as_one_and_owned_as_one() -> None:
 
 def test_finalizers_are_a_set_to_which_managers_add() -> None:
     server = new_server()
-    one, two = config_map(), config_map()
+    one, two = config_map(a="1"), config_map(a="1")
     one["metadata"]["finalizers"] = ["a.io/x"]
     two["metadata"]["finalizers"] = ["b.io/y"]
     server.apply(one, manager="one")
     live = server.apply(two, manager="two")
     assert sorted(live["metadata"]["finalizers"]) == ["a.io/x", "b.io/y"]
-    left = server.apply(config_map(), manager="one")
+    left = server.apply(config_map(a="1"), manager="one")
     assert left["metadata"]["finalizers"] == ["b.io/y"]
+
+
+@pytest.mark.parametrize("nothing", [{}, None])
+def test_what_is_sent_empty_or_null_is_owned_though_nothing_is_stored(nothing: Any) -> None:
+    server = new_server()
+    first = server.apply(config_map() | {"data": nothing}, manager="one")
+    assert "data" not in first
+    assert managers_of(first) == {"one": {"f:data": {}}}
+    assert server.apply(config_map() | {"data": nothing}, manager="one") == first
+    for again in ({}, {"a": "1"}):
+        with pytest.raises(ConflictError) as refused:
+            server.apply(config_map() | {"data": again}, manager="two")
+        assert (refused.value.managers, refused.value.fields) == (("one",), (".data",))
+    live = server.apply(config_map(a="1"), manager="two", force=True)
+    assert managers_of(live) == {"two": {"f:data": {"f:a": {}}}}
+    kept = server.apply(config_map() | {"data": nothing}, manager="one")
+    assert kept["data"] == {"a": "1"}, "an empty map takes nothing away"
+
+
+def test_a_null_scalar_is_owned_and_defaulted() -> None:
+    server = new_server()
+    wanted = deployment()
+    wanted["spec"] |= {"revisionHistoryLimit": None, "minReadySeconds": None}
+    live = server.apply(wanted, manager="one")
+    assert live["spec"]["revisionHistoryLimit"] == 10
+    owned = managers_of(live)["one"]["f:spec"]
+    assert owned["f:revisionHistoryLimit"] == owned["f:minReadySeconds"] == {}
+    other = deployment()
+    other["spec"]["minReadySeconds"] = 5
+    with pytest.raises(ConflictError) as refused:
+        server.apply(other, manager="two")
+    assert refused.value.fields == (".spec.minReadySeconds",)
+
+
+def test_a_struct_sent_as_null_is_in_conflict_with_one_that_is_there() -> None:
+    server = new_server()
+    mine, theirs = deployment(), deployment()
+    container(mine)["securityContext"] = None
+    container(theirs)["securityContext"] = {"runAsUser": 3}
+    server.apply(mine, manager="one")
+    with pytest.raises(ConflictError) as refused:
+        server.apply(theirs, manager="two")
+    assert refused.value.fields == ('.spec.template.spec.containers[name="app"].securityContext',)
+
+
+def test_an_empty_list_of_items_is_owned_only_where_it_is_one_value() -> None:
+    server = new_server()
+    wanted = deployment()
+    container(wanted).update(env=[], args=[])
+    owned = managers_of(server.apply(wanted, manager="one"))["one"]
+    item = owned["f:spec"]["f:template"]["f:spec"]["f:containers"]['k:{"name":"app"}']
+    assert "f:env" not in item
+    assert item["f:args"] == {}
+
+
+@pytest.mark.parametrize("write", ["create", "apply"])
+def test_a_null_among_the_texts_of_a_map_is_the_empty_text(write: str) -> None:
+    body = config_map() | {"data": {"a": None}}
+    assert getattr(new_server(), write)(body, manager="one")["data"] == {"a": ""}
 
 
 def test_letting_go_of_all_metadata_keeps_the_object_itself() -> None:

@@ -20,7 +20,10 @@ LABELS = st.dictionaries(st.sampled_from(["a", "b"]), VALUES, max_size=2)
 
 
 def job_template(images: dict[str, str], env: dict[str, str], labels: dict[str, str]) -> Object:
-    """A PodTemplate: list maps in list maps, and nothing that validation would ask for."""
+    """A PodTemplate: list maps in list maps, and nothing that validation would ask for.
+
+    Without labels the map is left out: an empty one would be owned as such.
+    """
     containers = [
         {
             "name": name,
@@ -32,14 +35,18 @@ def job_template(images: dict[str, str], env: dict[str, str], labels: dict[str, 
     body: Object = {
         "apiVersion": "v1",
         "kind": "PodTemplate",
-        "metadata": {"name": "lab", "namespace": "default", "labels": labels},
+        "metadata": {"name": "lab", "namespace": "default"}
+        | ({"labels": labels} if labels else {}),
         "template": {"spec": {"containers": containers}},
     }
     return body
 
 
 TEMPLATES = st.builds(
-    job_template, st.dictionaries(st.sampled_from("pqr"), VALUES, max_size=3), ENTRIES, LABELS
+    job_template,
+    st.dictionaries(st.sampled_from("pqr"), VALUES, min_size=1, max_size=3),
+    ENTRIES,
+    LABELS,
 )
 APPLIES = st.lists(st.tuples(st.sampled_from(MANAGERS), TEMPLATES), max_size=6)
 

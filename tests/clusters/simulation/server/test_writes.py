@@ -114,6 +114,77 @@ def test_a_deployment_is_completed_as_a_real_server_does() -> None:
     assert container["resources"] == {}
 
 
+def test_a_pod_on_the_nodes_network_holds_its_ports_and_a_template_does_not() -> None:
+    spec = {
+        "hostNetwork": True,
+        "containers": [{"name": "a", "image": "a:1", "ports": [{"containerPort": 9100}]}],
+    }
+    metadata = {"name": "exporter", "namespace": "default"}
+    server = new_server()
+    server.create(
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": "default", "namespace": "default"},
+        }
+    )
+    pod = server.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    assert pod["spec"]["containers"][0]["ports"][0]["hostPort"] == 9100
+    live = server.create(daemon_set() | {"spec": daemon_set()["spec"] | {"template": _with(spec)}})
+    assert "hostPort" not in live["spec"]["template"]["spec"]["containers"][0]["ports"][0]
+
+
+def test_the_templates_of_a_daemon_set_are_counted_for_nobody() -> None:
+    server = new_server()
+
+    def count(obj: Object) -> str:
+        return str(obj["metadata"]["annotations"]["deprecated.daemonset.template.generation"])
+
+    first = server.apply(daemon_set(), manager="one")
+    assert count(first) == "1"
+    assert "f:metadata" not in managers_of(first)["one"]
+    assert server.apply(daemon_set(), manager="one") == first
+    paused = daemon_set()
+    paused["spec"]["minReadySeconds"] = 5
+    assert count(server.apply(paused, manager="one")) == "1"
+    newer = daemon_set("a:2")
+    newer["metadata"]["annotations"] = {"deprecated.daemonset.template.generation": "9"}
+    assert count(server.update(newer, manager="two")) == "2"
+    live = server.update(daemon_set("a:3"), manager="three")
+    assert count(live) == "3"
+    assert "f:metadata" not in managers_of(live)["three"]
+
+
+def test_an_autoscaler_counts_the_generations_of_its_spec() -> None:
+    server = new_server()
+    body: Object = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {
+            "maxReplicas": 3,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+        },
+    }
+    assert server.apply(body, manager="one")["metadata"]["generation"] == 1
+    body["spec"]["maxReplicas"] = 4
+    assert server.apply(body, manager="one")["metadata"]["generation"] == 2
+
+
+def daemon_set(image: str = "a:1") -> Object:
+    template = _with({"containers": [{"name": "a", "image": image}]})
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "exporter", "namespace": "default"},
+        "spec": {"selector": {"matchLabels": {"app": "exporter"}}, "template": template},
+    }
+
+
+def _with(pod_spec: Object) -> Object:
+    return {"metadata": {"labels": {"app": "exporter"}}, "spec": pod_spec}
+
+
 @pytest.mark.parametrize(
     ("image", "policy"),
     [
