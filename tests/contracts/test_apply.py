@@ -213,6 +213,7 @@ async def test_two_who_send_the_same_empty_map_are_in_conflict(subject: Subject)
 
 async def test_an_empty_map_or_a_null_takes_nothing_away(subject: Subject) -> None:
     await subject.cluster.apply(config_map("a", k="1"), manager="one")
-    for nothing in ({}, None):
+    nothings: tuple[object, ...] = ({}, None)
+    for nothing in nothings:
         live = await subject.cluster.apply(config_map("a") | {"data": nothing}, manager="two")
         assert live["data"] == {"k": "1"}

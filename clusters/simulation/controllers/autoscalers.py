@@ -5,9 +5,10 @@ Nothing runs here, so nothing uses a processor. The load is written down instead
 all its pods together use (`"1500m"`, `"6"`), shared equally by those that are ready. Compared
 with their requests that is the utilisation that the autoscaler's metric speaks of.
 
-The replicas are set through the scale subresource, as the real one does it. Without the annotation
-an autoscaler reports the replicas that it finds and changes none, unless it is told to
-(`loop.Controllers.autoscale`).
+The replicas are set through the scale subresource, as the real one does it. Fewer than
+`minReplicas` or more than `maxReplicas` are set right at once, with a load or without. Otherwise,
+without the annotation, an autoscaler reports the replicas that it finds and changes none, unless it
+is told to (`loop.Controllers.autoscale`).
 
 Never asks in vain: between changes it is woken only when a proposal held back may go through.
 """
@@ -23,6 +24,7 @@ from clusters.simulation.controllers.autoscaling import (
     SYNC_SECONDS,
     Memory,
     Verdict,
+    allowed_replicas,
     decide,
     propose,
 )
@@ -59,6 +61,10 @@ def reconcile_autoscaler(autoscaler: Object, view: View, now: datetime) -> Outco
     if target is None:
         failed = condition(old, "AbleToScale", "False", now, "FailedGetScale")
         return Outcome(set_status(autoscaler, _status(autoscaler, 0, 0, [failed])))
+    current = replicas_of(target)
+    allowed = allowed_replicas(autoscaler["spec"], current)
+    if current not in (0, allowed):
+        return _bring_within(autoscaler, target, allowed, view, now)
     load = _declared_load(target)
     if load is None:
         return _report(autoscaler, target, now)
@@ -70,6 +76,18 @@ def reconcile_autoscaler(autoscaler: Object, view: View, now: datetime) -> Outco
         return _give_up(autoscaler, target, now, "FailedGetResourceMetric", str(error))
     memory = view.recall(autoscaler) or Memory(((now, replicas_of(target)),))
     return _act(autoscaler, target, memory.noted(now, proposal), metrics, now)
+
+
+def _bring_within(
+    autoscaler: Object, target: Object, allowed: int, view: View, now: datetime
+) -> Outcome:
+    """Too few or too many: that is set right at once, without asking for a load."""
+    current = replicas_of(target)
+    conditions = (autoscaler.get("status") or {}).get("conditions") or ()
+    others = [found for found in conditions if found["type"] != "AbleToScale"]
+    status = _status(autoscaler, _present(target), allowed, others)
+    memory = view.recall(autoscaler) or Memory(((now, current),))
+    return _rescale(autoscaler, target, status, now, memory, None)
 
 
 _DISABLED = "scaling is disabled since the replica count of the target is zero"
@@ -200,15 +218,29 @@ def _act(
     status = _scaled_status(autoscaler, target, verdict, metrics, now)
     if verdict.replicas == current:
         return Outcome(set_status(autoscaler, status), verdict.again_at, memory)
-    status["desiredReplicas"], status["lastScaleTime"] = verdict.replicas, stamp(now)
-    words = f"the HPA controller was able to update the target scale to {verdict.replicas}"
-    old = autoscaler.get("status") or {}
-    status["conditions"][0] = condition(old, "AbleToScale", "True", now, "SucceededRescale", words)
-    scale = Merge(scale_target(autoscaler), {"spec": {"replicas": verdict.replicas}}, "scale")
+    status["desiredReplicas"] = verdict.replicas
+    del status["conditions"][0]
+    return _rescale(autoscaler, target, status, now, memory, verdict.again_at)
+
+
+def _rescale(
+    autoscaler: Object,
+    target: Object,
+    status: Object,
+    now: datetime,
+    memory: Memory,
+    again_at: datetime | None,
+) -> Outcome:
+    """Set the replicas that `status` desires; it says so in its first condition."""
+    wanted, old = status["desiredReplicas"], autoscaler.get("status") or {}
+    words = f"the HPA controller was able to update the target scale to {wanted}"
+    able = condition(old, "AbleToScale", "True", now, "SucceededRescale", words)
+    status |= {"lastScaleTime": stamp(now), "conditions": [able, *status["conditions"]]}
+    scale = Merge(scale_target(autoscaler), {"spec": {"replicas": wanted}}, "scale")
     return Outcome(
         (scale, *set_status(autoscaler, status)),
-        earliest(now + _SYNC, verdict.again_at),
-        memory.changed(now, verdict.replicas - current),
+        earliest(now + _SYNC, again_at),
+        memory.changed(now, wanted - replicas_of(target)),
     )
 
 

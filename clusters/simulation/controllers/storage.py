@@ -8,8 +8,8 @@
     a class, or no class at all ──► a volume of its own after a moment; with the binding mode
                         WaitForFirstConsumer, once a pod that uses the claim has its node
 
-When a claim is gone its volume goes too, or is Released if it is to be retained. A pod does not
-start before its claims are bound (`pods`).
+A claim that is deleted stays while a pod on some node uses it. When it is gone its volume goes too,
+or is Released if it is to be retained. A pod does not start before its claims are bound (`pods`).
 
 A class that is not there counts as one that provides at once: a person's repository names classes
 that only the real cluster has.
@@ -21,7 +21,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from clusters.objects import Kind, Object, ObjectKey, key_of, labels_of
+from clusters.objects import Kind, Object, ObjectKey, key_of, kind_of, labels_of
 from clusters.simulation.controllers.decision import (
     NOTHING,
     Create,
@@ -37,18 +37,23 @@ from clusters.simulation.controllers.decision import (
 )
 from clusters.simulation.controllers.pods import POD, claims_of
 from clusters.simulation.controllers.timing import seconds_for
+from clusters.simulation.server.admission.protection import FINALIZERS
 from clusters.simulation.server.quantities import amount_of
 
 CLAIM = Kind("", "PersistentVolumeClaim")
 VOLUME = Kind("", "PersistentVolume")
 STORAGE_CLASS = Kind("storage.k8s.io", "StorageClass")
+_BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
+_BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
 _DEFAULT = "storageclass.kubernetes.io/is-default-class"
 
 
 def reconcile_claim(claim: Object, view: View, now: datetime) -> Outcome:
     """The class, the volume and the binding, each once it is due."""
     status = claim.get("status") or {}
-    if claim["metadata"].get("deletionTimestamp") or status.get("phase") == "Bound":
+    if claim["metadata"].get("deletionTimestamp"):
+        return NOTHING if _is_used(claim, view) else _unprotected(claim)
+    if status.get("phase") == "Bound":
         return NOTHING
     name = claim["spec"].get("storageClassName")
     default = _default_class(view) if name is None else None
@@ -66,8 +71,11 @@ def reconcile_claim(claim: Object, view: View, now: datetime) -> Outcome:
 
 
 def reconcile_volume(volume: Object, view: View, now: datetime) -> Outcome:
-    """A volume that no claim has is available."""
-    if volume["metadata"].get("deletionTimestamp") or volume["spec"].get("claimRef"):
+    """A volume that no claim has is available, or goes if it is to."""
+    if volume["metadata"].get("deletionTimestamp"):
+        bound = (volume.get("status") or {}).get("phase") == "Bound"
+        return NOTHING if bound else _unprotected(volume)
+    if volume["spec"].get("claimRef"):
         return NOTHING
     return Outcome(set_status(volume, {"phase": "Available"}))
 
@@ -78,9 +86,28 @@ def forget_claim(claim: Object, view: View) -> Outcome:
     volume = view.peek(ObjectKey(*VOLUME, "", name)) if name else None
     if volume is None or not _is_claimed_by(volume, claim):
         return NOTHING
+    released = set_status(volume, {"phase": "Released"})
+    if volume["metadata"].get("deletionTimestamp"):
+        return Outcome((*released, *_unprotected(volume).writes))
     if volume["spec"].get("persistentVolumeReclaimPolicy") == "Retain":
-        return Outcome(set_status(volume, {"phase": "Released"}))
-    return Outcome((Remove(key_of(volume)),))
+        return Outcome(released)
+    return Outcome((*released, Remove(key_of(volume))))
+
+
+def _is_used(claim: Object, view: View) -> bool:
+    """Whether a pod on some node has the claim, whatever it does there."""
+    pods = view.peek_all(POD, claim["metadata"]["namespace"])
+    name = claim["metadata"]["name"]
+    return any(pod["spec"].get("nodeName") and name in claims_of(pod) for pod in pods)
+
+
+def _unprotected(obj: Object) -> Outcome:
+    """Without the finalizer that kept it while it was in use."""
+    finalizers = obj["metadata"].get("finalizers") or []
+    rest = [name for name in finalizers if name != FINALIZERS[kind_of(obj)]]
+    if rest == finalizers:
+        return NOTHING
+    return Outcome((Merge(key_of(obj), {"metadata": {"finalizers": rest}}),))
 
 
 def _default_class(view: View) -> str | None:
@@ -167,9 +194,18 @@ def _bind(claim: Object, volume: Object) -> tuple[Write, ...]:
     return (
         Merge(key, {"spec": {"claimRef": _reference(claim)}}),
         SetStatus(key, {"phase": "Bound"}),
-        Merge(key_of(claim), {"spec": {"volumeName": name}}),
+        Merge(
+            key_of(claim),
+            {"metadata": {"annotations": _annotations(claim)}, "spec": {"volumeName": name}},
+        ),
         SetStatus(key_of(claim), bound),
     )
+
+
+def _annotations(claim: Object) -> dict[str, str]:
+    """What a binding leaves on a claim."""
+    chosen = {} if claim["spec"].get("volumeName") else {_BOUND_BY_CONTROLLER: "yes"}
+    return {_BIND_COMPLETED: "yes", **chosen}
 
 
 def _volume(claim: Object, view: View) -> Object:

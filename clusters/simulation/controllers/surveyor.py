@@ -4,7 +4,7 @@
 
     a pod changed     → who controls it, the Services and budgets that select it, its claims
     a claim           → the pods that use it
-    a volume, a class → the claims that are not bound yet
+    a volume, a class → the claims that are not bound yet, or that are to go
     in a namespace that is going → that namespace
     a workload        → who controls it, the autoscalers that point at it
     Endpoints         → the APIServices behind them
@@ -48,7 +48,7 @@ class Surveyor:
         self._listed: dict[tuple[Kind, str], Objects] = {}
         self._children: dict[str, Objects] = {}
         self._waiting: dict[Kind, Objects] = {POD: {}, CLAIM: {}}
-        """Pods on no node yet, and claims that are not bound."""
+        """Pods on no node yet, claims that are not bound, and either of them that is to go."""
         self._users: dict[ObjectKey, Objects] = {}
         """The pods that use a claim."""
         self._leaving: set[str] = set()
@@ -113,8 +113,11 @@ class Surveyor:
             yield from self._scaling(change.key)
 
     def _wait(self, change: Change, for_field: str) -> None:
-        """Whether an object still waits for a field of its spec."""
-        waits = change.type is not EventType.DELETED and not change.object["spec"].get(for_field)
+        """Whether an object still waits for a field of its spec, or for its end."""
+        obj = change.object
+        waits = change.type is not EventType.DELETED and (
+            not obj["spec"].get(for_field) or "deletionTimestamp" in obj["metadata"]
+        )
         waiting = self._waiting[change.key.kind_key]
         _place(waiting, change.key, change.object if waits else None)
 

@@ -40,6 +40,8 @@ from clusters.simulation.server.state import State
 from clusters.simulation.server.validation import validate
 
 _SERVICE = Kind("", "Service")
+_DEPLOYMENT = Kind("apps", "Deployment")
+_DEPLOYMENT_NOTES = "deployment.kubernetes.io/"
 _DAEMON_SET = Kind("apps", "DaemonSet")
 _TEMPLATES = "deprecated.daemonset.template.generation"
 _CARRIED = (
@@ -241,7 +243,12 @@ def _count_templates(write: Write, final: Object) -> None:
 
 def _desired(write: Write, obj: Object) -> dict[str, Any]:
     ignored = ("metadata", "status") if write.traits.has_status else ("metadata",)
-    return {key: value for key, value in obj.items() if key not in ignored}
+    desired = {key: value for key, value in obj.items() if key not in ignored}
+    if write.traits.kind != _DEPLOYMENT:
+        return desired
+    # Of this one kind, annotations count too. Its controller's own arrive with the status there.
+    noted = {k: v for k, v in annotations_of(obj).items() if not k.startswith(_DEPLOYMENT_NOTES)}
+    return {**desired, "annotations": noted}
 
 
 def _claim(state: State, write: Write, sent: Object, final: Object) -> None:

@@ -248,14 +248,31 @@ def test_what_no_window_reaches_any_more_is_forgotten() -> None:
     assert len(memory.changes) <= 3
 
 
-def test_an_autoscaler_reports_and_leaves_replicas_alone() -> None:
+def test_an_autoscaler_reports_and_leaves_replicas_within_its_limits_alone() -> None:
     lab = Lab()
-    lab.apply(deployment("web:1", 2))
+    lab.apply(deployment("web:1", 5))
     lab.apply(autoscaler(4, 6))
     lab.run(100)
-    assert lab.see(WEB)["spec"]["replicas"] == 2
-    assert lab.status(HPA)["currentReplicas"] == 2
+    assert lab.see(WEB)["spec"]["replicas"] == 5
+    assert lab.status(HPA)["currentReplicas"] == 5
     assert lab.condition(HPA, "AbleToScale")[0] == "True"
+
+
+@pytest.mark.parametrize("load", [None, "nonsense", "10m"])
+@pytest.mark.parametrize(("found", "set_to"), [(1, 4), (9, 6), (0, 0)])
+def test_replicas_outside_the_limits_are_set_right_whatever_the_load(
+    load: str | None, found: int, set_to: int
+) -> None:
+    lab = Lab()
+    web = loaded(load)
+    web["spec"]["replicas"] = found
+    lab.apply(web)
+    lab.apply(autoscaler(4, 6))
+    lab.run(2)
+    assert replicas(lab) == set_to
+    status = lab.status(HPA)
+    assert ("lastScaleTime" in status) == (found != set_to)
+    assert status["desiredReplicas"] == set_to
 
 
 @pytest.mark.parametrize(("wanted", "got"), [(5, 5), (1, 2), (50, 8)])

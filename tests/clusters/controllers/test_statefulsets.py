@@ -207,4 +207,5 @@ def test_a_policy_that_changes_reaches_claims_that_are_there() -> None:
     lab.apply(stateful_set("db:1", 1, persistentVolumeClaimRetentionPolicy=policy))
     lab.run(5)
     lab.server.delete(DB)
+    lab.run(60)
     assert lab.kinds("", "PersistentVolumeClaim") == []

@@ -181,3 +181,48 @@ def test_a_volume_that_nobody_claims_is_available() -> None:
     key = lab.apply(volume("free"))
     lab.run(0)
     assert lab.status(key)["phase"] == "Available"
+
+
+def test_a_claim_that_a_pod_uses_goes_only_with_the_pod() -> None:
+    lab = Lab()
+    lab.apply(claim())
+    lab.apply(with_data())
+    lab.run(5)
+    assert lab.see(DATA)["metadata"]["finalizers"] == ["kubernetes.io/pvc-protection"]
+    lab.server.delete(DATA)
+    lab.run(100)
+    assert "deletionTimestamp" in lab.see(DATA)["metadata"]
+    assert bound_to(lab) in {v["metadata"]["name"] for v in lab.kinds("", "PersistentVolume")}
+    lab.server.delete(ObjectKey("apps", "Deployment", "default", "web"))
+    lab.run(60)
+    assert lab.kinds("", "PersistentVolumeClaim") == lab.kinds("", "PersistentVolume") == []
+
+
+def test_a_volume_that_a_claim_has_goes_only_with_the_claim() -> None:
+    lab = Lab()
+    key = lab.apply(volume("kept"))
+    lab.apply(claim(storageClassName=""))
+    lab.run(1)
+    lab.server.delete(key)
+    lab.run(100)
+    assert "deletionTimestamp" in lab.see(key)["metadata"]
+    lab.server.delete(DATA)
+    lab.run(1)
+    assert lab.kinds("", "PersistentVolume") == []
+
+
+def test_a_binding_is_noted_on_the_claim() -> None:
+    lab = Lab()
+    for name in "ab":
+        lab.apply(volume(name))
+    lab.apply(claim(storageClassName=""))
+    lab.run(1)
+    assert lab.see(DATA)["metadata"]["annotations"] == {
+        "pv.kubernetes.io/bind-completed": "yes",
+        "pv.kubernetes.io/bound-by-controller": "yes",
+    }
+    named = claim(storageClassName="", volumeName="b")
+    named["metadata"]["name"] = "named"
+    other = lab.apply(named)
+    lab.run(1)
+    assert lab.see(other)["metadata"]["annotations"] == {"pv.kubernetes.io/bind-completed": "yes"}

@@ -10,6 +10,7 @@
     limits      LimitRange: defaults and bounds for containers, pods and claims
     accounts    ServiceAccount: the account of a pod must be there
     priorities  PriorityClass: a pod's class must be there and gives it its priority
+    protection  the finalizers of new claims and volumes
     webhooks    Validating- and MutatingWebhookConfigurations, `matching` says which of them
     quotas      ResourceQuota: whether a write fits; `usage` counts one object,
                 `ledgers` keeps every quota's usage

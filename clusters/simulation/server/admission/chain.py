@@ -19,6 +19,7 @@ from clusters.simulation.server.admission.priorities import (
     assign_priority,
     check_priority_class,
 )
+from clusters.simulation.server.admission.protection import FINALIZERS, protect
 from clusters.simulation.server.admission.quotas import check_quotas
 from clusters.simulation.server.admission.usage import CLAIM, POD
 from clusters.simulation.server.admission.webhooks import (
@@ -50,6 +51,7 @@ _MUTATING: tuple[Plugin[Object | None], ...] = (
     Plugin(default_limits, (POD,), LIMIT_RANGE),
     Plugin(assign_account, (POD,)),
     Plugin(assign_priority, (POD,)),
+    Plugin(protect, tuple(FINALIZERS)),
     Plugin(ask_mutating, (), MUTATING),
 )
 _REVIEWING: tuple[Plugin[None], ...] = (

@@ -134,6 +134,22 @@ def test_a_pod_on_the_nodes_network_holds_its_ports_and_a_template_does_not() ->
     assert "hostPort" not in live["spec"]["template"]["spec"]["containers"][0]["ports"][0]
 
 
+def test_annotations_of_a_deployment_alone_count_as_a_generation() -> None:
+    server = new_server()
+
+    def generations(body: Object) -> list[int]:
+        found = []
+        for note in ("example.com/a", "deployment.kubernetes.io/revision"):
+            body["metadata"].setdefault("annotations", {})[note] = "1"
+            found.append(server.apply(body, manager="one")["metadata"]["generation"])
+        body["metadata"]["annotations"]["example.com/a"] = "2"
+        return [*found, server.apply(body, manager="one")["metadata"]["generation"]]
+
+    server.apply(deployment(), manager="one")
+    assert generations(deployment()) == [2, 2, 3]
+    assert generations(daemon_set()) == [1, 1, 1]
+
+
 def test_the_templates_of_a_daemon_set_are_counted_for_nobody() -> None:
     server = new_server()
 
