@@ -7,12 +7,6 @@ Where it is not there, these tests say so and are skipped.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +14,9 @@ import pytest
 import yaml
 
 from tests.e2e.local_fleet import LocalFleet, Row, running
-from tests.fleet.source.repositories import git
+from tests.e2e.shop import SHOP, Shop, needs_shop, new_shop
 
-SHOP = Path(__file__).resolve().parents[3] / "shared" / "data" / "shop-fleet"
-
-pytestmark = pytest.mark.skipif(
-    not SHOP.is_dir(), reason=f"real input is not here: {SHOP} (not part of the repository)"
-)
+pytestmark = needs_shop
 
 STAGING = {"stg-eu-1", "stg-eu-2"}
 PRODUCTION = {f"prd-{region}-{n}" for region in ("eu", "us", "ap") for n in (1, 2, 3)}
@@ -35,51 +25,6 @@ EVERYWHERE = {"cert-manager", "ingress-nginx", "monitoring"}
 IN_GROUPS = EVERYWHERE | {"metrics-server", "online-boutique", "podinfo", "webapp"}
 CHART_VALUES = "apps/base/podinfo-chart/values.yaml"
 PRODUCTION_PODINFO = "apps/production/podinfo/fleet.yaml"
-
-
-@dataclass(frozen=True)
-class Shop:
-    """The shop's fleet repository in a work tree of its own, and the command line for it."""
-
-    root: Path
-    home: Path
-
-    def fleet(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """`fleet WORDS` in the repository, with a home of its own, so nothing is cached before."""
-        return subprocess.run(
-            [sys.executable, "-m", "fleet", *words],
-            cwd=self.root,
-            env=os.environ | {"HOME": str(self.home), "XDG_CONFIG_HOME": str(self.home)},
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-
-    def plan(self) -> Any:
-        """`fleet plan -o json`."""
-        done = self.fleet("plan", "-o", "json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def change(self, path: str, old: str, new: str) -> str:
-        """Replace text of one file and commit; the commit's id."""
-        text = (self.root / path).read_text(encoding="utf-8")
-        assert text.count(old) == 1, f"{path} has {old!r} {text.count(old)} times"
-        (self.root / path).write_text(text.replace(old, new), encoding="utf-8")
-        git(self.root, "commit", "-q", "-a", "-m", f"{path}: {new.strip()}")
-        return git(self.root, "rev-parse", "HEAD")
-
-
-def new_shop(folder: Path) -> Shop:
-    """A fresh Git repository with the shop's fleet in one commit."""
-    root, home = folder / "repository", folder / "home"
-    shutil.copytree(SHOP, root)
-    home.mkdir()
-    git(root, "init", "-q", "-b", "main")
-    git(root, "add", "--all", "--force")
-    git(root, "commit", "-q", "-m", "The shop's fleet")
-    return Shop(root, home)
 
 
 @pytest.fixture(scope="module")
