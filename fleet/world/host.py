@@ -42,7 +42,7 @@ class Host:
     def __init__(self, spec: HostSpec) -> None:
         self._spec = spec
         self._served = ServedClusters(
-            spec.tokens, kubernetes_versions=spec.kubernetes_versions, port=spec.port
+            sorted(spec.tokens), kubernetes_versions=spec.kubernetes_versions, port=spec.port
         )
         self._agents: list[asyncio.Task[None]] = []
         self._hubs: list[HttpHub] = []

@@ -36,8 +36,8 @@ class ServedClusters:
         kubernetes_versions: Mapping[str, str] | None = None,
         port: int = 0,
     ) -> None:
-        """`kubernetes_versions` is for those that are to differ."""
-        self._names = sorted(names)
+        """Clusters keep the order of `names`; `kubernetes_versions` is for those that differ."""
+        self._names = tuple(names)
         self._seed = seed
         self._nodes = tuple(f"node-{number}" for number in range(1, nodes + 1))
         self._versions = kubernetes_versions or {}

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from clusters.kubernetes import KubernetesCluster
 from clusters.objects import Kind, ObjectKey
 from fleet.cli import main
+from fleet.cli.sandbox import welcome
 
 KUBECTL = Path(sys.executable).parent / "kubectl"
 PATIENCE_SECONDS = 60.0
@@ -117,6 +118,19 @@ def test_an_existing_kubeconfig_is_refused_with_a_cure(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "fix: name a new file" in done.output
     assert named.read_text() == "precious"
+
+
+def test_many_clusters_are_listed_in_their_order_and_not_all() -> None:
+    urls = {f"lab-{number}": f"http://127.0.0.1:1/{number}" for number in range(1, 13)}
+    said = welcome(Path("/somewhere"), urls, "v1.37.2")
+    assert "lab-1, lab-2, lab-3, lab-4, lab-5, lab-6, lab-7, lab-8 … lab-12: simulated" in said
+    assert "--context lab-1 get nodes" in said
+
+
+def test_clusters_keep_their_order() -> None:
+    with sandbox("--clusters", "10") as running:
+        assert "cluster-1, cluster-2, cluster-3" in running.said
+        running.stop(signal.SIGTERM)
 
 
 @pytest.mark.parametrize(
