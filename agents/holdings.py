@@ -35,6 +35,7 @@ from agents.apply import (
     reconcile,
 )
 from agents.apply.outcome import failed_bundle, soften
+from agents.apply.wipe_guard import wiped_bundles
 from agents.backoff import delay_seconds
 from agents.errors import BundleError
 from agents.inventory import Inventory, InventoryStore, parent_name
@@ -266,7 +267,16 @@ class Holdings:
         artifact = None if item.is_absent else self._artifacts(item.artifact)
         outcome = self.states[item.bundle].outcome
         lacks_kinds = outcome is not None and outcome.code == "kind-not-found"
-        return Order(item, generation, artifact, await self._claims(refresh=lacks_kinds))
+        claims = await self._claims(refresh=lacks_kinds)
+        return Order(item, generation, artifact, claims, wipes=self._wipes(item, claims))
+
+    def _wipes(self, item: BundleDeployment, claims: Claims) -> bool:
+        """Is the order to remove a bundle part of one that removes nearly everything?"""
+        if not item.is_absent:
+            return False
+        absent = {other.bundle for other in self._current() if other.is_absent}
+        inventories = {name: state.inventory for name, state in self.states.items()}
+        return item.bundle in wiped_bundles(inventories, absent, claims)
 
     async def _claims(self, *, refresh: bool) -> Claims:
         """What every bundle of the target wants; prepares those that are not prepared yet.

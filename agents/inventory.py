@@ -21,15 +21,17 @@ from typing import Any
 import orjson
 
 from agents.errors import BundleError
-from agents.protocol import ABSENT
+from agents.protocol import ABSENT, Deletion
 from clusters.cluster import Cluster
 from clusters.errors import NotFoundError
-from clusters.objects import Digest, Kind, Object, ObjectKey, labels_of
+from clusters.objects import Digest, Kind, Object, ObjectKey, annotations_of, labels_of
 
 NAMESPACE = "fleet-system"
 AGENT_MANAGER = "fleet/agent"
 """Field manager of what belongs to the agent itself: parents, namespaces it makes."""
 PART_OF = "applyset.kubernetes.io/part-of"
+ALLOW_WIPE = "fleet.dev/allow-wipe"
+"""Annotation on a parent: a removal of most of what the bundle owns is meant."""
 _ID = "applyset.kubernetes.io/id"
 _TOOLING = "applyset.kubernetes.io/tooling"
 _KINDS = "applyset.kubernetes.io/contains-group-kinds"
@@ -53,8 +55,8 @@ class Inventory:
     """`install` or `upgrade`: what the attempt under way counts as for hooks."""
     hooks_done: tuple[str, ...] = ()
     """Hooks of the attempt under way that need not run again."""
-    keep_resources: bool = False
-    """Leave the objects in the cluster when the bundle goes."""
+    deletion: Deletion = Deletion.WAIT
+    """What becomes of the objects when the bundle goes: the order to remove it does not say."""
 
     @property
     def is_installed(self) -> bool:
@@ -118,6 +120,7 @@ def read_parent(parent: Object) -> Inventory:
         state = orjson.loads(data["state"])
         keys = sorted(_key(line) for line in data.get("objects", "").splitlines())
         state["hooks_done"] = tuple(state.get("hooks_done") or ())
+        state["deletion"] = Deletion(state.get("deletion") or "wait")
         return Inventory(objects=tuple(keys), **state)
     except (KeyError, TypeError, ValueError) as error:
         name = (parent.get("metadata") or {}).get("name", "")
@@ -137,7 +140,7 @@ def _state(inventory: Inventory) -> dict[str, Any]:
         "applied": inventory.applied,
         "operation": inventory.operation,
         "hooks_done": list(inventory.hooks_done),
-        "keep_resources": inventory.keep_resources,
+        "deletion": inventory.deletion.value,
     }
 
 
@@ -148,6 +151,10 @@ def _line(key: ObjectKey) -> str:
 def _key(line: str) -> ObjectKey:
     group, kind, namespace, name = line.split("/")
     return ObjectKey(group, kind, namespace, name)
+
+
+def _parent_key(bundle: str) -> ObjectKey:
+    return ObjectKey("", "ConfigMap", NAMESPACE, parent_name(bundle))
 
 
 class InventoryStore:
@@ -184,24 +191,29 @@ class InventoryStore:
             self._namespace_made = False
             raise
 
+    async def allows_wipe(self, bundle: str) -> bool:
+        """Does an annotation on the parent say that deleting most of the bundle is meant?"""
+        parent = await self._cluster.get(_parent_key(bundle))
+        return parent is not None and annotations_of(parent).get(ALLOW_WIPE) == "true"
+
     async def restore(self, inventory: Inventory) -> None:
         """Write the parent again if somebody deleted it."""
-        key = ObjectKey("", "ConfigMap", NAMESPACE, parent_name(inventory.bundle))
-        if await self._cluster.get(key) is None:
+        if await self._cluster.get(_parent_key(inventory.bundle)) is None:
             self._namespace_made = False
             await self.save(inventory)
 
     async def forget(self, bundle: str) -> None:
         """Delete the parent of a bundle that owns nothing any more."""
-        await self._cluster.delete(ObjectKey("", "ConfigMap", NAMESPACE, parent_name(bundle)))
+        await self._cluster.delete(_parent_key(bundle))
 
 
-async def ensure_namespace(cluster: Cluster, name: str) -> None:
-    """Make a namespace if it is not there; it is never owned and never pruned."""
-    if await cluster.get(ObjectKey("", "Namespace", "", name)) is not None:
-        return
+async def ensure_namespace(cluster: Cluster, name: str) -> Object:
+    """The namespace, made if it is not there; it is never owned and never pruned."""
+    live = await cluster.get(ObjectKey("", "Namespace", "", name))
+    if live is not None:
+        return live
     wanted = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    await cluster.apply(wanted, manager=AGENT_MANAGER)
+    return await cluster.apply(wanted, manager=AGENT_MANAGER)
 
 
 def is_part_of(live: Object, bundle: str) -> bool:

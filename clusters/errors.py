@@ -123,9 +123,11 @@ class QuotaError(ClusterError):
 
 
 class AdmissionError(ClusterError):
-    """An admission webhook or policy denied the request."""
+    """An admission webhook or policy denied the request, or could not be asked (`retryable`)."""
 
     code = "admission"
+    refuses_dry_run = False
+    """The webhook has side effects: it takes the object, but never a dry-run of it."""
 
 
 class ExpiredError(ClusterError):

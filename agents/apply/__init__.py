@@ -77,7 +77,7 @@ async def _pass(
     site: Site, store: InventoryStore, state: BundleState, order: Order, now: datetime
 ) -> Outcome:
     if order.deployment.is_absent:
-        return await remove(site, store, state, order)
+        return await remove(site, store, state, order, now)
     if order.artifact is None:
         raise BundleError("its artifact is not at hand yet", code="artifact")
     discovery = await site.cluster.discover()
@@ -88,7 +88,7 @@ async def _pass(
     full = state.full_check is None or state.full_check <= now
     if full:
         state.full_check = now + _interval(site)
-    return await check(site, store, state, order, prepared, full=full)
+    return await check(site, store, state, order, prepared, now=now, full=full)
 
 
 def _interval(site: Site) -> timedelta:

@@ -9,11 +9,13 @@ ever reported with an empty diff, and no write is made that changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from agents.apply.move import Order, prune_leftovers, synced
 from agents.apply.observe import find_scaled, list_owned, note_health
 from agents.apply.order import waves
 from agents.apply.outcome import Failure, Outcome, failed
+from agents.apply.policy import ApplyPolicy
 from agents.apply.prune import Pruned
 from agents.apply.site import Site
 from agents.apply.state import BundleState
@@ -35,6 +37,7 @@ async def check(
     order: Order,
     prepared: Prepared,
     *,
+    now: datetime,
     full: bool,
 ) -> Outcome:
     """One pass over an applied bundle. Errors: `ClusterError` of listings."""
@@ -52,7 +55,7 @@ async def check(
 
         await site.each(wave, hold)
     await note_health(site, state, live)
-    pruned = await _leftovers(site, store, state, order, prepared)
+    pruned = await _leftovers(site, store, state, order, prepared, now)
     return _outcome(state, prepared, pruned)
 
 
@@ -89,6 +92,8 @@ async def _hold(site: Site, state: BundleState, order: Order, wanted: Wanted, li
     key, found = wanted.key, live[wanted.key]
     state.check_failures.pop(key, None)
     if found is not None and found["metadata"].get("deletionTimestamp"):
+        return
+    if found is not None and wanted.policy is ApplyPolicy.IF_NOT_PRESENT:
         return
     if found is not None and state.is_known(key, wanted.digest, found):
         _in_order(state, wanted, found)
@@ -161,12 +166,17 @@ async def _heal(site: Site, state: BundleState, order: Order, wanted: Wanted, li
 
 
 async def _leftovers(
-    site: Site, store: InventoryStore, state: BundleState, order: Order, prepared: Prepared
+    site: Site,
+    store: InventoryStore,
+    state: BundleState,
+    order: Order,
+    prepared: Prepared,
+    now: datetime,
 ) -> Pruned:
     """Objects that a former pass could not remove yet."""
     if all(key in prepared.objects for key in state.inventory.objects):
         return Pruned()
-    pruned = await prune_leftovers(site, state, order, prepared)
+    pruned = await prune_leftovers(site, state, order, prepared, now)
     unremoved = [*pruned.remaining, *(item.key for item in pruned.failures)]
     left: Inventory = state.inventory.owning({*prepared.objects, *unremoved})
     if left != state.inventory:

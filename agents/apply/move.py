@@ -13,15 +13,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from agents.apply import hooks
+from agents.apply.namespace import make_default_namespace
 from agents.apply.observe import find_scaled, list_owned, note_health
 from agents.apply.outcome import Failure, Outcome, failed, failed_bundle, syncing
 from agents.apply.ownership import Claimant, Claims
-from agents.apply.prune import Pruned, prune
+from agents.apply.prune import Pruned, Rules, prune
 from agents.apply.site import Site
 from agents.apply.stages import Written, write_stages
 from agents.apply.state import BundleState
 from agents.apply.wanted import Prepared
-from agents.inventory import Inventory, InventoryStore, ensure_namespace
+from agents.apply.wipe_guard import doomed, is_wipe
+from agents.inventory import Inventory, InventoryStore
 from agents.protocol import Artifact, BundleDeployment, SyncState
 from clusters.objects import Object, ObjectKey
 
@@ -38,6 +40,8 @@ class Order:
     artifact: Artifact | None = None
     """`None` for the order to remove."""
     claims: Claims = field(default_factory=Claims)
+    wipes: bool = False
+    """Together with the other orders to remove, it would leave next to nothing in the cluster."""
 
 
 async def move(
@@ -49,14 +53,14 @@ async def move(
     now: datetime,
 ) -> Outcome:
     """One pass towards the order. Errors: `ClusterError` of reads and of the inventory."""
-    refusal = _refusal(state.inventory, prepared)
+    refusal = await _refusal(store, state.inventory, order, prepared)
     if refusal is not None:
         return refusal
     live = await list_owned(site, state.inventory.objects)
     await find_scaled(site, state, prepared)
     live |= await _scaled_live(site, state, prepared, live)
     await _intend(site, store, state, order, prepared)
-    await _make_namespace(site, order, prepared)
+    await make_default_namespace(site, order.deployment.options, prepared)
     waiting = await _hooks(site, store, state, order, prepared, now, "pre")
     if waiting is not None:
         return waiting
@@ -73,18 +77,38 @@ async def move(
         return waiting
     if site.superseded():
         return syncing("a newer target takes over")
-    return await _finish(site, store, state, order, prepared)
+    return await _finish(site, store, state, order, prepared, now)
 
 
-def _refusal(inventory: Inventory, prepared: Prepared) -> Outcome | None:
-    """What must not even begin."""
+async def _refusal(
+    store: InventoryStore, inventory: Inventory, order: Order, prepared: Prepared
+) -> Outcome | None:
+    """What must not even begin. Errors: `ClusterError`."""
     untried = [item for item in prepared.failures if item.code in _UNTRIED]
     if untried:
         return failed(untried)
-    if inventory.objects and not prepared.objects and not prepared.failures:
-        message = f"the new revision has no objects, the bundle owns {len(inventory.objects)}"
-        return failed_bundle("wipe-guard", message)
-    return None
+    message = _wipe(inventory, order, prepared)
+    if not message or await store.allows_wipe(inventory.bundle):
+        return None
+    return failed_bundle("wipe-guard", message)
+
+
+def _wipe(inventory: Inventory, order: Order, prepared: Prepared) -> str:
+    """What the move would delete, if that is so much that it must be confirmed."""
+    options, bundle = order.deployment.options, inventory.bundle
+    if options.allow_wipe or not options.prune:
+        return ""
+    leftovers = [
+        key
+        for key in inventory.objects
+        if key not in prepared.objects and key not in prepared.ignored
+    ]
+    going, owned = doomed(leftovers, order.claims, bundle), len(inventory.objects)
+    if going and not prepared.objects and not prepared.failures:
+        return f"the new revision has no objects, the bundle owns {owned}"
+    if is_wipe(owned, len(going)):
+        return f"the new revision would delete {len(going)} of {owned} objects"
+    return ""
 
 
 async def _scaled_live(
@@ -109,7 +133,7 @@ async def _intend(
         generation=order.generation,
         operation=operation or await _operation(site, before, prepared),
         hooks_done=before.hooks_done if same else (),
-        keep_resources=wanted.options.keep_resources,
+        deletion=wanted.options.on_leaving,
     )
     await _save(store, state, intent)
 
@@ -129,16 +153,6 @@ async def _save(store: InventoryStore, state: BundleState, inventory: Inventory)
     if inventory != state.inventory:
         await store.save(inventory)
         state.inventory = inventory
-
-
-async def _make_namespace(site: Site, order: Order, prepared: Prepared) -> None:
-    """The default namespace, unless the bundle brings it itself before anything needs it."""
-    name = order.deployment.options.namespace or "default"
-    inside = [key for key in prepared.objects if key.namespace == name]
-    inside += [item.key for item in prepared.hooks if item.key.namespace == name]
-    brings_it = ObjectKey("", "Namespace", "", name) in prepared.objects
-    if inside and (prepared.hooks or not brings_it):
-        await ensure_namespace(site.cluster, name)
 
 
 async def _hooks(
@@ -174,10 +188,15 @@ def _unfinished(written: Written, prepared: Prepared) -> Outcome | None:
 
 
 async def _finish(
-    site: Site, store: InventoryStore, state: BundleState, order: Order, prepared: Prepared
+    site: Site,
+    store: InventoryStore,
+    state: BundleState,
+    order: Order,
+    prepared: Prepared,
+    now: datetime,
 ) -> Outcome:
     """All is applied: remove what is left over, and write down that the attempt is complete."""
-    pruned = await prune_leftovers(site, state, order, prepared)
+    pruned = await prune_leftovers(site, state, order, prepared, now)
     if pruned.failures:
         return failed(pruned.failures)
     done = replace(
@@ -193,11 +212,18 @@ async def _finish(
 
 
 async def prune_leftovers(
-    site: Site, state: BundleState, order: Order, prepared: Prepared
+    site: Site, state: BundleState, order: Order, prepared: Prepared, now: datetime
 ) -> Pruned:
     """Remove what the inventory has and the bundle no longer wants, as its options say."""
     leftovers = [key for key in state.inventory.objects if key not in prepared.objects]
-    pruned = await prune(site, leftovers, order.claims, keep=not order.deployment.options.prune)
+    options = order.deployment.options
+    rules = Rules(
+        now,
+        keep=not options.prune,
+        ignored=prepared.ignored,
+        patience_seconds=options.timeout_seconds,
+    )
+    pruned = await prune(site, leftovers, order.claims, rules)
     for key in leftovers:
         state.forget(key)
     return pruned
@@ -206,5 +232,11 @@ async def prune_leftovers(
 def synced(pruned: Pruned) -> Outcome:
     """In sync, with a word about leftovers that are still there."""
     notes = dict(pruned.remaining)
-    notes |= dict.fromkeys(pruned.kept, "was left in the cluster; Fleet no longer owns it")
+    notes |= kept_notes(pruned)
     return Outcome(SyncState.SYNCED, notes=notes, pending=bool(pruned.remaining))
+
+
+def kept_notes(pruned: Pruned) -> dict[ObjectKey, str]:
+    """What is said of objects that stay without an owner."""
+    text = "was left in the cluster; Fleet no longer owns it"
+    return {key: f"{text} ({why})" for key, why in pruned.kept.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from agents.apply.outcome import Failure
 from agents.apply.site import Site
 from agents.apply.state import BundleState
 from agents.apply.wanted import Prepared, Wanted
@@ -15,6 +16,8 @@ from clusters.objects import Kind, Object, ObjectKey, key_of
 
 _AUTOSCALER = Kind("autoscaling", "HorizontalPodAutoscaler")
 _POD = Kind("", "Pod")
+_FEW = 4
+"""Objects of a kind that are rather read one by one than listed."""
 
 
 async def list_owned(site: Site, keys: Iterable[ObjectKey]) -> dict[ObjectKey, Object]:
@@ -32,6 +35,39 @@ async def list_owned(site: Site, keys: Iterable[ObjectKey]) -> dict[ObjectKey, O
             return ()
 
     return {key_of(item): item for items in await site.each(kinds, listed) for item in items}
+
+
+async def read_owned(
+    site: Site, keys: Iterable[ObjectKey]
+) -> dict[ObjectKey, Object | Failure | None]:
+    """At least the metadata of these objects; many of a kind cost one listing of what is owned.
+
+    `None` is an object that is not there or, of a listing, not this bundle's.
+    """
+    by_kind: dict[Kind, list[ObjectKey]] = {}
+    for key in sorted(keys):
+        by_kind.setdefault(key.kind_key, []).append(key)
+    few = [key for of_kind in by_kind.values() if len(of_kind) <= _FEW for key in of_kind]
+    many = [kind for kind, of_kind in by_kind.items() if len(of_kind) > _FEW]
+    selector = f"{PART_OF}={applyset_id(site.bundle)}"
+
+    async def listed(kind: Kind) -> dict[ObjectKey, Object | Failure | None]:
+        try:
+            items = (await site.cluster.list(kind, labels=selector, metadata_only=True)).items
+        except KindNotFoundError:
+            items = ()
+        except ClusterError as error:
+            return {key: Failure.of(key, error) for key in by_kind[kind]}
+        there = {
+            (item["metadata"].get("namespace") or "", item["metadata"]["name"]): item
+            for item in items
+        }
+        return {key: there.get((key.namespace, key.name)) for key in by_kind[kind]}
+
+    found = await site.live(few)
+    for part in await site.each(many, listed):
+        found |= part
+    return found
 
 
 async def find_scaled(site: Site, state: BundleState, prepared: Prepared) -> None:

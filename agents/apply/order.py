@@ -7,7 +7,7 @@
 | CLUSTER | cluster-scoped kinds, classes | |
 | REST | namespaced kinds, by Helm's install order | |
 | EXTENSIONS | webhooks and API services: their backends come first | |
-| CUSTOM | custom resources | |
+| CUSTOM | custom resources, first those of kinds that are called classes | |
 
 Objects of one rank are written in parallel. Pruning goes the other way round.
 """
@@ -37,7 +37,8 @@ _RANKS = {
     for rank, kinds in enumerate(
         (
             "PriorityClass NetworkPolicy ResourceQuota LimitRange PodDisruptionBudget",
-            "ServiceAccount Secret ConfigMap StorageClass PersistentVolume",
+            "ServiceAccount",
+            "Secret ConfigMap StorageClass PersistentVolume",
             "PersistentVolumeClaim ClusterRole Role",
             "ClusterRoleBinding RoleBinding",
             "Service",
@@ -71,7 +72,10 @@ def stage_of(key: ObjectKey) -> Stage:
 
 def rank_of(key: ObjectKey) -> tuple[int, int]:
     """Stage and place within it; equal ranks need no order among them."""
-    return (stage_of(key), _RANKS.get(key.kind, _LAST))
+    stage = stage_of(key)
+    if stage is Stage.CUSTOM:
+        return (stage, 0 if key.kind.endswith("Class") else 1)
+    return (stage, _RANKS.get(key.kind, _LAST))
 
 
 def waves(keys: Iterable[ObjectKey], *, backwards: bool = False) -> list[list[ObjectKey]]:

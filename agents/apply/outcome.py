@@ -9,6 +9,7 @@ from agents.diff import redacted
 from agents.errors import cure_of
 from agents.protocol import SyncState
 from clusters.errors import (
+    AdmissionError,
     ClusterError,
     ConflictError,
     ForbiddenError,
@@ -41,7 +42,9 @@ class Failure:
 
 
 def _code(error: ClusterError) -> str:
-    """The error's own code, but for two that pass by themselves."""
+    """The error's own code, but for those that pass by themselves."""
+    if isinstance(error, AdmissionError) and error.retryable:
+        return "webhook"
     if isinstance(error, ConflictError) and not error.managers:
         return "stale"
     if isinstance(error, ForbiddenError) and "being terminated" in str(error):
@@ -97,6 +100,7 @@ _PATIENT = _ENDLESS | {
     "not-found",
     "stale",
     "terminating",
+    "webhook",
 }
 """What another bundle or a webhook's backend may mend within a few attempts."""
 PATIENCE = 5

@@ -4,7 +4,7 @@
 |---|---|---|
 | another bundle's | it wants the object too | `owned-elsewhere`, naming both |
 | another bundle's | its wanted objects lack this one: handed over | force |
-| any | the bundle says takeOwnership | force |
+| any | the bundle says takeOwnership, or the object `override` or `merge` | force |
 | persons or controllers (they update, they do not apply) | the live owner label is ours | force |
 | any | otherwise | `conflict`, naming them |
 
@@ -53,10 +53,30 @@ class Claimant:
     take_ownership: bool = False
 
 
+def former_bundles(live: Object | None, key: ObjectKey, claimant: Claimant) -> set[str]:
+    """Field managers of the bundles that held a live object and no longer want it."""
+    managed = ((live or {}).get("metadata") or {}).get("managedFields") or []
+    holding = {entry.get("manager") for entry in managed}
+    others = (name for name in claimant.claims.bundles if name != claimant.bundle)
+    return {
+        manager_of(name)
+        for name in others
+        if manager_of(name) in holding and name not in claimant.claims.by_key.get(key, ())
+    }
+
+
 def judge_conflict(
-    error: ConflictError, key: ObjectKey, live: Object | None, claimant: Claimant
+    error: ConflictError,
+    key: ObjectKey,
+    live: Object | None,
+    claimant: Claimant,
+    *,
+    wins: bool = False,
 ) -> Failure | None:
-    """`None` if the bundle may force the apply, else why not. `live` is the object in dispute."""
+    """`None` if the bundle may force the apply, else why not.
+
+    `live` is the object in dispute; `wins` says that the object's own policy overrules strangers.
+    """
     bundles = {manager_of(name): name for name in claimant.claims.bundles}
     if not error.managers:
         return Failure.of(key, error)
@@ -73,9 +93,9 @@ def judge_conflict(
     if not strangers:
         return None
     ours = live is not None and is_part_of(live, claimant.bundle)
-    if claimant.take_ownership or (ours and not _appliers(live, strangers)):
+    if wins or claimant.take_ownership or (ours and not _appliers(live, strangers)):
         return None
-    return Failure(key, "conflict", _text(error))
+    return Failure(key, "conflict", _text(error, claimant.bundle))
 
 
 def _appliers(live: Object | None, managers: list[str]) -> list[str]:
@@ -85,7 +105,8 @@ def _appliers(live: Object | None, managers: list[str]) -> list[str]:
     return [name for name in managers if name in applying]
 
 
-def _text(error: ConflictError) -> str:
+def _text(error: ConflictError, bundle: str) -> str:
+    """Names both: who has the fields, and who wants them."""
     fields = ", ".join(error.fields[:5]) + (", …" if len(error.fields) > 5 else "")
-    who = ", ".join(error.managers) or "another manager"
-    return f"{fields} owned by {who}" if fields else str(error)
+    who = ", ".join(error.managers)
+    return f"{fields or 'a field'} owned by {who}, wanted by bundle {bundle}"

@@ -1,7 +1,7 @@
 """Writing a bundle's objects, stage by stage, with a dry-run of each stage before its first write.
 
     for each stage:  dry-run what is not known unchanged ── any failure → write none of the stage
-                     write, rank by rank, in parallel within a rank ── failures end after the stage
+                     write, rank by rank, in parallel within a rank ── failures end after the rank
                      CRDS: not all established → come back soon
 
 What it never does: wait. What is not ready yet is `pending`, and a later call does the rest.
@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from agents.apply.order import Stage, stage_of, waves
+from agents.apply.attempt import Attempt, Permit, adopt
+from agents.apply.order import Stage, rank_of, stage_of, waves
 from agents.apply.outcome import Failure
 from agents.apply.ownership import Claimant
-from agents.apply.site import Permit, Site
+from agents.apply.policy import ApplyPolicy, may_recreate
+from agents.apply.site import Site
 from agents.apply.state import BundleState
 from agents.apply.wanted import Wanted
 from agents.diff import differences, settle
@@ -79,22 +81,51 @@ class _StageWork:
 
     async def run(self, chosen: Collection[Wanted], total: Written) -> None:
         """One stage: dry-run all, then write rank by rank."""
-        due = {item.key: item for item in chosen if not self._unchanged(item, total)}
-        tried = await self.site.each(due.values(), self._try_out)
-        total.failures += [item for item in tried if isinstance(item, Failure)]
+        due = await self._due(chosen, total)
+        tried = dict(zip(due, await self.site.each(due.values(), _try_out), strict=True))
+        refused = {key: item for key, item in tried.items() if isinstance(item, Failure)}
+        later = _waits_for_own_stage(refused, due)
+        total.failures += [item for key, item in refused.items() if key not in later]
         if total.failures:
             return
-        permits = dict(zip(due, tried, strict=True))
         for wave in waves(due):
 
             async def write(key: ObjectKey) -> None:
-                permit = permits[key]
-                assert isinstance(permit, Permit)
-                await self._write(due[key], permit, total)
+                permit = tried[key] if key not in later else await due[key].try_out()
+                if isinstance(permit, Failure):
+                    total.failures.append(permit)
+                else:
+                    await self._write(due[key], permit, total)
 
             await self.site.each(wave, write)
             if total.failures:
                 return
+
+    async def _due(self, chosen: Collection[Wanted], total: Written) -> dict[ObjectKey, Attempt]:
+        """What has to be tried; the rest goes into `total` as it is."""
+        changed = [item for item in chosen if not self._unchanged(item, total)]
+        tender = [item for item in changed if item.policy is ApplyPolicy.IF_NOT_PRESENT]
+        kept = await self._present([item.key for item in tender], total)
+        return {item.key: self._attempt(item) for item in changed if item.key not in kept}
+
+    async def _present(self, keys: Collection[ObjectKey], total: Written) -> set[ObjectKey]:
+        """Objects of `if-not-present` that are there: taken from a former bundle, else left."""
+        found = await self.site.live(keys)
+        for key, live in found.items():
+            if isinstance(live, Failure):
+                total.failures.append(live)
+            elif live is not None:
+                done = await adopt(self.site, key, live, self.claimant)
+                if isinstance(done, Failure):
+                    total.failures.append(done)
+                else:
+                    total.live[key] = done
+        return {key for key, live in found.items() if live is not None}
+
+    def _attempt(self, item: Wanted) -> Attempt:
+        live = self.live.get(item.key)
+        recreate = self.recreate or may_recreate(item.object)
+        return Attempt(self.site, self.claimant, item, self._settled(item), live, recreate)
 
     def _unchanged(self, item: Wanted, total: Written) -> bool:
         """Is the live object known, or seen by comparison, to be in order under these bytes?"""
@@ -108,29 +139,33 @@ class _StageWork:
             self._settled(item), live
         ):
             return False
-        self.state.remember(item.digest, live)
-        total.live[item.key] = live
+        self._done(item, live, total)
         return True
 
     def _settled(self, item: Wanted) -> Object:
         scaled = item.key in self.state.scaled
         return settle(item.object, self.live.get(item.key), scaled=scaled)
 
-    async def _try_out(self, item: Wanted) -> Permit | Failure:
-        return await self.site.try_out(item.key, self._settled(item), self.claimant, self.recreate)
-
-    async def _write(self, item: Wanted, permit: Permit, total: Written) -> None:
+    async def _write(self, attempt: Attempt, permit: Permit, total: Written) -> None:
+        item = attempt.wanted
+        if permit.unchanged and attempt.live is not None:
+            self._done(item, attempt.live, total)
+            return
+        # A write that is lost on the way may have happened: nothing is known of the object then.
+        self.state.known.pop(item.key, None)
         if permit.recreate and not await self._removed(item, total):
             return
-        obj = self._settled(item)
-        done = await self.site.write(item.key, obj, self.claimant, force=permit.force)
+        done = await attempt.write(permit)
         if isinstance(done, Failure):
             total.failures.append(done)
         elif done["metadata"].get("deletionTimestamp"):
             total.pending.append(f"{item.key} is still being deleted")
         else:
-            self.state.remember(item.digest, done)
-            total.live[item.key] = done
+            self._done(item, done, total)
+
+    def _done(self, item: Wanted, live: Object, total: Written) -> None:
+        self.state.remember(item.digest, live)
+        total.live[item.key] = live
 
     async def _removed(self, item: Wanted, total: Written) -> bool:
         """Delete the old object of a recreation; is it gone already?"""
@@ -146,6 +181,33 @@ class _StageWork:
         if live is not None:
             total.pending.append(f"{item.key} is being recreated")
         return live is None
+
+
+async def _try_out(attempt: Attempt) -> Permit | Failure:
+    return await attempt.try_out()
+
+
+def _waits_for_own_stage(
+    refused: Mapping[ObjectKey, Failure], due: Mapping[ObjectKey, Attempt]
+) -> set[ObjectKey]:
+    """Refused objects whose refusal names an object that the same stage is about to make.
+
+    Such as a Pod whose ServiceAccount, or a binding whose Role, comes with it. They are tried
+    again, one by one, when that one is written; if others are refused too, they are not told.
+    """
+    made = [key for key, item in due.items() if item.live is None and key not in refused]
+    return {
+        key
+        for key, failure in refused.items()
+        if failure.code in _DEPENDENT and any(_names(failure, other) for other in made)
+    }
+
+
+def _names(failure: Failure, other: ObjectKey) -> bool:
+    return f'"{other.name}"' in failure.message and rank_of(other) < rank_of(failure.key)
+
+
+_DEPENDENT = frozenset({"admission", "forbidden", "not-found"})
 
 
 async def _established(site: Site, keys: Collection[ObjectKey], total: Written) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.apply.outcome import Failure
+from agents.apply.policy import ApplyPolicy, apply_policy
 from agents.inventory import PART_OF, applyset_id
 from agents.protocol import Artifact, BundleDeployment, Hook, Options, substitute
 from clusters.cluster import Discovery
@@ -44,6 +45,7 @@ class Wanted:
     key: ObjectKey
     object: Object
     digest: Digest
+    policy: ApplyPolicy = ApplyPolicy.JUDGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Prepared:
     hooks: tuple[WantedHook, ...]
     failures: tuple[Failure, ...]
     """Objects that cannot even be tried; their keys may lack the namespace."""
+    ignored: frozenset[ObjectKey] = frozenset()
+    """Objects that their own annotation takes out: not applied, not compared, never deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +93,15 @@ def prepare(artifact: Artifact, deployment: BundleDeployment, discovery: Discove
     objects: dict[ObjectKey, Wanted] = {}
     failures: list[Failure] = []
     for raw in artifact.objects:
-        settled = _settle(raw, deployment, scope)
-        if isinstance(settled, Failure):
-            failures.append(settled)
-            continue
-        key = key_of(settled)
-        if key in objects:
-            failures.append(Failure(key, "duplicate", "is in the bundle twice"))
-            continue
-        owned = _labelled(settled, deployment.bundle)
-        objects[key] = Wanted(key, owned, digest_of(owned))
+        wanted = _wanted(raw, deployment, scope)
+        if isinstance(wanted, Failure):
+            failures.append(wanted)
+        elif wanted.key in objects:
+            failures.append(Failure(wanted.key, "duplicate", "is in the bundle twice"))
+        else:
+            objects[wanted.key] = wanted
+    ignored = {key for key, item in objects.items() if item.policy is ApplyPolicy.IGNORE}
+    kept = {key: item for key, item in objects.items() if key not in ignored}
     hooks: list[WantedHook] = []
     for hook in artifact.hooks:
         settled = _settle(hook.object, deployment, scope)
@@ -106,7 +109,19 @@ def prepare(artifact: Artifact, deployment: BundleDeployment, discovery: Discove
             failures.append(settled)
         else:
             hooks.append(WantedHook(key_of(settled), hook, settled))
-    return Prepared(objects, tuple(hooks), tuple(failures))
+    return Prepared(kept, tuple(hooks), tuple(failures), frozenset(ignored))
+
+
+def _wanted(raw: Object, deployment: BundleDeployment, scope: _Scope) -> Wanted | Failure:
+    settled = _settle(raw, deployment, scope)
+    if isinstance(settled, Failure):
+        return settled
+    try:
+        policy = apply_policy(settled)
+    except ValueError as error:
+        return Failure(key_of(settled), "malformed", str(error))
+    owned = _labelled(settled, deployment.bundle)
+    return Wanted(key_of(owned), owned, digest_of(owned), policy)
 
 
 def _own_kinds(artifact: Artifact) -> dict[Kind, bool]:

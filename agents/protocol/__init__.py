@@ -1,6 +1,6 @@
 """The wire between hub and agent, and what both must compute alike.
 
-    words         `SyncState`, `Health`, `DriftMode`: the words that the user sees
+    words         `SyncState`, `Health`, `DriftMode`, `Deletion`: the words that the user sees
     deployment    `Options`, `BundleDeployment` and its digest
     artifact      a rendered bundle as canonical bytes: objects and hooks
     substitution  `${NAME}` in the agent, the same function that `fleet render` uses
@@ -29,7 +29,7 @@ from agents.protocol.wire import (
     StartRequest,
     Target,
 )
-from agents.protocol.words import DriftMode, Health, SyncState
+from agents.protocol.words import Deletion, DriftMode, Health, SyncState
 
 __all__ = [
     "ABSENT",
@@ -38,6 +38,7 @@ __all__ = [
     "Artifact",
     "ArtifactError",
     "BundleDeployment",
+    "Deletion",
     "DeploymentReport",
     "DriftMode",
     "FieldDrift",

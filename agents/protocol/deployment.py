@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agents.protocol.words import DriftMode
+from agents.protocol.words import Deletion, DriftMode
 from clusters.objects import Digest, digest_of
 
 ABSENT: Digest = "absent"
@@ -22,11 +22,18 @@ class Options(BaseModel):
 
     namespace: str = ""
     """Where namespaced objects without a namespace go; made if missing. Empty: `default`."""
+    namespace_labels: tuple[tuple[str, str], ...] = ()
+    """Labels that this namespace is to have, whoever made it; sorted names with values."""
+    namespace_annotations: tuple[tuple[str, str], ...] = ()
     force_namespace: bool = False
     """`namespace:` of fleet.yaml: every namespaced object goes there; cluster-wide ones fail."""
     drift: DriftMode = DriftMode.CORRECT
     prune: bool = True
     keep_resources: bool = False
+    """Rancher Fleet's way to say `deletion: orphan`."""
+    deletion: Deletion = Deletion.WAIT
+    allow_wipe: bool = False
+    """A revision that removes most of the bundle's objects is meant so."""
     force: bool = False
     """Recreate an object whose change is refused as immutable."""
     take_ownership: bool = False
@@ -35,6 +42,11 @@ class Options(BaseModel):
     """Bundles that must be Synced and Healthy in this cluster before this one starts."""
     timeout_seconds: int = 600
     """How long a hook may run."""
+
+    @property
+    def on_leaving(self) -> Deletion:
+        """What becomes of the objects when the bundle leaves."""
+        return Deletion.ORPHAN if self.keep_resources else self.deletion
 
 
 class BundleDeployment(BaseModel):

@@ -47,3 +47,14 @@ class DriftMode(StrEnum):
 
     CORRECT = "correct"
     WARN = "warn"
+
+
+class Deletion(StrEnum):
+    """What becomes of a bundle's objects when it leaves a cluster."""
+
+    WAIT = "wait"
+    """They are deleted; the bundle is gone when they are."""
+    DELETE = "delete"
+    """They are deleted; the bundle is gone when the API server has taken the orders."""
+    ORPHAN = "orphan"
+    """They stay, without an owner."""

@@ -50,6 +50,7 @@ MAX_TEXT = 1000
 
 _MANAGER = re.compile(r'conflict with "((?:[^"\\]|\\.)*)"')
 _WEBHOOK = re.compile(r'(?:admission webhook|failed calling webhook) "([^"]*)"')
+_NO_DRY_RUN = re.compile(r'^admission webhook "[^"]*" does not support dry run$')
 _POLICY = re.compile(r"ValidatingAdmissionPolicy '([^']*)'")
 _QUOTA = re.compile(r"(?:exceeded|failed) quota: ([^\s,:]*)")
 _TYPED_PATCH = "failed to create typed patch object"
@@ -134,6 +135,7 @@ def _admission(status: dict[str, Any], message: str) -> ClusterError | None:
         error = AdmissionError(message)
         # A webhook that could not be reached often only starts a moment after its Deployment.
         error.retryable = "failed calling webhook" in text
+        error.refuses_dry_run = _NO_DRY_RUN.search(text) is not None
         return error
     return AdmissionError(message) if _POLICY.search(text) else None
 

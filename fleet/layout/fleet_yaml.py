@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.protocol import DriftMode
+from agents.protocol import Deletion, DriftMode
 from agents.protocol.substitution import NAME as VARIABLE_NAME
 from fleet.layout.fields import Fields
 from fleet.layout.files import Files, join, relative, within
@@ -25,8 +25,6 @@ UNSUPPORTED = {
     "rolloutStrategy": "say it in a document `kind: Rollout` under clusters/",
     "ignore": _LATER,
     "imageScans": _LATER,
-    "namespaceLabels": "put the Namespace with its labels among the manifests",
-    "namespaceAnnotations": "put the Namespace with its annotations among the manifests",
     "serviceAccount": _LATER,
     "forceSyncGeneration": _LATER,
     "deleteNamespace": "Fleet never deletes a namespace that it did not apply",
@@ -118,11 +116,27 @@ def _read_namespaces(fields: Fields, options: dict[str, Any]) -> None:
         options["namespace"] = forced or default
     if forced:
         options["force_namespace"] = True
+    for key, option in (
+        ("namespaceLabels", "namespace_labels"),
+        ("namespaceAnnotations", "namespace_annotations"),
+    ):
+        if key in fields:
+            options[option] = tuple(sorted(fields.text_map(key).items()))
 
 
 def read_options(fields: Fields) -> dict[str, Any]:
-    """correctDrift and keepResources as fields of `Options`."""
+    """correctDrift and what becomes of objects, as fields of `Options`."""
     options: dict[str, Any] = {}
+    deletion = fields.text("deletionPolicy")
+    if deletion in {item.value for item in Deletion}:
+        options["deletion"] = Deletion(deletion)
+    elif deletion:
+        fields.page.error(
+            "bad-field", f"deletionPolicy {deletion!r} is none that Fleet knows",
+            (*fields.path, "deletionPolicy"), "say orphan, delete or wait",
+        )  # fmt: skip
+    if fields.flag("allowWipe"):
+        options["allow_wipe"] = True
     if fields.value.get("keepResources") is not None:
         options["keep_resources"] = fields.flag("keepResources")
     fields.ask("keepResources")

@@ -20,6 +20,7 @@ from agents.inventory import (
     parent_of,
     read_parent,
 )
+from agents.protocol import Deletion
 from tests.agents.lab import Lab
 from tests.agents.samples import SETTINGS, WEB, key
 
@@ -31,7 +32,7 @@ FULL = Inventory(
     applied="sha256:0",
     operation="upgrade",
     hooks_done=("pre:Job.batch shop/migrate",),
-    keep_resources=True,
+    deletion=Deletion.ORPHAN,
 )
 
 

@@ -77,7 +77,8 @@ async def test_protected_kinds_are_kept_and_said_to_be(lab: Lab) -> None:
     assert lab.live("PersistentVolumeClaim", "data") is not None
     assert lab.live("Namespace", "extra", "") is not None
     said = [r.message for d in lab.hub.received for b in d.deployments for r in b.objects]
-    assert sum("left in the cluster" in message for message in set(said)) == 1
+    assert sum("left in the cluster" in message for message in set(said)) == 3
+    assert any("a Namespace is kept unless annotated" in message for message in said)
 
 
 async def test_a_protected_kind_that_is_annotated_is_pruned(lab: Lab) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.protocol import DriftMode, Options
+from agents.protocol import Deletion, DriftMode, Options
 from fleet.model import (
     Customization,
     Form,
@@ -108,6 +108,23 @@ def test_namespace_forces_and_default_namespace_does_not() -> None:
     assert source_of(both, "web").options == Options(namespace="a", force_namespace=True)
     only = files | {f"{WEB}/fleet.yaml": "defaultNamespace: b\n"}
     assert source_of(only, "web").options == Options(namespace="b")
+
+
+def test_what_becomes_of_objects_and_namespaces_is_said() -> None:
+    files = CLUSTERS | raw(WEB)
+    text = (
+        "defaultNamespace: shop\nnamespaceLabels: {tier: one, team: shop}\n"
+        "namespaceAnnotations: {owner: sre}\ndeletionPolicy: orphan\nallowWipe: true\n"
+    )
+    assert source_of(files | {f"{WEB}/fleet.yaml": text}, "web").options == Options(
+        namespace="shop",
+        namespace_labels=(("team", "shop"), ("tier", "one")),
+        namespace_annotations=(("owner", "sre"),),
+        deletion=Deletion.ORPHAN,
+        allow_wipe=True,
+    )
+    wrong = files | {f"{WEB}/fleet.yaml": "deletionPolicy: shred\n"}
+    assert "bad-field" in [p.code for p in problems_of(wrong)]
 
 
 def test_drift_is_corrected_unless_it_is_said_otherwise() -> None:
