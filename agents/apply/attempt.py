@@ -104,6 +104,8 @@ class Attempt:
         return Permit(force=force, unchanged=live is not None and is_same(would_be, live))
 
     def _judge(self, error: ConflictError, live: Object | None) -> Failure | None:
+        if not error.managers:
+            return self._failure(error)
         wins = self.wanted.policy in _WINS
         return judge_conflict(error, self.key, live, self.claimant, wins=wins)
 

@@ -90,7 +90,8 @@ async def run_phase(
             return syncing(f"hook {item.key} is running")
         await record(name)
     for item in hooks:
-        if "hook-succeeded" in item.hook.delete_policies:
+        done_with = "hook-succeeded" in item.hook.delete_policies
+        if done_with and await site.cluster.get(item.key) is not None:
             await site.cluster.delete(item.key)
     return None
 

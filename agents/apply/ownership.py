@@ -75,11 +75,10 @@ def judge_conflict(
 ) -> Failure | None:
     """`None` if the bundle may force the apply, else why not.
 
-    `live` is the object in dispute; `wins` says that the object's own policy overrules strangers.
+    `error` names managers; `live` is the object in dispute; `wins` says that the object's own
+    policy overrules strangers.
     """
     bundles = {manager_of(name): name for name in claimant.claims.bundles}
-    if not error.managers:
-        return Failure.of(key, error)
     rivals = sorted(
         bundles[name]
         for name in error.managers

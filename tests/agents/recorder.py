@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from clusters.cluster import Cluster
+from clusters.errors import ClusterError
 from clusters.objects import Kind, Object, ObjectKey
 
 
@@ -22,9 +23,20 @@ class Recorder:
         self.reads: list[str] = []
         self.dry_runs = 0
         self.crash_after: int | None = None
+        self.dies_every: int | None = None
+        """For those who start the agent again: so many writes later it dies again."""
         self.mutate: Callable[[Object], Object] = lambda obj: obj
         """What a mutating webhook makes of everything that is applied."""
         self.before_write: Callable[[str, Object | None], None] = lambda what, obj: None
+        self.after_write: Callable[[str, str], None] = lambda what, name: None
+        self.refuse: Callable[[str, str], ClusterError | None] = lambda call, name: None
+        """What the cluster answers to a call instead of doing it: `dry-run`, `apply`, `patch`,
+        `delete` or `get` with an object's name, `list` with a kind."""
+
+    def _refused(self, call: str, name: str) -> None:
+        error = self.refuse(call, name)
+        if error is not None:
+            raise error
 
     def _wrote(self, what: str) -> None:
         self.writes.append(what)
@@ -36,16 +48,20 @@ class Recorder:
     ) -> Object:
         """Apply, and count it after it happened."""
         self.dry_runs += dry_run
+        name = obj["metadata"]["name"]
+        self._refused("dry-run" if dry_run else "apply", name)
         if not dry_run:
             self.before_write("apply", obj)
         sent = self.mutate(obj)
         stored = await self._cluster.apply(sent, manager=manager, force=force, dry_run=dry_run)
         if not dry_run:
-            self._wrote(f"apply {obj['kind']} {obj['metadata']['name']}")
+            self._wrote(f"apply {obj['kind']} {name}")
+            self.after_write("apply", name)
         return stored
 
     async def patch(self, key: ObjectKey, patch: Object, *, manager: str) -> Object:
         """Patch, and count it after it happened."""
+        self._refused("patch", key.name)
         self.before_write("patch", None)
         stored = await self._cluster.patch(key, patch, manager=manager)
         self._wrote(f"patch {key.kind} {key.name}")
@@ -53,6 +69,7 @@ class Recorder:
 
     async def delete(self, key: ObjectKey, **options: Any) -> None:
         """Delete, and count it after it happened."""
+        self._refused("delete", key.name)
         self.before_write("delete", None)
         await self._cluster.delete(key, **options)
         self._wrote(f"delete {key.kind} {key.name}")
@@ -60,11 +77,13 @@ class Recorder:
     async def get(self, key: ObjectKey) -> Object | None:
         """Read, and count it."""
         self.reads.append(f"get {key}")
+        self._refused("get", key.name)
         return await self._cluster.get(key)
 
     async def list(self, kind: Kind, **options: Any) -> Any:
         """Read, and count it."""
         self.reads.append(f"list {kind}")
+        self._refused("list", str(kind))
         return await self._cluster.list(kind, **options)
 
     def watch(self, kind: Kind, **options: Any) -> Any:

@@ -133,11 +133,6 @@ def test_a_bundle_that_lets_go_is_overruled_and_one_that_holds_on_is_not() -> No
     assert refusal.code == "owned-elsewhere"
 
 
-def test_a_stale_precondition_without_managers_is_never_forced() -> None:
-    refusal = judge_conflict(ConflictError("stale"), SETTINGS, None, Claimant("web", Claims()))
-    assert refusal is not None
-
-
 def _live(operation: str) -> Object:
     live = config_map()
     live["metadata"]["labels"] = {PART_OF: applyset_id("web")}
