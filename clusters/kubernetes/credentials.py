@@ -124,18 +124,18 @@ def _cure(wanted: Wanted, error: Exception) -> str:
 
 
 def _service_account(wanted: Wanted, now: datetime) -> Access:
-    from kubernetes.aio.client import Configuration
-    from kubernetes.aio.config.incluster_config import InClusterConfigLoader
-
+    host = os.environ.get("KUBERNETES_SERVICE_HOST", "")
+    port = os.environ.get("KUBERNETES_SERVICE_PORT", "")
+    if not host or not port:
+        raise KubeconfigError("KUBERNETES_SERVICE_HOST and _PORT are not set: this is no pod")
+    url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     token, authority = wanted.service_account / "token", wanted.service_account / "ca.crt"
-    loader: Any = InClusterConfigLoader  # the package has no types here
-    configuration: Any = Configuration()
-    loader(str(token), str(authority)).load_and_set(configuration)
-    url = str(configuration.host)
-    return _access(
-        Access(url, _bearer_of(token), token_file=token, renew_at=_later(now, TOKEN_SECONDS)),
-        Certificates(authority.read_bytes()),
-    )
+    certificate = authority.read_bytes()
+    if not certificate.strip():
+        raise KubeconfigError(f"{authority} is empty")
+    renew_at = _later(now, TOKEN_SECONDS)
+    found = Access(url, _bearer_of(token), token_file=token, renew_at=renew_at)
+    return _access(found, Certificates(certificate))
 
 
 async def _from_kubeconfig(wanted: Wanted, now: datetime) -> Access:
@@ -209,14 +209,26 @@ async def _with_authorization(found: Access, user: Entry, now: datetime) -> Acce
 
 async def _authorization(user: Entry) -> str:
     """The header of a token, a name with its password or an identity provider's token."""
+    value = user.value
+    if value.get("auth-provider"):
+        return await _of_provider(value["auth-provider"])
+    if value.get("token"):
+        return f"Bearer {value['token']}"
+    if value.get("username") and value.get("password"):
+        pair = f"{value['username']}:{value['password']}"
+        return f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return ""
+
+
+async def _of_provider(provider: dict[str, Any]) -> str:
+    """OIDC and `gcp`, which the `kubernetes` package speaks."""
     from kubernetes.aio.client import Configuration
     from kubernetes.aio.config.kube_config import KubeConfigLoader
 
-    ours = {"token", "username", "password", "auth-provider"}
-    mine = {key: value for key, value in user.value.items() if key in ours and value}
-    named = {"contexts": {"cluster": "x", "user": "x"}, "clusters": {"server": ""}, "users": mine}
+    user = {"auth-provider": provider}
+    named = {"context": {"cluster": "x", "user": "x"}, "cluster": {"server": ""}, "user": user}
     config: dict[str, Any] = {
-        kind: [{"name": "x", kind.removesuffix("s"): value}] for kind, value in named.items()
+        f"{kind}s": [{"name": "x", kind: value}] for kind, value in named.items()
     }
     loader: Any = KubeConfigLoader  # the package has no types here
     configuration: Any = Configuration()

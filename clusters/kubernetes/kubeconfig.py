@@ -1,8 +1,11 @@
 """What a kubeconfig says of one context: its cluster and its user, with what their files hold.
 
-The `kubernetes` package reads and merges the files (several in KUBECONFIG, the first that names a
-thing wins); relative paths are relative to the file that they stand in. Every certificate, given as
-file or as data, comes out as PEM, so nothing after this looks at the difference.
+Several files in KUBECONFIG are merged as kubectl does: the first that names a thing wins. Relative
+paths are relative to the file that they stand in. Every certificate, given as file or as data,
+comes out as PEM, so nothing after this looks at the difference.
+
+The `kubernetes` package could merge too, but takes the last current-context, resolves a user's
+paths beside the cluster's file, leaves keys in temporary files, and costs an agent 12 MiB.
 
 Never runs anything, asks nobody, and writes nothing.
 """
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from clusters.kubernetes.certificates import Certificates
+from clusters.objects import read_yaml
 
 DEFAULT = "~/.kube/config"
 
@@ -89,30 +93,34 @@ class Context:
 
 def read_context(kubeconfig: Path | None, context: str | None) -> Context:
     """A context, the current one if none is named. Errors: `KubeconfigError` and `OSError`;
-    those of the package over files that are none.
+    those of Python over files that are none.
     """
-    from kubernetes.aio.config import kube_config
-
-    library: Any = kube_config  # the package has no types here
-    paths = str(kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT)
-    merger = library.KubeConfigMerger(paths)
-    if merger.config is None:
-        raise KubeconfigError(f"there is no file {paths}")
-    name = context or _current(merger)
-    chosen = merger.config["contexts"].get_with_name(name)["context"]
-    cluster = merger.config["clusters"].get_with_name(chosen["cluster"])
-    user = merger.config["users"].get_with_name(chosen.safe_get("user") or "", safe=True)
-    return Context(_entry(cluster, "cluster"), _entry(user, "user") if user else Entry({}, Path()))
-
-
-def _current(merger: Any) -> str:
-    """The first file's word counts, as in kubectl; the package would take the last."""
-    files = (merger.config_files[path] for path in merger.paths)
-    name = next((str(f["current-context"]) for f in files if f.get("current-context")), "")
+    paths = [kubeconfig] if kubeconfig else _default_paths()
+    files = [(path, read_yaml(path.read_bytes())) for path in paths if path.exists()]
+    if not files:
+        raise KubeconfigError(f"there is no file {', '.join(map(str, paths))}")
+    name = context or next(
+        (str(file["current-context"]) for _, file in files if file.get("current-context")), ""
+    )
     if not name:
         raise KubeconfigError("it has no current-context", "name one with --context")
-    return name
+    chosen = _find(files, "context", name).value
+    user = str(chosen.get("user") or "")
+    return Context(
+        _find(files, "cluster", str(chosen.get("cluster") or "")),
+        _find(files, "user", user) if user else Entry({}, Path()),
+    )
 
 
-def _entry(node: Any, key: str) -> Entry:
-    return Entry(dict(node.value.get(key) or {}), Path(node.path).absolute().parent)
+def _default_paths() -> list[Path]:
+    named = os.environ.get("KUBECONFIG") or DEFAULT
+    return [Path(path).expanduser() for path in named.split(os.pathsep) if path]
+
+
+def _find(files: list[tuple[Path, Any]], what: str, name: str) -> Entry:
+    """The first entry of that name, with the folder of its file."""
+    for path, file in files:
+        for entry in file.get(f"{what}s") or ():
+            if entry["name"] == name:
+                return Entry(dict(entry.get(what) or {}), path.absolute().parent)
+    raise KubeconfigError(f"it has no {what} {name!r}")

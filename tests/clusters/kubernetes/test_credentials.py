@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from base64 import b64encode
 from datetime import timedelta
 from pathlib import Path
 
@@ -212,6 +213,23 @@ async def test_a_pod_without_a_token_is_told_what_it_lacks(
         await read_access(wanted, NOW)
 
 
-def test_the_heavy_package_is_loaded_only_when_a_cluster_is_connected() -> None:
-    code = "import sys, clusters.kubernetes; sys.exit('kubernetes' in sys.modules)"
+async def test_an_identity_providers_token_is_sent(tmp_path: Path) -> None:
+    payload = b64encode(dumps({"exp": 4102444800})).decode().rstrip("=")
+    provider = {"name": "oidc", "config": {"id-token": f"a.{payload}.b"}}
+    config = write_kubeconfig(tmp_path, SERVER, {"auth-provider": provider})
+    access = await read_access(Wanted(config), NOW)
+    assert access.authorization == f"Bearer a.{payload}.b"
+
+
+def test_the_heavy_package_is_loaded_for_identity_providers_only(tmp_path: Path) -> None:
+    config = write_kubeconfig(tmp_path, SERVER, {"token": "t0ken"})
+    code = (
+        "import asyncio, pathlib, sys\n"
+        "from clusters.kubernetes import KubernetesCluster\n"
+        "async def main():\n"
+        f"    cluster = await KubernetesCluster.connect(pathlib.Path({str(config)!r}))\n"
+        "    await cluster.close()\n"
+        "asyncio.run(main())\n"
+        "sys.exit('kubernetes' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
