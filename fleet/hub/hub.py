@@ -128,10 +128,11 @@ class Hub:
         self._mark_offline(now)
         changed: set[str] = set()
         planned, commit = self._observer.planned, self._observer.commit
-        if self._releaser.wants_proposal and planned is not None and commit is not None:
+        if self._releaser.wants(now) and planned is not None and commit is not None:
             changed |= self._releaser.propose(planned, commit, now)
         moved, wake = self._releaser.advance(now)
-        return changed | moved, min(filter(None, (wake, self._next_silence(now))))
+        wakes = (wake, self._releaser.proposal_due, self._next_silence(now))
+        return changed | moved, min(filter(None, wakes))
 
     def refresh(self) -> None:
         """Look at Git at once instead of at the next poll."""

@@ -32,6 +32,7 @@ from fleet.store.runs import RunRow, active_runs, next_run_number, perform, read
 from fleet.store.situation import (
     granted_digests,
     online_clusters,
+    pushes,
     record_proposal,
     run_records,
     unwell,
@@ -46,6 +47,9 @@ SHOWN_AS_PROBLEM = {
     "Unmatched": "no-stage",
     "OutsideTargets": "outside-targets",
     "min-healthy-unsatisfiable": "min-healthy-unsatisfiable",
+    "cap-unsatisfiable": "cap-unsatisfiable",
+    "stage-overlap": "stage-overlap",
+    "unmatched-clusters": "unmatched-clusters",
 }
 """Reasons to hold a change that a person has to do something about → the problem's code."""
 
@@ -70,6 +74,13 @@ class Releaser:
         self._lock = threading.Lock()
         self._news: dict[str, set[str]] = {}
         self.wants_proposal = True
+        self.proposal_due: datetime | None = None
+        """When time alone could make `propose` answer otherwise."""
+
+    def wants(self, now: datetime) -> bool:
+        """Could `propose` answer something new?"""
+        due = self.proposal_due is not None and self.proposal_due <= now
+        return self.wants_proposal or due
 
     def news(self, clusters: Iterable[str], bundles: Iterable[str] = (ALL,)) -> None:
         """Something about these bundles in these clusters changed. Callable from every thread."""
@@ -83,6 +94,7 @@ class Releaser:
         with self._store.read() as c:
             situation = self._situation(c, planned, commit, now)
         proposal = propose(situation)
+        self.proposal_due = proposal.wake_at
         degraded = self._settings.degraded_seconds
         runs = tuple(replace(run, degraded_seconds=degraded) for run in proposal.runs)
         with self._store.write() as c:
@@ -115,6 +127,7 @@ class Releaser:
             runs=run_records(c, lambda uid: self._plan_of(c, uid)),
             online=online_clusters(c),
             unhealthy=unwell(c),
+            pushes=pushes(c),
             next_number=next_run_number(c),
             title=commit.title,
             author=commit.author,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from fleet.rollout import budgets, history, rulings, slots, standing, stops, tables
+from fleet.rollout import budgets, deadlines, history, rulings, slots, standing, stops, tables
 from fleet.rollout.caps import Room
 from fleet.rollout.evidence import Evidence
 from fleet.rollout.explain import words_for
@@ -38,7 +38,9 @@ def advance(run: RunPlan, marks: Marks, intent: Intent, evidence: Evidence, now:
         rulings.carry_out_retries(run, memory, evidence)
     views = [_view(run, stage, evidence, memory, ended, now, wakes) for stage in run.stages]
     for view in views:
-        budgets.judge(view.plan, memory)
+        budgets.judge(view.plan, view.standings, memory)
+        if not ended:
+            deadlines.judge(view.plan, memory, evidence, now, wakes)
     may_act = _may_act(intent, evidence) and not ended
     if ended:
         _as_it_ended(views, memory)

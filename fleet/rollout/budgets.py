@@ -3,13 +3,21 @@
 Denominators are frozen when the stage starts: joins never enlarge the tolerance, leaves never
 forget a failure. A budget counts distinct clusters that ever failed in this run and stage. A
 breach stands until a retry answers what failed; the next failure after that breaches again.
+`consecutive` counts failures in a row, in the order in which clusters finished (became Healthy or
+failed): a bad build shows in a row of failures long before it shows in a percentage.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
 from fleet.rollout import numbers
 from fleet.rollout.memory import Memory
 from fleet.rollout.run_plan import StagePlan
+from fleet.rollout.standing import Standing
+from fleet.rollout.states import ClusterState
 
 
 def failure_budget(stage: StagePlan, denominator: int) -> int:
@@ -28,16 +36,51 @@ def min_healthy(stage: StagePlan, denominator: int) -> int:
     return min(stage.min_healthy, numbers.min_healthy(said, denominator))
 
 
-def judge(stage: StagePlan, memory: Memory) -> None:
+def judge(stage: StagePlan, standings: Sequence[Standing], memory: Memory) -> None:
     """Mark the stage as breached if more failed than may. Called before anything is assigned."""
-    if stage.name not in memory.started or stage.name in memory.breached:
+    if stage.name not in memory.started:
         return
-    budget = failure_budget(stage, memory.denominators.get(stage.name, 0))
-    count = memory.count_failed(stage.name)
-    standing = memory.failed_in(stage.name) if count > budget else []
+    row = _in_a_row(stage, standings, memory)
+    why = _too_many(stage, memory) or row
+    if not why or stage.name in memory.breached:
+        return
+    standing = memory.failed_in(stage.name)
     if standing:
         names = ", ".join(sorted(standing)[:3]) + (", …" if len(standing) > 3 else "")
-        memory.breached[stage.name] = f"{count} failed, the budget is {budget}: {names}"
+        memory.breached[stage.name] = f"{why}: {names}"
+
+
+def _too_many(stage: StagePlan, memory: Memory) -> str:
+    budget = failure_budget(stage, memory.denominators.get(stage.name, 0))
+    count = memory.count_failed(stage.name)
+    return f"{count} failed, the budget is {budget}" if count > budget else ""
+
+
+def _in_a_row(stage: StagePlan, standings: Sequence[Standing], memory: Memory) -> str:
+    """Adds those that finished in this tick to the row, in their order."""
+    if stage.consecutive is None:
+        return ""
+    streaks = dict(memory.failure.streaks)
+    row = before = streaks.get(stage.name, 0)
+    longest = row
+    for _, _, failed in sorted(_finished(standings, memory)):
+        row = row + 1 if failed else 0
+        longest = max(longest, row)
+    if row != before:
+        streaks[stage.name] = row
+        memory.failure = replace(memory.failure, streaks=tuple(sorted(streaks.items())))
+    return f"{longest} failed in a row" if longest >= stage.consecutive else ""
+
+
+def _finished(
+    standings: Sequence[Standing], memory: Memory
+) -> Iterator[tuple[datetime, str, bool]]:
+    """(when, who, did it fail) of those that finished in this tick."""
+    for one in standings:
+        well = one.state is ClusterState.HEALTHY
+        fresh = well and memory.seen_clusters.get(one.cluster) is not ClusterState.HEALTHY
+        if one.since is not None and (fresh or one.newly_failed):
+            yield one.since, one.cluster, one.newly_failed
 
 
 def judge_settled(stage: StagePlan, healthy: int, memory: Memory) -> None:

@@ -48,6 +48,7 @@ from fleet.rollout.rule_documents import (
     RemovalDocument,
     SupersedeDocument,
 )
+from fleet.rollout.score import read_score
 
 
 class Expression(Part):
@@ -109,6 +110,8 @@ class OrderDocument(Part):
             raise ValueError("by: Label needs key, and nothing else takes one")
         if bool(self.expression) != (self.by is stages.OrderBy.SCORE):
             raise ValueError("by: Score needs expression, and nothing else takes one")
+        if self.expression:
+            read_score(self.expression)
         return self
 
     def value(self) -> stages.Order:
@@ -168,6 +171,13 @@ class Stage(Part):
     def _selects_once(self) -> Stage:
         if bool(self.group) == (self.select is not None):
             raise ValueError("a stage has either group or select")
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_time_to_soak(self) -> Stage:
+        soaks = [gate.soak.min for gate in self.gates.after if gate.soak is not None]
+        if self.stage_deadline is not None and self.stage_deadline <= max(soaks, default=0):
+            raise ValueError("stageDeadline leaves no time for the soak: give it more")
         return self
 
     def value(self, depends_on: tuple[str, ...]) -> stages.StagePolicy:

@@ -56,16 +56,7 @@ NOT_YET = frozenset(
         "membership.onJoin=NextRun",
         "membership.onLeave=Fail",
         "membership.onRelabel=Restage",
-        "membership.overlap=Reject",
-        "membership.unmatched=Fail",
-        "source.coalesce",
         "source.track",
-        "source.unit=Commit",
-        "stages.failureBudget.consecutive",
-        "stages.order",
-        "stages.parallelism.max",
-        "stages.spread",
-        "stages.stageDeadline",
     }
 )
 _ON_THE_WAY = frozenset(

@@ -24,8 +24,8 @@ class GateMarks:
 class FailureMarks:
     """What failures and the way back remember."""
 
-    finished: tuple[tuple[str, str], ...] = ()
-    """(stage, cluster) in the order in which they failed or became Healthy: for `consecutive`."""
+    streaks: tuple[tuple[str, int], ...] = ()
+    """(stage, failures in a row in finish order): for `failureBudget.consecutive`."""
 
 
 @dataclass(frozen=True, slots=True)

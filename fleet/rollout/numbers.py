@@ -6,6 +6,8 @@
     parallelism, ramp      down, at least 1    refused     the group
     failureBudget          down, may be 0      none        the group
     minHealthy             up                  refused     refused at plan
+    maxUnavailable, …Exposed  down; 0 is 1 with atLeastOne, else refused at plan    the group
+    maxRemovalPerRun       up                  every asks  the group
 
 Refuses what looks like a number and is not one (`1.s`, `-5m`, `0s`, `1e9h`, `101%`, `"15"`), with
 the reason in words. It never guesses a unit. Errors: `ValueError`.
@@ -128,6 +130,17 @@ def parallelism(amount: Amount, members: int) -> int:
 def failure_budget(amount: Amount, denominator: int) -> int:
     """How many may fail: rounded down, may be 0, at most the group."""
     return amount.down(denominator)
+
+
+def cap(amount: Amount, total: int, *, at_least_one: bool) -> int:
+    """How many may be unavailable or exposed: rounded down; 0 only if not `at_least_one`."""
+    found = amount.down(total)
+    return 1 if found == 0 and at_least_one else found
+
+
+def removals(amount: Amount, total: int) -> int:
+    """How many may be removed without asking: rounded up, may be 0, at most the group."""
+    return min(amount.up(total), total)
 
 
 def min_healthy(amount: Amount, denominator: int) -> int:

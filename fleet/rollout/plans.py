@@ -1,7 +1,7 @@
 """Making `RunPlan`s: the policy of a bundle, its stages, numbers, plan hash and name.
 
 What cannot be placed is held, with the reason: a cluster outside the policy's targets or stages,
-a bundle whose policy is broken or contested, a stage that can never be Healthy enough.
+a bundle whose policy is broken or contested, or breaks a rule of `plan_rules`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from agents.protocol import ABSENT
 from clusters.objects import Digest
 from fleet.rollout import numbers, resolution
 from fleet.rollout.needs import newest_staged
+from fleet.rollout.plan_rules import Refusal, refusals
 from fleet.rollout.policy import Unprotected
 from fleet.rollout.resolution import Membership
 from fleet.rollout.run_plan import Change, Ramp, RunPlan, StagePlan
@@ -36,6 +37,7 @@ class Planner:
     made: list[RunPlan] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     _members: dict[str, Membership] = field(default_factory=dict)
+    _refused: dict[str, tuple[Refusal, ...]] = field(default_factory=dict)
     _newest: dict[str, RunRecord] | None = None
 
     def policy_of(self, bundle: str) -> Policy | None:
@@ -55,11 +57,14 @@ class Planner:
         if isinstance(found, Unprotected):
             self.held.append(Held(bundle, "", found.code, found.reason))
             return None
-        why = resolution.unsatisfiable(found, self.members(found))
-        if why:
-            self.held.append(Held(bundle, "", "min-healthy-unsatisfiable", why))
-            return None
-        return found
+        broken = self._refusals(found)
+        self.held.extend(Held(bundle, "", one.code, one.reason) for one in broken)
+        return None if broken else found
+
+    def _refusals(self, policy: Policy) -> tuple[Refusal, ...]:
+        if policy.name not in self._refused:
+            self._refused[policy.name] = refusals(policy, self.members(policy))
+        return self._refused[policy.name]
 
     def placeable(
         self, differing: Mapping[str, Mapping[str, Digest]]
@@ -132,8 +137,9 @@ class Planner:
         placed = self._placed(who, changes)
         if changes and not placed:
             return None
-        stages = resolution.stage_plans(policy, who, placed)
-        return self._add(policy, bundles, placed, stages, restores=restores)
+        uid = self._uid(bundles)
+        stages = resolution.stage_plans(policy, who, placed, uid)
+        return self._add(policy, uid, bundles, placed, stages, restores=restores)
 
     def catch_up(self, policy: Policy, changes: Mapping[str, tuple[Change, ...]]) -> RunPlan | None:
         """A run of the catch-up lane: one stage, no gates, charged to no budget."""
@@ -158,7 +164,14 @@ class Planner:
             cluster_deadline_seconds=longest,
         )
         bundles = tuple(sorted({c.bundle for some in placed.values() for c in some}))
-        return self._add(policy, bundles, placed, (stage,), lane=Lane.CATCH_UP)
+        uid = self._uid((f"catch-up-{policy.name}",))
+        return self._add(policy, uid, bundles, placed, (stage,), lane=Lane.CATCH_UP)
+
+    def _uid(self, names: tuple[str, ...]) -> str:
+        return self.uid(self.situation.commit, names, self._number())
+
+    def _number(self) -> int:
+        return self.situation.next_number + len(self.made)
 
     def _placed(
         self, who: Membership, changes: Mapping[str, tuple[Change, ...]]
@@ -175,6 +188,7 @@ class Planner:
     def _add(
         self,
         policy: Policy,
+        uid: str,
         bundles: tuple[str, ...],
         changes: Mapping[str, tuple[Change, ...]],
         stages: tuple[StagePlan, ...],
@@ -183,10 +197,8 @@ class Planner:
         lane: Lane = Lane.STAGED,
     ) -> RunPlan:
         situation = self.situation
-        number = situation.next_number + len(self.made)
-        names = bundles if lane is Lane.STAGED else (f"catch-up-{policy.name}",)
         plan = RunPlan(
-            uid=self.uid(situation.commit, names, number),
+            uid=uid,
             rollout=policy.name,
             commit=situation.commit,
             bundles=bundles,
@@ -199,7 +211,7 @@ class Planner:
             restores=restores,
             title=situation.title,
             author=situation.author,
-            number=number,
+            number=self._number(),
         )
         self.made.append(plan)
         return plan

@@ -208,7 +208,8 @@ def _anchor_soak(view: View, memory: Memory) -> None:
     """Remember when the last cluster became Healthy: from then on the stage soaks."""
     name = view.plan.name
     known = memory.soak_anchor.get(name)
-    times = [one.since for one in view.standings if one.since is not None]
+    healthy = (one for one in view.standings if one.state is ClusterState.HEALTHY)
+    times = [one.since for one in healthy if one.since is not None]
     anchor = max([*times, *((known,) if known else ())], default=None)
     if anchor is not None:
         memory.soak_anchor[name] = anchor

@@ -7,16 +7,17 @@ selects it; a cluster is in at most one) and why others are held. `stage_plans` 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
 from clusters.objects import Digest, digest_of
 from fleet.model import Cluster, ClusterGroup
-from fleet.rollout import numbers
+from fleet.rollout import numbers, ordering
 from fleet.rollout.numbers import Amount
-from fleet.rollout.run_plan import Change, Ramp, StagePlan
+from fleet.rollout.run_plan import Change, Ramp, SpreadPlan, StagePlan
 from fleet.rollout.stages import Policy, StagePolicy, in_order
 
 
@@ -28,7 +29,11 @@ class Membership:
     held: Mapping[str, str]
     """Cluster → why no stage has it: `OutsideTargets` or `Unmatched`."""
     clusters: Mapping[str, tuple[str, ...]]
-    """Stage → all clusters that it selects, changing or not."""
+    """Stage → all clusters that it has, changing or not."""
+    declared: Mapping[str, Cluster] = field(default_factory=dict)
+    """Name → the cluster, for orders and domains."""
+    overlaps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Cluster → the stages that select it, if several do; a catch-all never counts."""
 
 
 def membership(
@@ -39,14 +44,22 @@ def membership(
     stage_of: dict[str, str] = {}
     held: dict[str, str] = {}
     placed: dict[str, list[str]] = {stage.name: [] for stage in policy.stages}
-    for cluster in sorted(clusters, key=lambda c: c.name):
-        stage = _stage_for(policy, cluster, members) if _is_target(policy, cluster) else None
-        if stage:
-            stage_of[cluster.name] = stage
-            placed[stage].append(cluster.name)
-        else:
-            held[cluster.name] = "Unmatched" if _is_target(policy, cluster) else "OutsideTargets"
-    return Membership(stage_of, held, {name: tuple(some) for name, some in placed.items()})
+    overlaps: dict[str, tuple[str, ...]] = {}
+    declared = {cluster.name: cluster for cluster in sorted(clusters, key=lambda c: c.name)}
+    for name, cluster in declared.items():
+        if not _is_target(policy, cluster):
+            held[name] = "OutsideTargets"
+            continue
+        stages = _stages_for(policy, cluster, members)
+        if not stages:
+            held[name] = "Unmatched"
+            continue
+        stage_of[name] = stages[0]
+        placed[stages[0]].append(name)
+        if len(stages) > 1:
+            overlaps[name] = stages
+    by_stage = {name: tuple(some) for name, some in placed.items()}
+    return Membership(stage_of, held, by_stage, declared, overlaps)
 
 
 def _is_target(policy: Policy, cluster: Cluster) -> bool:
@@ -55,43 +68,46 @@ def _is_target(policy: Policy, cluster: Cluster) -> bool:
     return policy.exclude is None or not policy.exclude.matches(cluster.labels)
 
 
-def _stage_for(
+def _stages_for(
     policy: Policy, cluster: Cluster, members: Mapping[str, frozenset[str]]
-) -> str | None:
-    rest = None
-    for stage in policy.stages:
-        if stage.catch_all:
-            rest = stage.name
-        elif stage.group:
-            if cluster.name in members.get(stage.group, ()):
-                return stage.name
-        elif stage.selector is not None and stage.selector.matches(cluster.labels):
-            return stage.name
-    return rest
+) -> tuple[str, ...]:
+    """Every stage that selects the cluster, as written; the catch-all only if no other does."""
+    found = [stage.name for stage in policy.stages if _selects(stage, cluster, members)]
+    return tuple(found or [stage.name for stage in policy.stages if stage.catch_all])
 
 
-def stage_plans(
-    policy: Policy, who: Membership, changing: Collection[str]
-) -> tuple[StagePlan, ...]:
-    """The stages of a run that changes these clusters, dependencies first."""
-    clusters: dict[str, list[str]] = {stage.name: [] for stage in policy.stages}
-    for name in sorted(changing):
-        clusters[who.stage_of[name]].append(name)
-    ordered = in_order(policy.stages)
-    assert ordered is not None, "read_policy refuses circles"
-    return tuple(
-        _stage_plan(s, tuple(clusters[s.name]), len(who.clusters[s.name])) for s in ordered
+def _selects(stage: StagePolicy, cluster: Cluster, members: Mapping[str, frozenset[str]]) -> bool:
+    if stage.group:
+        return cluster.name in members.get(stage.group, ())
+    return (
+        stage.selector is not None
+        and not stage.catch_all
+        and stage.selector.matches(cluster.labels)
     )
 
 
-def _stage_plan(stage: StagePolicy, clusters: tuple[str, ...], members: int) -> StagePlan:
-    changing = len(clusters)
+def stage_plans(
+    policy: Policy, who: Membership, changing: Collection[str], uid: str
+) -> tuple[StagePlan, ...]:
+    """The stages of the run `uid` that changes these clusters, dependencies first."""
+    clusters: dict[str, list[str]] = {stage.name: [] for stage in policy.stages}
+    for name in sorted(changing):
+        clusters[who.stage_of[name]].append(name)
+    in_dag = in_order(policy.stages)
+    assert in_dag is not None, "read_policy refuses circles"
+    return tuple(_stage_plan(stage, clusters[stage.name], who, uid) for stage in in_dag)
+
+
+def _stage_plan(stage: StagePolicy, names: list[str], who: Membership, uid: str) -> StagePlan:
+    clusters = ordering.ordered(stage.order, names, who.declared, uid)
+    changing, members = len(clusters), len(who.clusters[stage.name])
     return StagePlan(
         name=stage.name,
         clusters=clusters,
         depends_on=stage.depends_on,
         members=members,
         parallelism=Ramp(_steps(stage, members)),
+        spread=_spread(stage, clusters, who),
         failure_budget=numbers.failure_budget(stage.failure_budget, changing),
         min_healthy=_least_healthy(stage.min_healthy, changing),
         consecutive=stage.consecutive,
@@ -113,20 +129,29 @@ def _steps(stage: StagePolicy, members: int) -> tuple[int, ...]:
     return tuple(min(step, most) for step in steps)
 
 
+def _spread(stage: StagePolicy, clusters: Iterable[str], who: Membership) -> SpreadPlan | None:
+    """A percentage is taken of the stage's members in each domain."""
+    if stage.spread is None:
+        return None
+    key = stage.spread.key
+    sizes = Counter(_domain(who, name, key) for name in who.clusters[stage.name])
+    return SpreadPlan(
+        key=key,
+        domain_of={name: _domain(who, name, key) for name in clusters},
+        limits={
+            value: numbers.parallelism(stage.spread.max_in_flight, size)
+            for value, size in sorted(sizes.items())
+        },
+    )
+
+
+def _domain(who: Membership, cluster: str, key: str) -> str:
+    return who.declared[cluster].labels.get(key, "")
+
+
 def _least_healthy(said: Amount, changing: int) -> int:
     """A count above the clusters that change asks for all of them; 0 clusters ask for none."""
     return min(numbers.min_healthy(said, changing), changing)
-
-
-def unsatisfiable(policy: Policy, who: Membership) -> str:
-    """Why a stage can never be Healthy enough, or empty."""
-    for stage in policy.stages:
-        size = len(who.clusters[stage.name])
-        if size and numbers.min_healthy(stage.min_healthy, size) > size:
-            return (
-                f"stage {stage.name!r} asks for {stage.min_healthy} Healthy clusters and has {size}"
-            )
-    return ""
 
 
 def plan_hash(policy: Policy, commit: str, changes: Mapping[str, tuple[Change, ...]]) -> Digest:

@@ -15,16 +15,20 @@ Runs with no bundle in common never meet here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from clusters.objects import Digest
 from fleet.rollout import lane
+from fleet.rollout.coalescing import settles_at
 from fleet.rollout.differences import baseline, carried, differences, target_digest
 from fleet.rollout.needs import Needs, needs
 from fleet.rollout.plans import Planner, run_uid
+from fleet.rollout.rules import Unit
 from fleet.rollout.run_plan import Change, RunPlan
 from fleet.rollout.situation import Held, Proposal, RunRecord, Situation
+from fleet.rollout.stages import Policy
 from fleet.rollout.states import RunState
 from fleet.rollout.units import units
 
@@ -49,6 +53,7 @@ def propose(
         dict(sorted(desk.superseded.items())),
         tuple(sorted({*desk.held, *desk.planner.held})),
         _waits(desk),
+        min(desk.wakes, default=None),
     )
 
 
@@ -62,6 +67,7 @@ class _Desk:
     needs: Needs
     superseded: dict[str, str] = field(default_factory=dict)
     held: list[Held] = field(default_factory=list)
+    wakes: list[datetime] = field(default_factory=list)
 
     def records(self) -> list[RunRecord]:
         """The stored runs that are live and staged, oldest first."""
@@ -70,9 +76,40 @@ class _Desk:
     def open(self, bundles: Iterable[str]) -> None:
         """Runs for these bundles, one for each unit."""
         chosen = {name: self.planner.policy_of(name) for name in sorted(set(bundles))}
-        names = {name: policy.name for name, policy in chosen.items() if policy is not None}
-        for unit in units(names, self.situation.depends_on):
+        ready = {name: p for name, p in chosen.items() if p is not None and self._settled(name, p)}
+        together = {p.name for p in ready.values() if p.rules.delivery.unit is Unit.COMMIT}
+        if together:
+            ready |= self._replaced_with(ready, together)
+        names = {name: policy.name for name, policy in ready.items()}
+        for unit in units(names, self.situation.depends_on, together):
             self._launch(unit)
+
+    def _settled(self, bundle: str, policy: Policy) -> bool:
+        """Did the pushes settle? If not, remember when to look again."""
+        seconds = policy.rules.delivery.coalesce_seconds
+        at = settles_at(self.situation.pushes, seconds)
+        if at is None or self.situation.now >= at:
+            return True
+        why = f"pushes settle first: a run is made when none came for {seconds:g} s"
+        self.held.append(Held(bundle, "", "WaitsForPushes", why))
+        self.wakes.append(at)
+        return False
+
+    def _replaced_with(
+        self, ready: Mapping[str, Policy], together: Collection[str]
+    ) -> dict[str, Policy]:
+        """With `unit: Commit`, what runs that are replaced carry stays in one run with the rest."""
+        found = {}
+        for record in self.records():
+            if not (record.state is RunState.QUEUED or record.breached):
+                continue
+            if not set(record.plan.bundles) & set(ready):
+                continue
+            for bundle in record.plan.bundles:
+                policy = self.planner.policy_of(bundle)
+                if policy and policy.name in together and self.differing.get(bundle):
+                    found[bundle] = policy
+        return found
 
     def refresh_queued(self) -> None:
         """Queued runs whose turn has come: what failed before them is replaced by them.

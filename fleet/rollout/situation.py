@@ -62,6 +62,8 @@ class Situation:
     online: frozenset[str] = frozenset()
     unhealthy: frozenset[tuple[str, str]] = frozenset()
     """(cluster, bundle) that are unhealthy now under what they were last granted."""
+    pushes: tuple[datetime, ...] = ()
+    """When each of the newest commits was first seen, the newest first: for `source.coalesce`."""
     next_number: int = 1
     title: str = ""
     author: str = ""
@@ -88,3 +90,5 @@ class Proposal:
     held: tuple[Held, ...] = ()
     waits: Mapping[str, str] = field(default_factory=dict)
     """Queued run → the older live run that goes first: `Evidence.waits_for`."""
+    wake_at: datetime | None = None
+    """When time alone could change the answer."""

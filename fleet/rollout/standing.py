@@ -36,7 +36,7 @@ class Standing:
     reason: str = ""
     code: str = ""
     since: datetime | None = None
-    """When it became Healthy."""
+    """When it became Healthy, or failed in this tick."""
     unstarted: bool = False
     """An offer lies there that could still be started."""
     lapsed: bool = False
@@ -102,6 +102,7 @@ def stand(
         offered_before=evidence.assignment is not None,
     )
     if state_now in tables.BAD_ENDS:
+        found.since = sight.since or now
         _record(stage, found, memory)
     if evidence.unsettled_since is not None and state_now not in tables.IN_FLIGHT:
         _occupy(stage, found, evidence.unsettled_since, now, wakes)
@@ -186,7 +187,7 @@ def _look_at_bundle(
     if report.health is Health.DEGRADED and not change.was_unhealthy:
         due = report.since + timedelta(seconds=run.degraded_seconds)
         if now >= due:
-            return Sight(ClusterEvent.BROKEN, report.since, None, said, report.code or "Degraded")
+            return Sight(ClusterEvent.BROKEN, due, None, said, report.code or "Degraded")
         return Sight(ClusterEvent.APPLIED, report.since, due, said, report.health.value)
     return Sight(ClusterEvent.APPLIED, report.since, None, said, report.health.value)
 
@@ -247,7 +248,7 @@ def _too_late(
         and _as_before(run.changes[cluster], evidence, offer.generation)
     )
     sight.event = ClusterEvent.LATE_AS_BEFORE if as_before else ClusterEvent.LATE
-    sight.due = None
+    sight.since, sight.due = None, None
     sight.reason = f"not Healthy within {stage.cluster_deadline_seconds:g} s" + (
         f" ({sight.reason})" if sight.reason else ""
     )

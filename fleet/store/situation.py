@@ -14,6 +14,7 @@ from agents.protocol import ABSENT
 from clusters.objects import Digest
 from fleet.rollout import Held, Proposal, RunRecord
 from fleet.rollout.run_plan import RunPlan
+from fleet.store.codec import moment_of
 from fleet.store.database import Connection
 from fleet.store.runs import add_run, remembered_runs, supersede
 
@@ -40,6 +41,17 @@ def online_clusters(c: Connection) -> frozenset[str]:
         " WHERE a.online = 1 AND k.declared = 1"
     )
     return frozenset(row["cluster"] for row in rows)
+
+
+PUSHES_LOOKED_AT = 100
+
+
+def pushes(c: Connection) -> tuple[datetime, ...]:
+    """When each of the newest commits was first seen, the newest first."""
+    rows = c.execute(
+        "SELECT seen_at FROM plan_commit ORDER BY number DESC LIMIT ?", (PUSHES_LOOKED_AT,)
+    )
+    return tuple(moment_of(row["seen_at"]) for row in rows)
 
 
 def unwell(c: Connection) -> frozenset[tuple[str, str]]:

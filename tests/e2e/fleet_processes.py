@@ -49,6 +49,7 @@ apiVersion: fleet.dev/v1
 kind: Rollout
 metadata: {name: default}
 spec:
+  source: {coalesce: 1s}
   stages:
     - {name: staging, group: staging, gates: {after: [{soak: 1s}]}}
     - {name: production-eu, group: production-eu, gates: {after: [{soak: 1s}]}}

@@ -38,7 +38,7 @@ def judge(
     answers = [
         JUDGES[type(gate)](Question(run, stage, name, evidence, memory, now), gate)
         for name, gate in gates_of(run, stage, side)
-        if type(gate) in JUDGES
+        if type(gate) not in REFUSALS
     ]
     return _together(answers)
 

@@ -43,6 +43,7 @@ from fleet.store import Store, open_store
 Content = Mapping[str, Mapping[str, str | None]]
 """Cluster → bundle → content; `None`: it did not render."""
 
+COALESCE_SECONDS = 10
 SECRET = "c4n4ry-0f-a-v4riable"
 
 
@@ -279,8 +280,11 @@ class Rig:
         return self.repository.push(Given(content, **more))  # type: ignore[arg-type]
 
     def look(self) -> bool:
-        """Poll and plan now."""
-        return self.hub.look(self.clock.now())
+        """Poll and plan now, and let the pushes settle (`source.coalesce`, 10 s)."""
+        is_new = self.hub.look(self.clock.now())
+        if is_new:
+            self.clock.advance(COALESCE_SECONDS)
+        return is_new
 
     def release(self) -> None:
         """Propose and advance until nothing more happens at this moment."""

@@ -1,0 +1,100 @@
+"""What is judged when a run is planned, before anything moves: can this policy release at all?
+
+::
+
+    stage-overlap              membership.overlap: Reject, and several stages select a cluster
+    unmatched-clusters         membership.unmatched: Fail, and a cluster is in no stage
+    min-healthy-unsatisfiable  a stage asks for more Healthy clusters than it has
+    cap-unsatisfiable          an invariant comes to 0 in some domain and does not say atLeastOne
+
+A policy that breaks a rule releases nothing: its bundles are held, and people see why. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from fleet.rollout import numbers
+from fleet.rollout.resolution import Membership
+from fleet.rollout.rules import Invariant, Overlap, Unmatched
+from fleet.rollout.stages import Policy
+
+NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why nothing is released under a policy."""
+
+    code: str
+    reason: str
+
+
+def refusals(policy: Policy, who: Membership) -> tuple[Refusal, ...]:
+    """Every rule that the policy breaks with the clusters as they are."""
+    return tuple(
+        Refusal(code, reason)
+        for code, reason in (
+            ("stage-overlap", _overlapping(policy, who)),
+            ("unmatched-clusters", _unmatched(policy, who)),
+            ("min-healthy-unsatisfiable", _too_few(policy, who)),
+            ("cap-unsatisfiable", _no_room(policy, who)),
+        )
+        if reason
+    )
+
+
+def named(names: Iterable[str]) -> str:
+    """`a, b, c, d, e and 12 more`."""
+    every = sorted(names)
+    more = f" and {len(every) - NAMES_SHOWN} more" if len(every) > NAMES_SHOWN else ""
+    return ", ".join(every[:NAMES_SHOWN]) + more
+
+
+def _overlapping(policy: Policy, who: Membership) -> str:
+    if policy.rules.membership.overlap is not Overlap.REJECT or not who.overlaps:
+        return ""
+    first = min(who.overlaps)
+    stages = " and ".join(who.overlaps[first])
+    return f"several stages select {named(who.overlaps)} ({first}: {stages})"
+
+
+def _unmatched(policy: Policy, who: Membership) -> str:
+    left = [name for name, code in who.held.items() if code == "Unmatched"]
+    if policy.rules.membership.unmatched is not Unmatched.FAIL or not left:
+        return ""
+    return f"no stage selects {named(left)}"
+
+
+def _too_few(policy: Policy, who: Membership) -> str:
+    for stage in policy.stages:
+        size = len(who.clusters[stage.name])
+        if size and numbers.min_healthy(stage.min_healthy, size) > size:
+            return (
+                f"stage {stage.name!r} asks for {stage.min_healthy} Healthy clusters and has {size}"
+            )
+    return ""
+
+
+def _no_room(policy: Policy, who: Membership) -> str:
+    for invariant in policy.rules.invariants:
+        for domain, size in domains(invariant.key, who):
+            if _room(invariant, size) == 0:
+                where = f"{invariant.key}={domain}" if invariant.key else "the fleet"
+                said = invariant.max_unavailable or invariant.max_exposed
+                return f"{invariant.name}: {said} of {where} ({size}) is no cluster at all"
+    return ""
+
+
+def domains(key: str, who: Membership) -> Iterator[tuple[str, int]]:
+    """Every value of a label with the number of declared clusters; without a key, all clusters."""
+    sizes = Counter(cluster.labels.get(key, "") if key else "" for cluster in who.declared.values())
+    yield from sorted(sizes.items())
+
+
+def _room(invariant: Invariant, size: int) -> int:
+    said = invariant.max_unavailable or invariant.max_exposed
+    assert said is not None, "the document has one of them"
+    return numbers.cap(said, size, at_least_one=invariant.at_least_one)
