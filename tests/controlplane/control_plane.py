@@ -37,10 +37,14 @@ TRIES = 3
 
 
 class ControlPlane:
-    """One cluster; a context. `kubeconfig` is the administrator's."""
+    """One cluster; a context. `kubeconfig` is the administrator's.
 
-    def __init__(self, programs: Programs, folder: Path) -> None:
+    Without `kubelet` nothing but the API server writes, if there are no controllers either.
+    """
+
+    def __init__(self, programs: Programs, folder: Path, *, kubelet: bool = True) -> None:
         self.folder = folder
+        self._has_kubelet = kubelet
         self.kubeconfig = folder / "kubeconfig"
         self._programs = programs
         self._credentials = Credentials.make(folder, SystemClock().now())
@@ -100,7 +104,10 @@ class ControlPlane:
         self._start_apiserver()
         self._credentials.write_kubeconfig(self.kubeconfig, self.url)
         self._start_controllers()
-        self._run("kubelet", [sys.executable, "-m", "tests.controlplane.kubelet", self.kubeconfig])
+        if self._has_kubelet:
+            self._run(
+                "kubelet", [sys.executable, "-m", "tests.controlplane.kubelet", self.kubeconfig]
+            )
 
     def _start_etcd(self, peers: int) -> None:
         clients = f"http://127.0.0.1:{self._etcd_port}"

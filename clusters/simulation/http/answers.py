@@ -68,13 +68,14 @@ class Rendering:
                 "apiVersion": "meta.k8s.io/v1",
                 "kind": "PartialObjectMetadataList",
                 "metadata": metadata,
-                "items": [partial_metadata(item) for item in items],
+                # Go writes a list that nothing was added to as null.
+                "items": [partial_metadata(item) for item in items] or None,
             }
         return {
             "apiVersion": self.target.api_version,
             "kind": f"{self.target.kind.kind}List",
             "metadata": metadata,
-            "items": items,
+            "items": items if self.target.traits.custom else [_bare(item) for item in items],
         }
 
     def bookmark(self, version: str, *, initial_end: bool) -> Object:
@@ -99,6 +100,11 @@ class Rendering:
             include=self.include_object,
             now=self.now(),
         )
+
+
+def _bare(item: Object) -> Object:
+    """An item of a list of a built-in kind: the list says what it is."""
+    return {key: value for key, value in item.items() if key not in ("apiVersion", "kind")}
 
 
 def json_answer(body: Any, status: int = 200, content_type: str = "") -> web.Response:

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from clusters.objects import YamlError, read_yaml
-from clusters.simulation.server.rejections import BadRequestError
+from clusters.objects import Kind, YamlError, read_yaml
+from clusters.simulation.server.rejections import BadRequestError, rejected, unsupported
 
 PATCH_TYPES = {
     "application/json-patch+json": "json",
@@ -42,11 +42,18 @@ class Parameters:
     propagation: str
 
 
-def read_parameters(query: Mapping[str, str], user_agent: str) -> Parameters:
-    """Read the query. Errors: `BadRequestError` for what is no number or no known dry run."""
+_OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
+_CHOICES = {
+    "dryRun": ("All",),
+    "fieldValidation": ("", "Ignore", "Strict", "Warn"),
+    "propagationPolicy": ("Foreground", "Background", "Orphan"),
+}
+
+
+def read_parameters(query: Mapping[str, str], user_agent: str, method: str = "GET") -> Parameters:
+    """Read the query. Errors: `BadRequestError` for what is no number, `RejectedError`."""
+    _check_choices(query, _OPTIONS.get(method, "DeleteOptions"))
     dry_run = query.get("dryRun", "")
-    if dry_run not in ("", "All"):
-        raise BadRequestError(f"invalid dryRun {dry_run!r}: only All is known")
     return Parameters(
         labels=query.get("labelSelector", ""),
         fields=query.get("fieldSelector", ""),
@@ -64,6 +71,16 @@ def read_parameters(query: Mapping[str, str], user_agent: str) -> Parameters:
         include_object=query.get("includeObject", "") or "Metadata",
         propagation=query.get("propagationPolicy", ""),
     )
+
+
+def _check_choices(query: Mapping[str, str], options: str) -> None:
+    causes = [
+        unsupported(name, query[name], allowed)
+        for name, allowed in _CHOICES.items()
+        if query.get(name) and query[name] not in allowed
+    ]
+    if causes:
+        raise rejected(Kind("meta.k8s.io", options), "", causes)
 
 
 def _flag(query: Mapping[str, str], name: str) -> bool:

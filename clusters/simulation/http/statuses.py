@@ -30,6 +30,7 @@ from clusters.simulation.server.rejections import (
     MethodNotAllowedError,
     NamespaceTerminatingError,
     NotAcceptableError,
+    PreconditionError,
     RejectedError,
     RejectedImmutableError,
     TypedPatchError,
@@ -59,7 +60,7 @@ _CODES: tuple[tuple[type[ClusterError], int, str], ...] = (
 
 
 _ABOUT = re.compile(r'^\S+ "([^"]+)" (?:is forbidden:|is invalid:|already exists)')
-_NAMED = re.compile(r'^([a-z]+)(?:\.(\S+))? "([^"]+)" not found$')
+_NAMED = re.compile(r'^([a-z]+)(?:\.(\S+))? "([^"]+)" (?:not found|already exists)$')
 
 
 def status_of(error: ClusterError, target: Target | None) -> Object:
@@ -93,12 +94,17 @@ def _code(error: ClusterError) -> tuple[int, str]:
 
 def _details(error: ClusterError, target: Target | None) -> dict[str, Any]:
     details: dict[str, Any] = {}
-    named = _NAMED.match(str(error)) if isinstance(error, NotFoundError) else None
+    tells = isinstance(error, NotFoundError | AlreadyExistsError)
+    named = _NAMED.match(str(error)) if tells else None
     if named:
         # What is missing may be the namespace, so the message knows better than the URL.
         plural, group, name = named.groups()
         details = {"name": name, "kind": plural} | ({"group": group} if group else {})
-    elif target is not None and not isinstance(error, KindNotFoundError | WebhookError):
+    elif isinstance(error, RejectedError | RejectedImmutableError) and error.kind is not None:
+        details = _details_of(error.name, error.kind.group, error.kind.kind)
+    elif isinstance(error, PreconditionError) and target is not None:
+        details = _details_of(target.name, target.kind.group, target.kind.kind)
+    elif target is not None and not isinstance(error, _WITHOUT_DETAILS):
         details = _target_details(error, target)
     causes = _causes(error)
     if causes:
@@ -106,6 +112,19 @@ def _details(error: ClusterError, target: Target | None) -> dict[str, Any]:
     if isinstance(error, TooManyRequestsError):
         details["retryAfterSeconds"] = max(1, round(error.retry_after))
     return details
+
+
+_WITHOUT_DETAILS = (
+    KindNotFoundError,
+    InvalidError,
+    FieldConflictError,
+    WebhookError,
+)
+
+
+def _details_of(name: str, group: str, kind: str) -> dict[str, Any]:
+    parts = {"name": name, "group": group, "kind": kind}
+    return {key: value for key, value in parts.items() if value}
 
 
 def _target_details(error: ClusterError, target: Target) -> dict[str, Any]:
@@ -117,8 +136,7 @@ def _target_details(error: ClusterError, target: Target) -> dict[str, Any]:
         details["name"] = name
     if target.kind.group:
         details["group"] = target.kind.group
-    invalid = isinstance(error, InvalidError)
-    details["kind"] = target.kind.kind if invalid else target.traits.resource.plural
+    details["kind"] = target.traits.resource.plural
     return details
 
 

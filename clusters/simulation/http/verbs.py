@@ -24,7 +24,7 @@ from clusters.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from clusters.objects import Object, ObjectKey, key_of
+from clusters.objects import Kind, Object, ObjectKey, key_of
 from clusters.simulation.cluster import SimulatedCluster
 from clusters.simulation.http import discovery_documents as documents
 from clusters.simulation.http import openapi
@@ -48,11 +48,12 @@ from clusters.simulation.server.rejections import (
     NotAcceptableError,
     UnsupportedMediaTypeError,
 )
+from clusters.simulation.server.state import NAMESPACE
 
 _NOT_ALLOWED = "the server does not allow this method on the requested resource"
-_SUBRESOURCES = ("", "status", "scale", "finalize", "approval")
 _PARTS = {"finalize": "", "approval": "status"}
 """A namespace is finalized as a whole; a certificate's approval is a condition."""
+_STRATEGIC = "application/strategic-merge-patch"
 
 
 async def respond(
@@ -139,9 +140,17 @@ async def _serve(
         body = await _body(request)
         status, answer = action(cluster.server, target, body, cluster.now())
         return json_answer(answer, status)
-    if target.subresource not in _SUBRESOURCES:
+    if not _serves(target):
         raise KindNotFoundError("the server could not find the requested resource")
-    parameters = read_parameters(request.query, request.headers.get("User-Agent", ""))
+    if request.content_type.startswith(_STRATEGIC) and target.traits.custom:
+        raise UnsupportedMediaTypeError(
+            "the body of the request was in an unknown format - accepted media types include: "
+            "application/json-patch+json, application/merge-patch+json, "
+            "application/apply-patch+yaml"
+        )
+    parameters = read_parameters(
+        request.query, request.headers.get("User-Agent", ""), request.method
+    )
     rendering = Rendering(
         wanted_form(request.headers.get("Accept", "")),
         target,
@@ -158,6 +167,17 @@ async def _serve(
     call = _Call(cluster, target, parameters, body, request.content_type)
     status, answer = verb(call, rendering)
     return json_answer(answer, status)
+
+
+def _serves(target: Target) -> bool:
+    """Whether the kind has the subresource."""
+    return {
+        "": True,
+        "status": target.traits.has_status,
+        "scale": target.traits.has_scale,
+        "finalize": target.kind == NAMESPACE,
+        "approval": target.kind.kind == "CertificateSigningRequest",
+    }.get(target.subresource, False)
 
 
 async def _body(request: web.Request) -> Any:
@@ -250,6 +270,7 @@ def _update(call: _Call, rendering: Rendering) -> Answer:
     asked = call.parameters
     if call.subresource == "scale":
         return 200, _scaled(call, replicas_patch(call.body))
+    existed = call.server.peek(call.target.key) is not None
     updated = call.server.update(
         call.sent(),
         subresource=call.subresource,
@@ -257,7 +278,7 @@ def _update(call: _Call, rendering: Rendering) -> Answer:
         dry_run=asked.dry_run,
         validation=asked.validation,
     )
-    return 200, rendering.one(updated)
+    return 200 if existed else 201, rendering.one(updated)
 
 
 def _patch(call: _Call, rendering: Rendering) -> Answer:
@@ -298,9 +319,10 @@ def _scaled(call: _Call, patch: Object) -> Object:
 
 def _delete(call: _Call, rendering: Rendering) -> Answer:
     left = _delete_one(call, call.target.key)
-    if call.server.peek(call.target.key) is None:
-        return 200, success(call.target, left)
-    return 200, rendering.one(left)
+    is_marked = bool(left["metadata"].get("deletionTimestamp"))
+    if is_marked or call.target.traits.answers_deleted:
+        return 200, rendering.one(left)
+    return 200, success(call.target, left)
 
 
 def _delete_one(call: _Call, key: ObjectKey) -> Object:
@@ -311,18 +333,23 @@ def _delete_one(call: _Call, key: ObjectKey) -> Object:
         propagation = "Orphan"
     return call.server.delete(
         key,
-        propagation=propagation or "Background",
+        propagation=propagation or _ORPHANING.get(key.kind_key, "Background"),
         uid=preconditions.get("uid") or "",
         resource_version=preconditions.get("resourceVersion") or "",
         dry_run=call.parameters.dry_run or options.get("dryRun") == ["All"],
     )
 
 
+_ORPHANING = dict.fromkeys((Kind("batch", "Job"), Kind("", "ReplicationController")), "Orphan")
+"""What leaves its dependents alone unless told otherwise, as it did before there were policies."""
+
+
 def _delete_all(call: _Call, rendering: Rendering) -> Answer:
     _, listed = _list(call, Rendering(Form.WHOLE, call.target, "", [], rendering.now))
     for item in listed["items"]:
-        if call.server.peek(key_of(item)) is not None:
-            _delete_one(call, key_of(item))
+        key = key_of({**item, "apiVersion": listed["apiVersion"], "kind": call.target.kind.kind})
+        if call.server.peek(key) is not None:
+            _delete_one(call, key)
     return 200, listed
 
 

@@ -16,18 +16,19 @@ from clusters.objects import Kind, Object, ObjectKey, split_api_version
 from clusters.simulation.server.admission.chain import has_webhooks, review_deletion
 from clusters.simulation.server.admission.priorities import system_classes
 from clusters.simulation.server.admission.reviews import Webhook
-from clusters.simulation.server.builtin import KindTraits
 from clusters.simulation.server.catalog import CRD, Catalog
 from clusters.simulation.server.changes import Change, History, Subscription
 from clusters.simulation.server.conversion import convert
 from clusters.simulation.server.copies import clone
-from clusters.simulation.server.deletion import release, remove
+from clusters.simulation.server.deletion import marked_for_deletion, release, remove
 from clusters.simulation.server.intake import (
     Request,
     addressed,
-    appliable,
+    read_patched,
     read_request,
+    refuse_managed_fields,
     typed_patch_error,
+    with_generated_name,
 )
 from clusters.simulation.server.ownership import (
     APPLY,
@@ -38,13 +39,20 @@ from clusters.simulation.server.ownership import (
     read_claims,
 )
 from clusters.simulation.server.paging import page
-from clusters.simulation.server.patches import json_patch, merge_patch, strategic_merge_patch
-from clusters.simulation.server.preconditions import check_deletion, check_patched, check_sent
+from clusters.simulation.server.patches import patch_object
+from clusters.simulation.server.preconditions import (
+    check_absent,
+    check_deletion,
+    check_patched,
+    check_propagation,
+    check_sent,
+)
 from clusters.simulation.server.quota_status import settle_quotas
 from clusters.simulation.server.rejections import BadRequestError, check_manager
 from clusters.simulation.server.selectors import object_filter
 from clusters.simulation.server.state import NAMESPACE, State
 from clusters.simulation.server.storage import Store
+from clusters.simulation.server.touching import touchable
 from clusters.simulation.server.typed import ItemKeyError
 from clusters.simulation.server.writing import Write, perform
 
@@ -111,7 +119,7 @@ class ApiServer:
         `KindNotFoundError`, `ForbiddenError` (namespace going away), `AdmissionError`,
         `QuotaError`.
         """
-        named = self._with_generated_name(obj)
+        named = with_generated_name(obj, self._state.next_uid)
         request = read_request(self.catalog, named, applied=False, validation=validation)
         if request.obj["metadata"].get("resourceVersion"):
             raise BadRequestError("resourceVersion should not be set on objects to be created")
@@ -127,12 +135,15 @@ class ApiServer:
         dry_run: bool = False,
         validation: str = "Warn",
     ) -> Object:
-        """Replace an object, or with subresource `status` just its status.
+        """Replace an object, or with subresource `status` just its status; some kinds it creates.
 
         Errors: `NotFoundError`, `ConflictError` if `obj` names another resourceVersion or uid,
         `InvalidError`, `ImmutableError`.
         """
         request = read_request(self.catalog, obj, applied=False, validation=validation)
+        live = self.peek(request.key)
+        if live is None and request.traits.created_by_update and not subresource:
+            return self.create(obj, manager=manager, dry_run=dry_run, validation=validation)
         live = self._require(request.key)
         check_sent(self._state.describe(request.key), live, request.obj)
         return self._write(
@@ -156,13 +167,13 @@ class ApiServer:
         if not manager:
             raise BadRequestError("fieldManager is required for apply patch")
         check_manager(manager)
+        refuse_managed_fields(obj)
         request = read_request(self.catalog, obj, applied=True)
-        if request.obj["metadata"].get("managedFields"):
-            raise BadRequestError("metadata.managedFields must be nil")
         live = self.peek(request.key)
         if live is None:
             if subresource:
                 raise self._not_found(request.key)
+            check_absent(self._state.describe(request.key), request.obj)
             self._state.require_namespace(request.key)
         else:
             check_patched(request.key, self._state.describe(request.key), live, request.obj)
@@ -206,7 +217,7 @@ class ApiServer:
         """
         if patch_type == "apply":
             return self.apply(
-                addressed(key, patch),
+                addressed(key, patch, version),
                 manager=manager,
                 force=force,
                 dry_run=dry_run,
@@ -215,8 +226,10 @@ class ApiServer:
         traits = self.catalog.find(key.kind_key)
         live = self._require(key)
         current = self._shown(live, version or traits.resource.version)
-        patched = self._patched(traits, current, patch, patch_type)
-        request = read_request(self.catalog, patched, applied=False, validation=validation)
+        spoken = split_api_version(current["apiVersion"])[1]
+        schema = None if traits.custom else self.catalog.schema(traits, spoken)
+        patched = patch_object(current, patch, patch_type, schema)
+        request = read_patched(self.catalog, patched, validation=validation)
         if request.key != key:
             raise BadRequestError("the name, namespace or kind of an object cannot be patched")
         check_patched(key, self._state.describe(key), live, request.obj)
@@ -238,8 +251,7 @@ class ApiServer:
         Errors: `NotFoundError`, `ConflictError` for a precondition that does not hold,
         `ForbiddenError` for a namespace that may not go, `BadRequestError`, `AdmissionError`.
         """
-        if propagation not in ("Background", "Foreground", "Orphan"):
-            raise BadRequestError(f"invalid propagationPolicy {propagation!r}")
+        check_propagation(propagation)
         live = self._require(key)
         what = self._state.describe(key)
         check_deletion(what, live, uid=uid, resource_version=resource_version)
@@ -251,7 +263,10 @@ class ApiServer:
         if not dry_run:
             remove(self._state, key, propagation)
             settle_quotas(self._state)
-        return clone(self.peek(key) or live)  # type: ignore[no-any-return]
+            live = self.peek(key) or live
+        elif live["metadata"].get("finalizers"):
+            live = marked_for_deletion(live, "", self._state.now())
+        return clone(live)  # type: ignore[no-any-return]
 
     def get(self, key: ObjectKey, *, version: str = "") -> Object:
         """The object, in `version` or the preferred one. Errors: `NotFoundError`."""
@@ -272,7 +287,7 @@ class ApiServer:
         """Objects by namespace and name: (items, resourceVersion, token of the next page)."""
         traits = self.catalog.find(kind)
         shown = version or traits.resource.version
-        matches = object_filter(namespace, labels, fields)
+        matches = object_filter(namespace, labels, fields, self.catalog.selectable(kind, shown))
         found, token = page(self._state.store.in_order(kind), matches, limit, continue_)
         return [self._shown(obj, shown) for obj in found], self.resource_version, token
 
@@ -298,7 +313,7 @@ class ApiServer:
         since = int(resource_version or 0)
         watch = self._history.watch(
             kind,
-            object_filter(namespace, labels, fields),
+            object_filter(namespace, labels, fields, self.catalog.selectable(kind, shown)),
             since=since or None,
             render=lambda obj: self._shown(obj, shown),
             limit=limit,
@@ -338,11 +353,13 @@ class ApiServer:
     ) -> tuple[Object, Claims]:
         """The object after an apply, and who owns what in it."""
         try:
+            before = live and touchable(request.traits, live, owner.subresource)
             return apply_config(
-                live or {},
-                appliable(request, owner.subresource),
+                live,
+                touchable(request.traits, request.obj, owner.subresource),
                 request.schema,
                 owner,
+                before=before,
                 now=self._state.now(),
                 force=force,
             )
@@ -371,24 +388,3 @@ class ApiServer:
 
     def _not_found(self, key: ObjectKey) -> NotFoundError:
         return NotFoundError(f"{self._state.describe(key)} not found")
-
-    def _with_generated_name(self, obj: Object) -> Object:
-        metadata = obj.get("metadata")
-        if not isinstance(metadata, dict) or metadata.get("name"):
-            return obj
-        prefix = metadata.get("generateName")
-        if not isinstance(prefix, str) or not prefix:
-            return obj
-        suffix = self._state.next_uid().replace("-", "")[:5]
-        return {**obj, "metadata": {**metadata, "name": prefix + suffix}}
-
-    def _patched(self, traits: KindTraits, current: Object, patch: Any, patch_type: str) -> Any:
-        match patch_type:
-            case "json":
-                return json_patch(current, patch)
-            case "merge":
-                return merge_patch(current, patch)
-            case "strategic" if not traits.custom:
-                version = split_api_version(current["apiVersion"])[1]
-                return strategic_merge_patch(current, patch, self.catalog.schema(traits, version))
-        raise BadRequestError(f"the patch type {patch_type!r} is not served for {traits.kind}")

@@ -2,7 +2,8 @@
 
 A row is `group/version  Kind  plural  flags  short names`. Flags: `n` namespaced, `s` has a
 status subresource, `c` has a scale subresource, `a` in the category "all", `g` counts spec
-changes in metadata.generation. Versions of one kind stand together, the preferred one first.
+changes in metadata.generation, `d` a delete answers with the object, `u` an update may create.
+Versions of one kind stand together, the preferred one first.
 
 Never lists kinds that store nothing (reviews, bindings, evictions): nothing reads them back.
 """
@@ -20,20 +21,20 @@ VERBS = frozenset(
 
 _ADMISSION = "admissionregistration.k8s.io"
 _ROWS = """
-v1  Namespace                 namespaces               s     ns
+v1  Namespace                 namespaces               sd     ns
 v1  ConfigMap                 configmaps               n     cm
 v1  Secret                    secrets                  n
-v1  Service                   services                 nsa   svc
-v1  ServiceAccount            serviceaccounts          n     sa
-v1  Pod                       pods                     nsag  po
-v1  PodTemplate               podtemplates             n
-v1  PersistentVolumeClaim     persistentvolumeclaims   ns    pvc
-v1  PersistentVolume          persistentvolumes        s     pv
+v1  Service                   services                 nsadu   svc
+v1  ServiceAccount            serviceaccounts          nd     sa
+v1  Pod                       pods                     nsagd  po
+v1  PodTemplate               podtemplates             ngd
+v1  PersistentVolumeClaim     persistentvolumeclaims   nsd    pvc
+v1  PersistentVolume          persistentvolumes        sd     pv
 v1  Node                      nodes                    s     no
-v1  Event                     events                   n     ev
-v1  Endpoints                 endpoints                n     ep
-v1  LimitRange                limitranges              n     limits
-v1  ResourceQuota             resourcequotas           ns    quota
+v1  Event                     events                   nu     ev
+v1  Endpoints                 endpoints                nu     ep
+v1  LimitRange                limitranges              nu     limits
+v1  ResourceQuota             resourcequotas           nsd    quota
 v1  ReplicationController     replicationcontrollers   nscag rc
 apps/v1  Deployment           deployments              nscag deploy
 apps/v1  StatefulSet          statefulsets             nscag sts
@@ -42,36 +43,36 @@ apps/v1  ReplicaSet           replicasets              nscag rs
 apps/v1  ControllerRevision   controllerrevisions      n
 batch/v1  Job                 jobs                     nsag
 batch/v1  CronJob             cronjobs                 nsag  cj
-autoscaling/v2  HorizontalPodAutoscaler  horizontalpodautoscalers  nsag  hpa
-autoscaling/v1  HorizontalPodAutoscaler  horizontalpodautoscalers  nsag  hpa
+autoscaling/v2  HorizontalPodAutoscaler  horizontalpodautoscalers  nsag hpa
+autoscaling/v1  HorizontalPodAutoscaler  horizontalpodautoscalers  nsag hpa
 policy/v1  PodDisruptionBudget  poddisruptionbudgets   nsg   pdb
 networking.k8s.io/v1  Ingress        ingresses         nsg   ing
 networking.k8s.io/v1  IngressClass   ingressclasses    g
 networking.k8s.io/v1  NetworkPolicy  networkpolicies   ng    netpol
 networking.k8s.io/v1  IPAddress      ipaddresses       -     ip
 networking.k8s.io/v1  ServiceCIDR    servicecidrs      s
-rbac.authorization.k8s.io/v1  Role                roles                n
-rbac.authorization.k8s.io/v1  RoleBinding         rolebindings         n
-rbac.authorization.k8s.io/v1  ClusterRole         clusterroles         -
-rbac.authorization.k8s.io/v1  ClusterRoleBinding  clusterrolebindings  -
-storage.k8s.io/v1  StorageClass           storageclasses            -  sc
-storage.k8s.io/v1  VolumeAttachment       volumeattachments         s
-storage.k8s.io/v1  VolumeAttributesClass  volumeattributesclasses   -  vac
-storage.k8s.io/v1  CSIDriver              csidrivers                -
-storage.k8s.io/v1  CSINode                csinodes                  -
+rbac.authorization.k8s.io/v1  Role                roles                nu
+rbac.authorization.k8s.io/v1  RoleBinding         rolebindings         nu
+rbac.authorization.k8s.io/v1  ClusterRole         clusterroles         u
+rbac.authorization.k8s.io/v1  ClusterRoleBinding  clusterrolebindings  u
+storage.k8s.io/v1  StorageClass           storageclasses            d  sc
+storage.k8s.io/v1  VolumeAttachment       volumeattachments         sd
+storage.k8s.io/v1  VolumeAttributesClass  volumeattributesclasses   d  vac
+storage.k8s.io/v1  CSIDriver              csidrivers                d
+storage.k8s.io/v1  CSINode                csinodes                  d
 storage.k8s.io/v1  CSIStorageCapacity     csistoragecapacities      n
-scheduling.k8s.io/v1  PriorityClass  priorityclasses   -     pc
-node.k8s.io/v1  RuntimeClass         runtimeclasses    -
-coordination.k8s.io/v1  Lease        leases            n
-discovery.k8s.io/v1  EndpointSlice   endpointslices    n
-events.k8s.io/v1  Event              events            n     ev
+scheduling.k8s.io/v1  PriorityClass  priorityclasses   g     pc
+node.k8s.io/v1  RuntimeClass         runtimeclasses    u
+coordination.k8s.io/v1  Lease        leases            nu
+discovery.k8s.io/v1  EndpointSlice   endpointslices    ng
+events.k8s.io/v1  Event              events            nu     ev
 certificates.k8s.io/v1  CertificateSigningRequest  certificatesigningrequests  s  csr
 flowcontrol.apiserver.k8s.io/v1  FlowSchema  flowschemas  sg
 flowcontrol.apiserver.k8s.io/v1  PriorityLevelConfiguration  prioritylevelconfigurations  sg
-resource.k8s.io/v1  DeviceClass            deviceclasses           -g
-resource.k8s.io/v1  ResourceClaim          resourceclaims          ns
-resource.k8s.io/v1  ResourceClaimTemplate  resourceclaimtemplates  n
-resource.k8s.io/v1  ResourceSlice          resourceslices          g
+resource.k8s.io/v1  DeviceClass            deviceclasses           gd
+resource.k8s.io/v1  ResourceClaim          resourceclaims          nsd
+resource.k8s.io/v1  ResourceClaimTemplate  resourceclaimtemplates  nd
+resource.k8s.io/v1  ResourceSlice          resourceslices          gd
 ADMISSION/v1  MutatingWebhookConfiguration      mutatingwebhookconfigurations      g
 ADMISSION/v1  ValidatingWebhookConfiguration    validatingwebhookconfigurations    g
 ADMISSION/v1  ValidatingAdmissionPolicy         validatingadmissionpolicies        sg
@@ -96,6 +97,10 @@ class KindTraits:
     """The version that objects are kept in; reads in another are converted."""
     singular: str = ""
     custom: bool = False
+    answers_deleted: bool = False
+    """Whether a delete that is complete answers with the object, not with a Status."""
+    created_by_update: bool = False
+    """Whether a PUT of what is not there makes it."""
 
     @property
     def kind(self) -> Kind:
@@ -130,9 +135,37 @@ def _read(rows: str) -> dict[Kind, KindTraits]:
             categories=("all",) if "a" in flags else (),
             storage_version=preferred,
             singular=kind_name.lower(),
+            answers_deleted="d" in flags,
+            created_by_update="u" in flags,
         )
     return table
 
 
 BUILT_IN: dict[Kind, KindTraits] = _read(_ROWS)
 """Every built-in kind. One table for the whole process; nothing writes to it."""
+_INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+_EVENT = (*(f"involvedObject.{name}" for name in _INVOLVED), "reason", "type")
+SELECTABLE: dict[Kind, tuple[str, ...]] = {
+    Kind("", "Pod"): (
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.serviceAccountName",
+        "spec.hostNetwork",
+        "status.phase",
+        "status.podIP",
+        "status.nominatedNodeName",
+    ),
+    Kind("", "Event"): (*_EVENT, "reportingComponent", "source"),
+    Kind("events.k8s.io", "Event"): _EVENT,
+    Kind("", "Namespace"): ("status.phase",),
+    Kind("", "Node"): ("spec.unschedulable",),
+    Kind("", "ReplicationController"): ("status.replicas",),
+    Kind("", "Secret"): ("type",),
+    Kind("", "Service"): ("spec.clusterIP", "spec.type"),
+    Kind("apps", "ReplicaSet"): ("status.replicas",),
+    Kind("batch", "Job"): ("status.successful",),
+    Kind("certificates.k8s.io", "CertificateSigningRequest"): ("spec.signerName",),
+    Kind("resource.k8s.io", "ResourceSlice"): ("spec.nodeName", "spec.driver"),
+}
+"""The fields of built-in kinds by which field selectors can ask, beside name and namespace."""

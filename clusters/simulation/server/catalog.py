@@ -15,7 +15,7 @@ import orjson
 from clusters.cluster import Discovery, Resource
 from clusters.errors import KindNotFoundError
 from clusters.objects import Kind, Object, canonical_bytes
-from clusters.simulation.server.builtin import BUILT_IN, VERBS, KindTraits
+from clusters.simulation.server.builtin import BUILT_IN, SELECTABLE, VERBS, KindTraits
 from clusters.simulation.server.schema import (
     Node,
     Shape,
@@ -79,6 +79,12 @@ class Catalog:
     def columns(self, kind: Kind, version: str) -> list[dict[str, Any]]:
         """A custom kind's `additionalPrinterColumns`; empty for built-in kinds."""
         return self._versions.get((kind, version), {}).get("additionalPrinterColumns") or []
+
+    def selectable(self, kind: Kind, version: str) -> tuple[str, ...]:
+        """The fields, beside name and namespace, by which objects can be listed."""
+        declared = self._versions.get((kind, version), {}).get("selectableFields") or ()
+        paths = tuple(field["jsonPath"].removeprefix(".") for field in declared)
+        return SELECTABLE.get(kind, ()) + paths
 
     def declared_schema(self, kind: Kind, version: str) -> dict[str, Any]:
         """A custom kind's own OpenAPI schema, to be read only."""

@@ -1,14 +1,17 @@
 """From what a client sent to what the server takes in, and to what it stores.
 
 `decode` reads a value against its schema: fields the kind does not have, values of the wrong
-type, nulls (which mean "not set"). `normalise` gives the stored form: empty optional lists and
-maps are left out, quantities are canonical. `missing_fields` names what is required and not there.
+type. `normalise` gives the stored form: nulls and empty optional fields are left out, what Go
+always writes is there, quantities are canonical. `missing_fields` names what is required and not
+there.
 
 Never sets defaults (`defaults`), never looks at more than the schema (`validation`).
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,43 +25,20 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float),
     "boolean": (bool,),
 }
-_ZERO_OMITTED = {
-    ("EnvVar", "value"): "",
-    ("Container", "stdin"): False,
-    ("Container", "stdinOnce"): False,
-    ("Container", "tty"): False,
-    ("PodSpec", "hostNetwork"): False,
-    ("PodSpec", "hostPID"): False,
-    ("PodSpec", "hostIPC"): False,
-    ("VolumeMount", "readOnly"): False,
-    ("VolumeMount", "subPath"): "",
-    ("Probe", "initialDelaySeconds"): 0,
-    ("DeploymentSpec", "minReadySeconds"): 0,
-    ("DeploymentSpec", "paused"): False,
-    ("StatefulSetSpec", "minReadySeconds"): 0,
-    ("DaemonSetSpec", "minReadySeconds"): 0,
-    ("ServiceSpec", "publishNotReadyAddresses"): False,
-    ("ServicePort", "name"): "",
-    ("ServicePort", "nodePort"): 0,
-}
-"""Fields that Go leaves out when they are zero, though the applied text may spell them."""
 
 
 @dataclass(slots=True)
 class Problems:
-    """What `decode` found: paths of unknown fields, and (path, type, value) of wrong types.
+    """What `decode` found: paths of unknown fields, and (path, type, value) of wrong types."""
 
-    With `keeps_nulls` they stay in the copy: an applier owns a field that it sends as null, though
-    nothing of it is stored.
-    """
-
-    keeps_nulls: bool = False
+    undecodable: list[str] = field(default_factory=list)
+    """Paths of bytes that are no base64."""
     unknown: list[str] = field(default_factory=list)
     wrong: list[tuple[str, str, Any]] = field(default_factory=list)
 
 
 def decode(value: Any, node: Node, problems: Problems, path: str = "") -> Any:
-    """A copy without unknown fields and unset nulls; what was odd is noted in `problems`."""
+    """A copy without unknown fields; what was odd is noted in `problems`."""
     if isinstance(value, dict):
         return _decode_object(value, node, problems, path)
     if isinstance(value, list):
@@ -77,15 +57,9 @@ def _decode_object(value: dict[str, Any], node: Node, problems: Problems, path: 
         where = f"{path}.{key}" if path else key
         if inner is None:
             problems.unknown.append(where)
-        elif item is not None:
+        else:
             result[key] = decode(item, inner, problems, where)
-        elif problems.keeps_nulls or _may_be_null(node, inner) or _is_empty_text(node, inner, item):
-            result[key] = None
     return result
-
-
-def _may_be_null(node: Node, inner: Node) -> bool:
-    return inner.nullable or node.shape is Shape.ANY or node.open
 
 
 def _decode_list(value: list[Any], node: Node, problems: Problems, path: str) -> Any:
@@ -106,33 +80,72 @@ def _check_scalar(value: Any, node: Node, problems: Problems, path: str) -> None
     allowed = _TYPES.get(node.scalar)
     if allowed is None:
         return
+    if node.format == "byte" and isinstance(value, str) and not _is_base64(value):
+        problems.undecodable.append(path)
     if not isinstance(value, allowed) or (isinstance(value, bool) and node.scalar != "boolean"):
         problems.wrong.append((path, node.scalar, value))
 
 
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
 def normalise(value: Any, node: Node) -> Any:
-    """A fresh copy in the stored form; it shares nothing with `value`."""
+    """A fresh copy in the stored form, which is what Go writes; it shares nothing with `value`."""
     if isinstance(value, dict):
-        result = {}
-        for key, item in value.items():
-            inner = node.child(key)
-            if inner is None or _is_left_out(node, inner, key, item):
-                continue
-            result[key] = "" if _is_empty_text(node, inner, item) else normalise(item, inner)
-        return result
+        return _normal_object(value, node)
     if isinstance(value, list):
-        inner_node = node.item()
-        return [normalise(item, inner_node) for item in value]
+        return [_normal_item(item, node.item()) for item in value]
     if node.name == "Quantity" and not isinstance(value, bool) and value is not None:
         return canonical_quantity(str(value))
     return value
+
+
+def _normal_object(value: dict[str, Any], node: Node) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, item in value.items():
+        inner = node.child(key)
+        if inner is None or _is_left_out(node, inner, key, item):
+            continue
+        is_entry = node.shape is Shape.MAP
+        result[key] = _normal_item(item, inner) if is_entry else normalise(item, inner)
+    if node.go is not None:
+        _write_always(result, node)
+    return result
+
+
+def _write_always(result: dict[str, Any], node: Node) -> None:
+    """Add the fields of a built-in type that are there also when nobody sets them."""
+    assert node.go is not None
+    for key in node.go.structs:
+        if key not in result:
+            result[key] = normalise({}, node.fields[key])
+    for key, zero in node.go.always.items():
+        if result.get(key) is None:
+            result[key] = zero
+
+
+def _normal_item(item: Any, node: Node) -> Any:
+    """An entry of a list or map; one that is null is a zero value in Go."""
+    if item is not None or node.nullable:
+        return normalise(item, node)
+    if node.shape is Shape.STRUCT:
+        return normalise({}, node)
+    return _ZEROS.get(node.scalar) if node.shape is Shape.SCALAR else None
+
+
+_ZEROS: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False}
 
 
 def missing_fields(value: Any, node: Node, path: str = "") -> Iterator[str]:
     """Paths of the required fields that a stored form lacks; a status may be unfinished."""
     if isinstance(value, dict):
         for key in sorted(node.required):
-            if key not in value:
+            if key not in value or (node.go is not None and _is_unset(value[key])):
                 yield f"{path}.{key}" if path else key
         for key, item in value.items():
             inner = node.child(key)
@@ -143,22 +156,18 @@ def missing_fields(value: Any, node: Node, path: str = "") -> Iterator[str]:
             yield from missing_fields(item, node.item(), f"{path}[{index}]")
 
 
-def _is_empty_text(node: Node, inner: Node, item: Any) -> bool:
-    """A null among the texts of a map is stored as the empty text, as Go reads it."""
-    return item is None and node.shape is Shape.MAP and inner.scalar == "string"
+def _is_unset(value: Any) -> bool:
+    """What Go writes for a required field that nobody set; a number may well be meant."""
+    return value is None or value == "" or value == []
 
 
 def _is_left_out(node: Node, inner: Node, key: str, item: Any) -> bool:
+    """Go's `omitempty`: nulls, empty lists and maps, and zeros of fields without a pointer."""
     if item is None:
-        return not (_may_be_null(node, inner) or _is_empty_text(node, inner, item))
-    if _is_dropped_when_empty(node, inner, key, item):
-        return True
-    zero = _ZERO_OMITTED.get((node.name, key))
-    return zero is not None and item == zero and type(item) is type(zero)
-
-
-def _is_dropped_when_empty(node: Node, inner: Node, key: str, item: Any) -> bool:
-    """Go's `omitempty`, for optional lists and maps of built-in types; structs are kept."""
-    if node.shape is not Shape.STRUCT or not node.name or key in node.required:
+        return not (inner.nullable or node.shape is not Shape.STRUCT or node.open)
+    if node.go is None:
         return False
-    return item == [] or (item == {} and inner.shape is Shape.MAP)
+    if item == [] or (item == {} and inner.shape is Shape.MAP):
+        return True
+    zero = node.go.omitted.get(key)
+    return zero is not None and item == zero and type(item) is type(zero)

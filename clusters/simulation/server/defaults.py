@@ -15,11 +15,7 @@ from typing import Any
 
 from clusters.objects import Kind, Object
 from clusters.simulation.server.copies import clone
-from clusters.simulation.server.pod_defaults import (
-    default_host_ports,
-    default_pod_spec,
-    default_pod_template,
-)
+from clusters.simulation.server.pod_defaults import default_pod, default_pod_template
 from clusters.simulation.server.schema import Node
 
 
@@ -46,7 +42,6 @@ def set_schema_defaults(value: Any, node: Node) -> None:
 def _namespace(obj: Object) -> None:
     name = obj["metadata"]["name"]
     obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = name
-    obj.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
     obj.setdefault("status", {}).setdefault("phase", "Active")
 
 
@@ -65,25 +60,25 @@ def _service(obj: Object) -> None:
     if spec["sessionAffinity"] == "ClientIP":
         config = spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {})
         config.setdefault("timeoutSeconds", 10800)
+    else:
+        spec.pop("sessionAffinityConfig", None)
     for port in spec.get("ports", ()):
         port.setdefault("protocol", "TCP")
-        port.setdefault("targetPort", port.get("port"))
+        port["targetPort"] = port.get("targetPort") or port["port"]
     if spec["type"] != "ExternalName":
         spec.setdefault("internalTrafficPolicy", "Cluster")
-        spec.setdefault("ipFamilies", ["IPv4"])
-        spec.setdefault("ipFamilyPolicy", "SingleStack")
     if spec["type"] in ("NodePort", "LoadBalancer"):
         spec.setdefault("externalTrafficPolicy", "Cluster")
     if spec["type"] == "LoadBalancer":
         spec.setdefault("allocateLoadBalancerNodePorts", True)
-    obj.setdefault("status", {}).setdefault("loadBalancer", {})
+        for ingress in obj["status"]["loadBalancer"].get("ingress", ()):
+            if ingress.get("ip"):
+                ingress.setdefault("ipMode", "VIP")
 
 
 def _pod(obj: Object) -> None:
     spec = obj.setdefault("spec", {})
-    default_pod_spec(spec)
-    default_host_ports(spec)
-    spec.setdefault("enableServiceLinks", True)
+    default_pod(spec)
     obj.setdefault("status", {}).setdefault("phase", "Pending")
 
 
@@ -97,7 +92,7 @@ def _deployment(obj: Object) -> None:
         rolling = strategy.setdefault("rollingUpdate", {})
         rolling.setdefault("maxSurge", "25%")
         rolling.setdefault("maxUnavailable", "25%")
-    default_pod_template(spec.setdefault("template", {}))
+    default_pod_template(spec["template"])
 
 
 def _stateful_set(obj: Object) -> None:
@@ -108,17 +103,18 @@ def _stateful_set(obj: Object) -> None:
     retention = spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
     retention.setdefault("whenDeleted", "Retain")
     retention.setdefault("whenScaled", "Retain")
-    strategy = spec.setdefault("updateStrategy", {})
-    if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
-        rolling = strategy.setdefault("rollingUpdate", {})
-        rolling.setdefault("partition", 0)
-        rolling.setdefault("maxUnavailable", 1)
-    default_pod_template(spec.setdefault("template", {}))
+    strategy = spec["updateStrategy"]
+    if "type" not in strategy:
+        strategy["type"] = "RollingUpdate"
+        strategy.setdefault("rollingUpdate", {})
+    if strategy["type"] == "RollingUpdate" and "rollingUpdate" in strategy:
+        strategy["rollingUpdate"].setdefault("partition", 0)
+        strategy["rollingUpdate"].setdefault("maxUnavailable", 1)
+    default_pod_template(spec["template"])
     for claim in spec.get("volumeClaimTemplates", ()):
         claim.setdefault("apiVersion", "v1")
         claim.setdefault("kind", "PersistentVolumeClaim")
-        claim.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
-        claim.setdefault("status", {}).setdefault("phase", "Pending")
+        _claim(claim)
 
 
 def _daemon_set(obj: Object) -> None:
@@ -129,14 +125,13 @@ def _daemon_set(obj: Object) -> None:
         rolling = strategy.setdefault("rollingUpdate", {})
         rolling.setdefault("maxSurge", 0)
         rolling.setdefault("maxUnavailable", 1)
-    default_pod_template(spec.setdefault("template", {}))
+    default_pod_template(spec["template"])
 
 
 def _replica_set(obj: Object) -> None:
     spec = obj.setdefault("spec", {})
     spec.setdefault("replicas", 1)
-    if "template" in spec:
-        default_pod_template(spec["template"])
+    default_pod_template(spec.get("template"))
 
 
 def _replication_controller(obj: Object) -> None:
@@ -145,33 +140,31 @@ def _replication_controller(obj: Object) -> None:
     labels = (spec.get("template") or {}).get("metadata", {}).get("labels")
     if labels:
         spec.setdefault("selector", dict(labels))
+        obj["metadata"].setdefault("labels", dict(labels))
 
 
 def _job(obj: Object) -> None:
-    spec = obj.setdefault("spec", {})
+    spec = obj["spec"]
     _job_spec(spec)
-    if spec.get("manualSelector"):
-        return
-    uid, name = obj["metadata"].get("uid", ""), obj["metadata"]["name"]
-    if not uid:
-        return
-    labels = spec["template"]["metadata"].setdefault("labels", {})
-    for prefix in ("batch.kubernetes.io/", ""):
-        labels.setdefault(f"{prefix}controller-uid", uid)
-        labels.setdefault(f"{prefix}job-name", name)
-    spec.setdefault("selector", {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}})
+    labels = spec["template"]["metadata"].get("labels")
+    if labels:
+        obj["metadata"].setdefault("labels", dict(labels))
 
 
 def _job_spec(spec: dict[str, Any]) -> None:
     if "completions" not in spec and "parallelism" not in spec:
         spec["completions"] = 1
     spec.setdefault("parallelism", 1)
-    spec.setdefault("backoffLimit", 6)
+    spec.setdefault("backoffLimit", 2**31 - 1 if "backoffLimitPerIndex" in spec else 6)
     spec.setdefault("completionMode", "NonIndexed")
     spec.setdefault("suspend", False)
     spec.setdefault("manualSelector", False)
-    spec.setdefault("podReplacementPolicy", "TerminatingOrFailed")
-    default_pod_template(spec.setdefault("template", {}), restart_policy="")
+    failures = spec.get("podFailurePolicy")
+    spec.setdefault("podReplacementPolicy", "Failed" if failures else "TerminatingOrFailed")
+    for rule in (failures or {}).get("rules") or ():
+        for pattern in rule.get("onPodConditions") or ():
+            pattern["status"] = pattern.get("status") or "True"
+    default_pod_template(spec["template"])
 
 
 def _cron_job(obj: Object) -> None:
@@ -180,10 +173,7 @@ def _cron_job(obj: Object) -> None:
     spec.setdefault("suspend", False)
     spec.setdefault("successfulJobsHistoryLimit", 3)
     spec.setdefault("failedJobsHistoryLimit", 1)
-    job_template = spec.setdefault("jobTemplate", {})
-    job_template.setdefault("metadata", {})
-    template = job_template.setdefault("spec", {}).setdefault("template", {})
-    default_pod_template(template, restart_policy="")
+    default_pod_template(spec["jobTemplate"]["spec"]["template"])
 
 
 def _claim(obj: Object) -> None:
@@ -213,32 +203,45 @@ def _autoscaler(obj: Object) -> None:
     if not spec.get("metrics"):
         target = {"type": "Utilization", "averageUtilization": 80}
         spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+    if "behavior" in spec:
+        for name, rules in _SCALING_RULES.items():
+            spec["behavior"][name] = {**clone(rules), **spec["behavior"].get(name, {})}
+
+
+def _pace(kind: str, value: int) -> dict[str, Any]:
+    return {"type": kind, "value": value, "periodSeconds": 15}
+
+
+_SCALING_RULES: dict[str, dict[str, Any]] = {
+    "scaleUp": {
+        "stabilizationWindowSeconds": 0,
+        "selectPolicy": "Max",
+        "policies": [_pace("Pods", 4), _pace("Percent", 100)],
+    },
+    "scaleDown": {"selectPolicy": "Max", "policies": [_pace("Percent", 100)]},
+}
 
 
 def _network_policy(obj: Object) -> None:
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("podSelector", {})
+    spec = obj["spec"]
     if not spec.get("policyTypes"):
-        spec["policyTypes"] = ["Ingress", "Egress"] if "egress" in spec else ["Ingress"]
+        spec["policyTypes"] = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
     for rule in (*spec.get("ingress", ()), *spec.get("egress", ())):
         for port in rule.get("ports", ()):
             port.setdefault("protocol", "TCP")
 
 
-def _ingress(obj: Object) -> None:
-    obj.setdefault("status", {}).setdefault("loadBalancer", {})
+def _ingress_class(obj: Object) -> None:
+    parameters = obj["spec"].get("parameters")
+    if parameters is not None:
+        parameters.setdefault("scope", "Cluster")
 
 
 def _binding(obj: Object) -> None:
-    if "roleRef" in obj:
-        obj["roleRef"].setdefault("apiGroup", "rbac.authorization.k8s.io")
+    obj["roleRef"]["apiGroup"] = obj["roleRef"]["apiGroup"] or "rbac.authorization.k8s.io"
     for subject in obj.get("subjects", ()):
         if subject.get("kind") in ("User", "Group"):
             subject.setdefault("apiGroup", "rbac.authorization.k8s.io")
-
-
-def _role(obj: Object) -> None:
-    obj.setdefault("rules", [])
 
 
 def _storage_class(obj: Object) -> None:
@@ -247,7 +250,6 @@ def _storage_class(obj: Object) -> None:
 
 
 def _priority_class(obj: Object) -> None:
-    obj.setdefault("value", 0)
     obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
 
 
@@ -305,11 +307,9 @@ _DEFAULTS: dict[Kind, Callable[[Object], None]] = {
     Kind("batch", "CronJob"): _cron_job,
     Kind("autoscaling", "HorizontalPodAutoscaler"): _autoscaler,
     Kind("networking.k8s.io", "NetworkPolicy"): _network_policy,
-    Kind("networking.k8s.io", "Ingress"): _ingress,
+    Kind("networking.k8s.io", "IngressClass"): _ingress_class,
     Kind(_RBAC, "RoleBinding"): _binding,
     Kind(_RBAC, "ClusterRoleBinding"): _binding,
-    Kind(_RBAC, "Role"): _role,
-    Kind(_RBAC, "ClusterRole"): _role,
     Kind("storage.k8s.io", "StorageClass"): _storage_class,
     Kind("scheduling.k8s.io", "PriorityClass"): _priority_class,
     Kind(_ADMISSION, "ValidatingWebhookConfiguration"): _validating_webhooks,

@@ -65,24 +65,31 @@ def release(state: State, key: ObjectKey) -> None:
 
 def _mark(state: State, key: ObjectKey, obj: Object, finalizer: str) -> None:
     """Set the deletion timestamp once, and add a finalizer if one is called for."""
+    marked = marked_for_deletion(obj, finalizer, state.now())
+    if marked is not obj:
+        state.store.put(key, marked)
+
+
+def marked_for_deletion(obj: Object, finalizer: str, now: str) -> Object:
+    """The object as it waits for its finalizers; itself if it waits already."""
     metadata = dict(obj["metadata"])
     finalizers = list(metadata.get("finalizers") or ())
     if finalizer and finalizer not in finalizers:
         finalizers.append(finalizer)
     elif metadata.get("deletionTimestamp"):
-        return
+        return obj
     if finalizers:
         metadata["finalizers"] = finalizers
     if not metadata.get("deletionTimestamp"):
-        metadata["deletionTimestamp"] = state.now()
+        metadata["deletionTimestamp"] = now
         metadata["deletionGracePeriodSeconds"] = 0
         if "generation" in metadata:
             metadata["generation"] += 1
     marked = {**obj, "metadata": metadata}
-    if key.kind_key == NAMESPACE:
+    if Kind("", obj["kind"]) == NAMESPACE and obj["apiVersion"] == "v1":
         marked["spec"] = {key: value for key, value in obj["spec"].items() if key != "finalizers"}
         marked["status"] = {**obj.get("status", {}), "phase": "Terminating"}
-    state.store.put(key, marked)
+    return marked
 
 
 def _remove_content(state: State, key: ObjectKey, propagation: str) -> None:

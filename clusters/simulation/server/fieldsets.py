@@ -102,13 +102,14 @@ def readable_paths(fields: FieldSet, prefix: str = "") -> Iterator[str]:
     for key, node in sorted(fields.items()):
         if key == SELF:
             continue
-        path = prefix + _readable(key)
+        path = prefix + readable_element(key)
         if is_member(node):
             yield path
         yield from readable_paths(node, path)
 
 
-def _readable(element: str) -> str:
+def readable_element(element: str) -> str:
+    """A path element as Kubernetes prints it."""
     tag, _, rest = element.partition(":")
     if tag == "f":
         return f".{rest}"

@@ -37,6 +37,14 @@ def immutable_changes(kind: Kind, old: Object, new: Object) -> list[Cause]:
     return rule(old, new) if rule else []
 
 
+def marking_changes(live: Object, sent: Object) -> list[Cause]:
+    """What a client would change of when an object goes, which only a delete can."""
+    wanted = sent["metadata"].get("deletionTimestamp")
+    if wanted is None or wanted == live["metadata"].get("deletionTimestamp"):
+        return []
+    return [wrong("metadata.deletionTimestamp", wanted, _IMMUTABLE)]
+
+
 def _at(obj: Object, path: str) -> Any:
     value: Any = obj
     for name in path.split("."):
@@ -151,6 +159,13 @@ def _custom_resource(old: Object, new: Object) -> list[Cause]:
     return _fields("spec.group", "spec.scope", "spec.names.kind", "spec.names.plural")(old, new)
 
 
+def _priority_class(old: Object, new: Object) -> list[Cause]:
+    causes = _fields("preemptionPolicy")(old, new)
+    if old.get("value") != new.get("value"):
+        causes.append(forbidden("value", "may not be changed in an update."))
+    return causes
+
+
 _RULES: dict[Kind, Rule] = {
     Kind("", "Service"): _service,
     Kind("", "PersistentVolumeClaim"): _claim,
@@ -167,7 +182,7 @@ _RULES: dict[Kind, Rule] = {
     Kind("storage.k8s.io", "StorageClass"): _fields(
         "provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"
     ),
-    Kind("scheduling.k8s.io", "PriorityClass"): _fields("value", "preemptionPolicy"),
+    Kind("scheduling.k8s.io", "PriorityClass"): _priority_class,
     Kind("networking.k8s.io", "IngressClass"): _fields("spec.controller"),
     Kind("apiextensions.k8s.io", "CustomResourceDefinition"): _custom_resource,
 }

@@ -8,6 +8,7 @@ Errors: `KindNotFoundError`, `BadRequestError`, `TypedPatchError`, `RejectedErro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from clusters.simulation.server.rejections import (
     Cause,
     TypedPatchError,
     forbidden,
+    hidden,
     rejected,
 )
 from clusters.simulation.server.schema import Node
@@ -57,6 +59,15 @@ def copy_of(obj: Any) -> Object:
     return copied
 
 
+def read_patched(catalog: Catalog, patched: Any, *, validation: str) -> Request:
+    """Read what a patch made of an object. Errors: a patch is to blame for all that is wrong."""
+    try:
+        return read_request(catalog, patched, applied=False, validation=validation)
+    except BadRequestError as error:
+        cause = hidden("patch", str(error))
+        raise rejected(Kind("", ""), "", (cause,)) from error
+
+
 def read_request(catalog: Catalog, obj: Any, *, applied: bool, validation: str = "Warn") -> Request:
     """Read what a client wants to write.
 
@@ -66,14 +77,16 @@ def read_request(catalog: Catalog, obj: Any, *, applied: bool, validation: str =
     copied = copy_of(obj)
     group, version = split_api_version(copied["apiVersion"])
     traits = catalog.find_version(Kind(group, copied["kind"]), version)
-    problems = Problems(keeps_nulls=applied)
+    problems = Problems()
     decoded = decode(copied, catalog.schema(traits, version), problems)
     key = _key(traits, decoded)
     if applied:
         _refuse_untyped(key, decoded, problems)
-    elif problems.wrong:
+    if problems.undecodable:
+        raise _undecodable(key, copied["apiVersion"], problems, applied=applied)
+    if problems.wrong:
         raise _wrong_type(traits, version, key, problems)
-    elif problems.unknown and validation == STRICT:
+    if problems.unknown and validation == STRICT:
         raise BadRequestError("strict decoding error: " + ", ".join(_unknown(problems)))
     if not traits.resource.namespaced and decoded["metadata"].get("namespace"):
         cause = forbidden("metadata.namespace", "not allowed on this type")
@@ -106,8 +119,42 @@ def _refuse_untyped(key: ObjectKey, obj: Object, problems: Problems) -> None:
         raise typed_patch_error(key, obj["apiVersion"], errors, tuple(_paths(problems)))
 
 
+def _undecodable(
+    key: ObjectKey, api_version: str, problems: Problems, *, applied: bool
+) -> InvalidError:
+    """Bytes that are no base64; the text, which may be secret, is not shown."""
+    path = problems.undecodable[0]
+    if not applied:
+        return BadRequestError(f"{key.kind}: illegal base64 data at {path}", (path,))
+    gvk = f"{_group_version(api_version)}, Kind={key.kind}"
+    return TypedPatchError(
+        f"failed to convert new object ({key.namespace}/{key.name}; {gvk}) to proper version: "
+        f"illegal base64 data at {path}",
+        (path,),
+    )
+
+
 def _paths(problems: Problems) -> list[str]:
     return [*problems.unknown, *(path for path, _, _ in problems.wrong)]
+
+
+def with_generated_name(obj: Object, next_uid: Callable[[], str]) -> Object:
+    """The object with a name made of its `generateName`, if it has that and no name."""
+    metadata = obj.get("metadata")
+    if not isinstance(metadata, dict) or metadata.get("name"):
+        return obj
+    prefix = metadata.get("generateName")
+    if not isinstance(prefix, str) or not prefix:
+        return obj
+    name = prefix + next_uid().replace("-", "")[:5]
+    return {**obj, "metadata": {**metadata, "name": name}}
+
+
+def refuse_managed_fields(obj: Any) -> None:
+    """Refuse an applied object that says who owns what. Errors: `BadRequestError`."""
+    metadata = obj.get("metadata") if isinstance(obj, dict) else None
+    if isinstance(metadata, dict) and metadata.get("managedFields") is not None:
+        raise BadRequestError("metadata.managedFields must be nil")
 
 
 def typed_patch_error(
@@ -116,17 +163,23 @@ def typed_patch_error(
     """The error of an apply whose configuration does not fit the schema."""
     what = f"{key.namespace}/{key.name}" if key.namespace else f"/{key.name}"
     text = errors[0] if len(errors) == 1 else "errors:\n" + "\n".join(f"  {e}" for e in errors)
+    gvk = f"{_group_version(api_version)}, Kind={key.kind}"
     return TypedPatchError(
-        f"failed to create typed patch object ({what}; {api_version}, Kind={key.kind}): {text}",
+        f"failed to create typed patch object ({what}; {gvk}): {text}",
         fields,
     )
+
+
+def _group_version(api_version: str) -> str:
+    """As Go prints it: the core group has an empty name before its slash."""
+    return api_version if "/" in api_version else f"/{api_version}"
 
 
 def _wrong_type(
     traits: KindTraits, version: str, key: ObjectKey, problems: Problems
 ) -> InvalidError:
     path, wanted, value = problems.wrong[0]
-    if traits.custom:
+    if traits.custom and not path.startswith("metadata."):
         causes = [
             Cause(
                 path,
@@ -152,11 +205,15 @@ def _go_type(value: Any) -> str:
     return names.get(type(value), "object")
 
 
-def addressed(key: ObjectKey, obj: Any) -> Object:
-    """An applied body, held to the name, namespace and kind it was sent to.
+def addressed(key: ObjectKey, obj: Any, version: str) -> Object:
+    """An applied body, held to the name, namespace, kind and `version` (if any) of its address.
 
     Errors: `BadRequestError`.
     """
+    group, spoken = split_api_version(str(obj.get("apiVersion") or ""))
+    kind = Kind(group, str(obj.get("kind") or ""))
+    if kind != key.kind_key or (version and version != spoken):
+        raise BadRequestError(f"invalid object type: {group}/{spoken}, Kind={kind.kind}")
     copied = copy_of(obj)
     metadata = copied["metadata"]
     if metadata.setdefault("name", key.name) != key.name:
@@ -165,22 +222,4 @@ def addressed(key: ObjectKey, obj: Any) -> Object:
         raise BadRequestError(
             "the namespace of the provided object does not match the namespace sent on the request"
         )
-    if Kind(split_api_version(copied["apiVersion"])[0], copied["kind"]) != key.kind_key:
-        raise BadRequestError("the kind of the object does not match the request")
     return copied
-
-
-def appliable(request: Request, subresource: str) -> Object:
-    """What of an applied object a request can touch: its status, or all but that."""
-    if subresource == "status":
-        metadata = request.obj["metadata"]
-        return {
-            "apiVersion": request.obj["apiVersion"],
-            "kind": request.obj["kind"],
-            "metadata": {k: metadata[k] for k in ("name", "namespace") if k in metadata},
-            "status": request.obj.get("status", {}),
-        }
-    applied = dict(request.obj)
-    if request.traits.has_status:
-        applied.pop("status", None)
-    return applied

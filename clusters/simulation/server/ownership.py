@@ -4,8 +4,8 @@
 and no longer does (unless somebody else owns it too), and refuses to change what others own.
 `track_update` records what any other write changed: the writer now owns it, the others do not.
 
-An entry is (manager, operation, subresource, apiVersion). Its time moves only with its set, so
-that an apply which changes nothing leaves the object equal, to the byte.
+An entry is (manager, operation, subresource, apiVersion). Its time is that of the last write by
+which its owner changed the object: an apply that changes nothing has none.
 
 Never stores anything, and never owns apiVersion, kind, name, namespace or what the server sets.
 """
@@ -13,10 +13,12 @@ Never stores anything, and never owns apiVersion, kind, name, namespace or what 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from clusters.errors import ConflictError
 from clusters.objects import Object
+from clusters.simulation.server.decoding import normalise
 from clusters.simulation.server.fieldsets import (
     FieldSet,
     difference,
@@ -26,10 +28,19 @@ from clusters.simulation.server.fieldsets import (
     without,
 )
 from clusters.simulation.server.schema import Node
-from clusters.simulation.server.typed import compare, fields_of, merge, named, remove
+from clusters.simulation.server.typed import (
+    check_items,
+    compare,
+    fields_of,
+    merge,
+    named,
+    remove,
+)
 
 APPLY = "Apply"
 UPDATE = "Update"
+BEFORE_FIRST_APPLY = "before-first-apply"
+"""The manager of what an object without `managedFields` holds when it is first applied to."""
 _IDENTITY: FieldSet = {"f:apiVersion": {}, "f:kind": {}, "f:metadata": {"f:name": {}}}
 """What every apply sends and nobody owns; it keeps `metadata` from being let go."""
 _SERVER_FIELDS = (
@@ -47,8 +58,6 @@ _SERVER_FIELDS = (
             "generation",
             "managedFields",
             "resourceVersion",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
         )
     ),
 )
@@ -104,7 +113,7 @@ def write_claims(obj: Object, claims: Claims) -> None:
             "manager": owner.manager,
             "operation": owner.operation,
             "apiVersion": owner.api_version,
-            "time": claim.time,
+            **({"time": claim.time} if claim.time else {}),
             "fieldsType": "FieldsV1",
             "fieldsV1": claim.fields,
         }
@@ -123,31 +132,41 @@ def _entry_order(item: tuple[Owner, Claim]) -> tuple[bool, str, str, str]:
 
 def owned_fields(obj: Object, node: Node) -> FieldSet:
     """What a manager owns by applying `obj`. Errors: `typed.ItemKeyError`."""
+    check_items(obj, node)
     return without(fields_of(obj, node), *_SERVER_FIELDS)
 
 
 def apply_config(
-    live: Object,
+    live: Object | None,
     applied: Object,
     node: Node,
     owner: Owner,
     *,
     now: str,
     force: bool,
+    before: Object | None = None,
 ) -> tuple[Object, Claims]:
     """The object after `owner` applies `applied`, and who owns what then.
 
-    `live` is `{}` when there is no object yet. Errors: `ConflictError`, `typed.ItemKeyError`.
+    `live` is `None` when there is no object yet; `before` is the part of it that this request
+    can touch, and that nobody owns if nobody was ever asked.
+
+    Errors: `ConflictError`, `typed.ItemKeyError`.
     """
-    claims = read_claims(live)
+    claims = read_claims(live or {})
+    if live is None:
+        live = empty_object(node)
+    elif not claims:
+        claims = _claims_before(before or live, node, owner, now)
     fields = owned_fields(applied, node)
     previous = _take(claims, owner)
-    kept = previous if previous is not None and previous.fields == fields else Claim(fields, now)
+    kept = Claim(fields, previous.time if previous is not None else "")
     merged: Object = merge(live, applied, node)
     if previous is not None and previous.fields != fields:
         merged = _let_go(merged, node, previous.fields, [kept, *claims.values()])
-    # A struct that was not there is a change of the struct itself for those who own it empty.
-    changed = compare(live, merged, node, structs=True)
+    if merged != live:
+        kept = replace(kept, time=now)
+    changed = compare(live, merged, node)
     written = without(union(changed.added, changed.modified), *_SERVER_FIELDS)
     conflicts = {
         other: shared
@@ -158,9 +177,22 @@ def apply_config(
         raise conflict_error(conflicts)
     lost = union(written, changed.removed)
     for other, claim in list(claims.items()):
-        claims[other] = _less(claim, lost, now)
+        claims[other] = replace(claim, fields=difference(claim.fields, lost))
     claims[owner] = kept
     return merged, {other: claim for other, claim in claims.items() if claim.fields}
+
+
+@lru_cache(maxsize=1024)
+def empty_object(node: Node) -> Object:
+    """An object of which nothing is set yet, as Go has it: what a create is compared with."""
+    made: Object = normalise({"metadata": {}}, node)
+    return made
+
+
+def _claims_before(live: Object, node: Node, applier: Owner, now: str) -> Claims:
+    """What was set before anybody was asked who they are belongs to nobody in particular."""
+    owner = replace(applier, manager=BEFORE_FIRST_APPLY, operation=UPDATE)
+    return track_update(empty_object(node), live, node, owner, claims={}, now=now)
 
 
 def _take(claims: Claims, owner: Owner) -> Claim | None:
@@ -180,13 +212,8 @@ def _let_go(merged: Object, node: Node, previous: FieldSet, claims: list[Claim])
     return result
 
 
-def _less(claim: Claim, lost: FieldSet, now: str) -> Claim:
-    remaining = difference(claim.fields, lost)
-    return claim if remaining == claim.fields else Claim(remaining, now)
-
-
 def track_update(
-    live: Object,
+    live: Object | None,
     new: Object,
     node: Node,
     owner: Owner,
@@ -200,18 +227,17 @@ def track_update(
     their place.
     """
     claims = dict(claims)
-    changed = compare(live, new, node)
+    changed = compare(empty_object(node) if live is None else live, new, node)
     written = without(union(changed.added, changed.modified), *_SERVER_FIELDS)
     if not written and not changed.removed:
         return claims
     lost = union(written, changed.removed)
     for other, claim in list(claims.items()):
         if other != owner:
-            claims[other] = _less(claim, lost, now)
+            claims[other] = replace(claim, fields=difference(claim.fields, lost))
     mine = claims.get(owner)
     fields = union(difference(mine.fields, changed.removed) if mine else {}, written)
-    if mine is None or mine.fields != fields:
-        claims[owner] = Claim(fields, now)
+    claims[owner] = Claim(fields, now)
     return {other: claim for other, claim in claims.items() if claim.fields}
 
 

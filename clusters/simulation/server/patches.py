@@ -11,12 +11,37 @@ from __future__ import annotations
 from typing import Any
 
 from clusters.errors import InvalidError
+from clusters.objects import Object
 from clusters.simulation.server.copies import clone
 from clusters.simulation.server.rejections import BadRequestError
 from clusters.simulation.server.schema import Node, Shape
 
 _DELETE_ITEMS = "$deleteFromPrimitiveList/"
 _ORDER = "$setElementOrder/"
+
+
+def patch_object(current: Object, patch: Any, patch_type: str, schema: Node | None) -> Any:
+    """The object after a patch of one of the three types; `schema` is `None` for a custom kind.
+
+    What it is stays what it was if the patch takes that away. Errors: those of the patches.
+    """
+    match patch_type:
+        case "json":
+            patched = json_patch(current, patch)
+        case "merge":
+            patched = merge_patch(current, patch)
+        case "strategic" if schema is not None:
+            patched = strategic_merge_patch(current, patch, schema)
+            return {**patched, **_identity(current)}
+        case _:
+            raise BadRequestError(f"the patch type {patch_type!r} is not served here")
+    if not isinstance(patched, dict):
+        return patched
+    return {**_identity(current), **{k: v for k, v in patched.items() if v is not None}}
+
+
+def _identity(current: Object) -> Object:
+    return {key: current[key] for key in ("apiVersion", "kind")}
 
 
 def merge_patch(document: Any, patch: Any) -> Any:
@@ -156,14 +181,19 @@ def _strategic_object(document: dict[str, Any], patch: dict[str, Any], node: Nod
 def _strategic_field(result: dict[str, Any], key: str, value: Any, node: Node) -> None:
     if value is None:
         result.pop(key, None)
-    elif isinstance(value, dict):
+    elif isinstance(value, dict) and not node.replaced:
         old = result.get(key)
         result[key] = _strategic_object(old if isinstance(old, dict) else {}, value, node)
     elif isinstance(value, list) and node.merge_key:
         old = result.get(key)
-        result[key] = _strategic_list(old if isinstance(old, list) else [], value, node)
+        result[key] = _strategic_list(old, value, node) if old else _undirected(value)
     else:
         result[key] = value
+
+
+def _undirected(items: list[Any]) -> list[Any]:
+    """What is left of a patch's items where there is nothing to merge them with."""
+    return [item for item in items if not (isinstance(item, dict) and "$patch" in item)]
 
 
 def _strategic_list(document: list[Any], patch: list[Any], node: Node) -> list[Any]:

@@ -11,16 +11,30 @@ from typing import Any
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 
 
-def default_pod_template(template: dict[str, Any], *, restart_policy: str = "Always") -> None:
-    """Fill in a pod template in place."""
-    template.setdefault("metadata", {})
-    default_pod_spec(template.setdefault("spec", {}), restart_policy=restart_policy)
+def default_pod_template(template: dict[str, Any] | None) -> None:
+    """Fill in a pod template in place, if there is one."""
+    if template is not None:
+        default_pod_spec(template["spec"])
 
 
-def default_pod_spec(spec: dict[str, Any], *, restart_policy: str = "Always") -> None:
-    """Fill in a pod's spec in place."""
-    if restart_policy:
-        spec.setdefault("restartPolicy", restart_policy)
+def default_pod(spec: dict[str, Any]) -> None:
+    """Fill in a pod's spec in place: as a template's, and what only a pod is given."""
+    default_pod_spec(spec)
+    spec.setdefault("enableServiceLinks", True)
+    for container in _containers(spec):
+        _default_requests(container["resources"])
+        if spec.get("hostNetwork"):
+            for port in container.get("ports", ()):
+                port.setdefault("hostPort", port.get("containerPort"))
+
+
+def _containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+
+
+def default_pod_spec(spec: dict[str, Any]) -> None:
+    """Fill in the spec of a pod or of a pod template in place."""
+    spec.setdefault("restartPolicy", "Always")
     spec.setdefault("dnsPolicy", "ClusterFirst")
     spec.setdefault("schedulerName", "default-scheduler")
     spec.setdefault("securityContext", {})
@@ -34,24 +48,10 @@ def default_pod_spec(spec: dict[str, Any], *, restart_policy: str = "Always") ->
         _default_volume(volume)
 
 
-def default_host_ports(spec: dict[str, Any]) -> None:
-    """A pod on its node's network holds the node's ports; a template does not say so yet."""
-    if spec.get("hostNetwork"):
-        for container in _containers(spec):
-            for port in container.get("ports", ()):
-                port.setdefault("hostPort", port.get("containerPort"))
-
-
-def _containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*spec.get("initContainers", ()), *spec.get("containers", ())]
-
-
 def _default_container(container: dict[str, Any]) -> None:
-    container.setdefault("resources", {})
     container.setdefault("terminationMessagePath", "/dev/termination-log")
     container.setdefault("terminationMessagePolicy", "File")
     container.setdefault("imagePullPolicy", _pull_policy(str(container.get("image", ""))))
-    _default_requests(container["resources"])
     for port in container.get("ports", ()):
         port.setdefault("protocol", "TCP")
     for entry in container.get("env", ()):

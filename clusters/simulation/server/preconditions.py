@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from clusters.errors import ConflictError
-from clusters.objects import Object, ObjectKey
+from clusters.objects import Kind, Object, ObjectKey
 from clusters.simulation.server.rejections import (
     PreconditionError,
+    rejected,
     rejected_as_immutable,
+    unsupported,
     wrong,
 )
 
@@ -46,12 +48,40 @@ def _check_version(what: str, live: Object, sent: Object) -> None:
         )
 
 
+def check_absent(what: str, sent: Object) -> None:
+    """Refuse to make an object that is meant to be another one that went.
+
+    Errors: `ConflictError`.
+    """
+    uid = sent["metadata"].get("uid")
+    if uid:
+        raise ConflictError(
+            f"Operation cannot be fulfilled on {what}: uid mismatch: the provided object "
+            f"specified uid {uid}, and no existing object was found"
+        )
+
+
+_POLICIES = ("Foreground", "Background", "Orphan")
+
+
+def check_propagation(policy: str) -> None:
+    """Refuse a word that is no propagation policy. Errors: `RejectedError`."""
+    if policy not in _POLICIES:
+        cause = unsupported("propagationPolicy", policy, _POLICIES)
+        raise rejected(Kind("meta.k8s.io", "DeleteOptions"), "", (cause,))
+
+
 def check_deletion(what: str, live: Object, *, uid: str, resource_version: str) -> None:
     """Hold a delete to its preconditions, those that are set. Errors: `PreconditionError`."""
     metadata = live["metadata"]
-    for field, wanted in (("uid", uid), ("resourceVersion", resource_version)):
+    for field, word, wanted in (
+        ("uid", "UID", uid),
+        ("resourceVersion", "ResourceVersion", resource_version),
+    ):
         if wanted and wanted != metadata.get(field):
+            guess = "deleted and then recreated" if field == "uid" else "modified"
             raise PreconditionError(
-                f"Operation cannot be fulfilled on {what}: the {field} in the precondition "
-                f"({wanted}) does not match the {field} in record ({metadata.get(field)})"
+                f"Operation cannot be fulfilled on {what}: the {word} in the precondition "
+                f"({wanted}) does not match the {word} in record ({metadata.get(field)}). The "
+                f"object might have been {guess}"
             )

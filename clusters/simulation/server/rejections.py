@@ -43,19 +43,31 @@ class Cause(NamedTuple):
 
 
 class RejectedError(InvalidError):
-    """422 with the causes."""
+    """422 with the causes, about an object of `kind` that is called `name`."""
 
-    def __init__(self, message: str, causes: Sequence[Cause]) -> None:
-        super().__init__(message, tuple(cause.field for cause in causes))
+    def __init__(
+        self, message: str, causes: Sequence[Cause], kind: Kind | None = None, name: str = ""
+    ) -> None:
+        super().__init__(message, _fields(causes))
         self.causes = tuple(causes)
+        self.kind = kind
+        self.name = name
 
 
 class RejectedImmutableError(ImmutableError):
     """422: every cause is a field that never changes."""
 
-    def __init__(self, message: str, causes: Sequence[Cause]) -> None:
-        super().__init__(message, tuple(cause.field for cause in causes))
+    def __init__(
+        self, message: str, causes: Sequence[Cause], kind: Kind | None = None, name: str = ""
+    ) -> None:
+        super().__init__(message, _fields(causes))
         self.causes = tuple(causes)
+        self.kind = kind
+        self.name = name
+
+
+def _fields(causes: Sequence[Cause]) -> tuple[str, ...]:
+    return tuple(sorted({cause.field for cause in causes}))
 
 
 class BadRequestError(InvalidError):
@@ -133,12 +145,12 @@ def duplicate(field: str, value: object) -> Cause:
 
 def rejected(kind: Kind, name: str, causes: Sequence[Cause]) -> RejectedError:
     """The error for an object that is wrong in these ways."""
-    return RejectedError(_text(kind, name, causes), causes)
+    return RejectedError(_text(kind, name, causes), causes, kind, name)
 
 
 def rejected_as_immutable(kind: Kind, name: str, causes: Sequence[Cause]) -> RejectedImmutableError:
     """The error for an object of which fields that never change were changed."""
-    return RejectedImmutableError(_text(kind, name, causes), causes)
+    return RejectedImmutableError(_text(kind, name, causes), causes, kind, name)
 
 
 def check_manager(manager: str) -> None:

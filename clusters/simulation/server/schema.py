@@ -27,6 +27,7 @@ from typing import Any
 import orjson
 
 from clusters.objects import Kind
+from clusters.simulation.server.go_types import GoType, go_type
 
 SCHEMA_VERSION = "1.37"
 
@@ -49,6 +50,7 @@ class Node:
     name: str = ""
     atomic: bool = False
     scalar: str = ""
+    format: str = ""
     fields: dict[str, Node] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     open: bool = False
@@ -57,8 +59,12 @@ class Node:
     keys: tuple[str, ...] = ()
     merge_key: str = ""
     retain_keys: bool = False
+    replaced: bool = False
+    """Whether a strategic merge patch replaces the value whole."""
     nullable: bool = False
     default: Any = None
+    go: GoType | None = None
+    """The Go type of a built-in definition; `None` in custom kinds."""
 
     def child(self, key: str) -> Node | None:
         """The node of a field or map key; `None` if the field is not declared."""
@@ -126,7 +132,8 @@ def _compile_definition(name: str) -> Node:
     known = _compiled.get(name)
     if known is None:
         definition = definitions()[name]
-        known = _compiled[name] = Node(Shape.ANY, name=name.rpartition(".")[2])
+        short = name.rpartition(".")[2]
+        known = _compiled[name] = Node(Shape.ANY, name=short, go=go_type(name))
         _fill(known, definition)
     return known
 
@@ -144,8 +151,9 @@ def compile_schema(schema: dict[str, Any]) -> Node:
 
 
 def _differs(node: Node, schema: dict[str, Any], map_type: str) -> bool:
-    retain = "retainKeys" in schema.get("x-kubernetes-patch-strategy", "")
-    return retain or (bool(map_type) and (map_type == "atomic") != node.atomic)
+    strategy = schema.get("x-kubernetes-patch-strategy", "")
+    directed = "retainKeys" in strategy or "replace" in strategy
+    return directed or (bool(map_type) and (map_type == "atomic") != node.atomic)
 
 
 def _variant(node: Node, schema: dict[str, Any], map_type: str) -> Node:
@@ -158,6 +166,8 @@ def _variant(node: Node, schema: dict[str, Any], map_type: str) -> Node:
         required=node.required,
         element=node.element,
         retain_keys="retainKeys" in schema.get("x-kubernetes-patch-strategy", ""),
+        replaced="replace" in schema.get("x-kubernetes-patch-strategy", ""),
+        go=node.go,
     )
 
 
@@ -175,7 +185,7 @@ def _fill(node: Node, schema: dict[str, Any]) -> None:
     elif kind == "object" or "properties" in schema:
         _fill_object(node, schema)
     elif kind:
-        node.shape, node.scalar = Shape.SCALAR, kind
+        node.shape, node.scalar, node.format = Shape.SCALAR, kind, schema.get("format", "")
 
 
 def _fill_list(node: Node, schema: dict[str, Any]) -> None:
@@ -211,6 +221,9 @@ def _fill_object(node: Node, schema: dict[str, Any]) -> None:
 
 def key_default(node: Node, key: str) -> Any:
     """What stands for a missing key of a list map's item, `None` if it must be there."""
+    go = node.item().go
+    if go is not None and go.always.get(key) is not None:
+        return go.always[key]
     field_node = node.item().fields.get(key)
     if field_node is not None and field_node.default is not None:
         return field_node.default

@@ -71,17 +71,26 @@ def _expression(item: Mapping[str, Any], labels: Labels) -> bool:
     return False
 
 
+_ALWAYS_SELECTABLE = ("metadata.name", "metadata.namespace")
+
+
 @lru_cache(maxsize=1024)
-def field_selector(text: str) -> Callable[[Object], bool]:
-    """The predicate over objects. Errors: `BadRequestError`."""
-    tests = [_field_test(part.strip(), text) for part in text.split(",") if part.strip()]
+def field_selector(text: str, selectable: tuple[str, ...] = ()) -> Callable[[Object], bool]:
+    """The predicate over objects, by their name and namespace and `selectable` fields.
+
+    Errors: `BadRequestError` for text that is no selector, or names another field.
+    """
+    allowed = (*_ALWAYS_SELECTABLE, *selectable)
+    tests = [_field_test(part.strip(), text, allowed) for part in text.split(",") if part.strip()]
     return lambda obj: all(test(obj) for test in tests)
 
 
-def _field_test(part: str, text: str) -> Callable[[Object], bool]:
+def _field_test(part: str, text: str, allowed: tuple[str, ...]) -> Callable[[Object], bool]:
     match = re.match(r"^([A-Za-z0-9_.]+)(==|!=|=)(.*)$", part)
     if not match:
         raise BadRequestError(f"unable to parse {part!r} of the field selector {text!r}")
+    if match[1] not in allowed:
+        raise BadRequestError(f"field label not supported: {match[1]}")
     path, negated, wanted = match[1].split("."), match[2] == "!=", match[3]
     return lambda obj: (_text_at(obj, path) == wanted) != negated
 
@@ -94,9 +103,11 @@ def _text_at(obj: Any, path: list[str]) -> str:
     return "" if obj is None else str(obj)
 
 
-def object_filter(namespace: str, labels: str, fields: str) -> Callable[[Object], bool]:
+def object_filter(
+    namespace: str, labels: str, fields: str, selectable: tuple[str, ...] = ()
+) -> Callable[[Object], bool]:
     """One predicate for a list's or watch's namespace and selectors."""
-    by_labels, by_fields = label_selector(labels), field_selector(fields)
+    by_labels, by_fields = label_selector(labels), field_selector(fields, selectable)
 
     def matches(obj: Object) -> bool:
         if namespace and obj["metadata"].get("namespace") != namespace:

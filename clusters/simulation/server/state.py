@@ -37,16 +37,17 @@ class State:
     """Functions in place of webhook programs, by the webhook's name."""
     quotas: Ledgers | None = None
     """What the quotas count, from the first one on."""
-    _uids: int = 0
+    _uids: list[int] = field(default_factory=lambda: [0, 0])
 
     def now(self) -> str:
         """The present second, as Kubernetes writes it."""
         return self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def next_uid(self) -> str:
-        """A uid that this cluster never gave before."""
-        self._uids += 1
-        digest = hashlib.sha256(f"{self.identity}/{self._uids}".encode()).digest()
+    def next_uid(self, *, dry_run: bool = False) -> str:
+        """A uid that this cluster never gave before; those of dry runs are counted apart."""
+        self._uids[dry_run] += 1
+        mark = "/dry-run" if dry_run else ""
+        digest = hashlib.sha256(f"{self.identity}/{self._uids[dry_run]}{mark}".encode()).digest()
         return str(uuid.UUID(bytes=digest[:16], version=4))
 
     def require_namespace(self, key: ObjectKey) -> None:

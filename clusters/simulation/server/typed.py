@@ -25,6 +25,7 @@ from clusters.simulation.server.fieldsets import (
     is_member,
     key_element,
     node_of,
+    readable_element,
     value_element,
 )
 from clusters.simulation.server.schema import Node, Shape, key_default
@@ -59,6 +60,10 @@ def item_element(node: Node, item: Any) -> str:
     return key_element({key: value for key, value in pairs.items() if value is not None})
 
 
+class Repeated(tuple[Any, ...]):
+    """Items of a live list that have the same key: compared as one, owned as one."""
+
+
 def _parts(node: Node, value: Any) -> dict[str, tuple[Any, Node]]:
     """The parts of a granular value by path element, each with its schema."""
     if isinstance(value, dict):
@@ -66,25 +71,44 @@ def _parts(node: Node, value: Any) -> dict[str, tuple[Any, Node]]:
             field_element(key): (item, node.child(key) or _NO_SCHEMA) for key, item in value.items()
         }
     inner = node.item()
-    return {item_element(node, item): (item, inner) for item in value}
+    parts: dict[str, tuple[Any, Node]] = {}
+    for item in value or ():
+        element = item_element(node, item)
+        known = parts.get(element)
+        if known is not None:
+            before = known[0] if isinstance(known[0], Repeated) else (known[0],)
+            item = Repeated((*before, item))
+        parts[element] = (item, inner)
+    return parts
 
 
 _NO_SCHEMA = Node(Shape.ANY)
 
 
+def check_items(value: Any, node: Node, path: str = "") -> None:
+    """Refuse an applied value of which two items of a list have the same key.
+
+    Errors: `ItemKeyError`.
+    """
+    if not granular(node, value):
+        return
+    for element, (part, inner) in _parts(node, value).items():
+        if isinstance(part, Repeated):
+            raise ItemKeyError(f"{path}: duplicate entries for key {readable_element(element)}")
+        check_items(part, inner, path + readable_element(element))
+
+
 def fields_of(value: Any, node: Node) -> FieldSet:
     """The fields that `value` has: leaves, items, keys of maps; structs only by their fields.
 
-    Errors: `ItemKeyError`, also for two items with one key.
+    Errors: `ItemKeyError`.
     """
-    if isinstance(value, list) and len(_parts(node, value)) != len(value):
-        raise ItemKeyError("two items have the same key")
     result: FieldSet = {}
     for element, (part, inner) in _parts(node, value).items():
         if not granular(inner, part):
             result[element] = {}
             continue
-        # An empty map is owned as such; an empty granular list is nothing that could be owned.
+        # An empty map is owned as such, an empty list is not: it has nothing to own.
         whole = not _is_declared(node, element) or part == {}
         child = node_of(fields_of(part, inner), member=whole)
         if child is not None:
@@ -98,12 +122,9 @@ def _is_declared(node: Node, element: str) -> bool:
 
 
 def merge(live: Any, applied: Any, node: Node) -> Any:
-    """`applied` over `live`; a null takes nothing from a map or list whose parts others may own.
-
-    Errors: `ItemKeyError`.
-    """
-    if applied is None and granular(node, live):
-        return live
+    """`applied` over `live`. Errors: `ItemKeyError`."""
+    if applied is None and live and granular(node, live):
+        return live  # a null has no items to set, and takes none away
     if type(live) is not type(applied) or not granular(node, applied):
         return applied
     if isinstance(applied, list):
@@ -148,28 +169,42 @@ class Comparison:
         return not (self.added or self.modified or self.removed)
 
 
-def compare(old: Any, new: Any, node: Node, *, structs: bool = False) -> Comparison:
+def compare(old: Any, new: Any, node: Node) -> Comparison:
     """The fields that differ. Both values are objects or both lists, and granular.
 
-    A struct that was added is named by its fields; with `structs` it is itself named too.
+    `None` stands for an empty one.
     """
     result = Comparison()
     before, after = _parts(node, old), _parts(node, new)
     for element, (value, inner) in after.items():
         if element not in before:
-            result.added[element] = _everything(value, inner, node, with_structs=structs)
-            continue
-        previous = before[element][0]
-        if previous == value and type(previous) is type(value):
-            continue
-        if granular(inner, value) and type(previous) is type(value):
-            _nest(result, element, compare(previous, value, inner, structs=structs))
+            result.added[element] = _everything(value, inner)
         else:
-            result.modified[element] = {}
+            _compare_part(result, element, before[element][0], value, inner)
     for element, (value, inner) in before.items():
         if element not in after:
-            result.removed[element] = _everything(value, inner, node, with_structs=True)
+            result.removed[element] = _everything(value, inner)
     return result
+
+
+def _compare_part(result: Comparison, element: str, old: Any, new: Any, node: Node) -> None:
+    if old == new and type(old) is type(new):
+        return
+    if isinstance(old, Repeated) != isinstance(new, Repeated):
+        result.removed[element] = _everything(old, node)
+        result.added[element] = _everything(new, node)
+    elif _nestable(node, old, new):
+        _nest(result, element, compare(old, new, node))
+    else:
+        result.modified[element] = {}
+
+
+def _nestable(node: Node, old: Any, new: Any) -> bool:
+    """Whether two values differ by their parts; a null is as good as an empty list or map."""
+    if not (old or new):
+        return False
+    before, after = new if old is None else old, old if new is None else new
+    return type(before) is type(after) and granular(node, before) and granular(node, after)
 
 
 def _nest(result: Comparison, element: str, inner: Comparison) -> None:
@@ -182,16 +217,14 @@ def _nest(result: Comparison, element: str, inner: Comparison) -> None:
             target[element] = part
 
 
-def _everything(value: Any, node: Node, parent: Node, *, with_structs: bool = False) -> FieldSet:
+def _everything(value: Any, node: Node) -> FieldSet:
     """The node for a value that came or went whole: itself and all below it."""
     if not granular(node, value) or not value:
         return {}
     children = {
-        element: _everything(part, inner, node, with_structs=with_structs)
-        for element, (part, inner) in _parts(node, value).items()
+        element: _everything(part, inner) for element, (part, inner) in _parts(node, value).items()
     }
-    is_field_struct = node.shape is Shape.STRUCT and parent.shape is Shape.STRUCT
-    return children if is_field_struct and not with_structs else {SELF: {}, **children}
+    return {SELF: {}, **children}
 
 
 def remove(value: Any, fields: FieldSet, node: Node) -> Any:

@@ -16,6 +16,14 @@ from typing import Any
 
 from clusters.objects import Kind, Object
 from clusters.simulation.schedules import read_schedule
+from clusters.simulation.server.names import (
+    LABEL_WORDS,
+    SUBDOMAIN_WORDS,
+    is_label,
+    is_subdomain,
+    label_causes,
+    qualified_causes,
+)
 from clusters.simulation.server.rejections import (
     Cause,
     duplicate,
@@ -26,19 +34,13 @@ from clusters.simulation.server.rejections import (
 )
 from clusters.simulation.server.selectors import matches_label_selector
 
-_LABEL_1123 = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-_SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
-_QUALIFIED = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
-_LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")
 _PATH_NAMED = "rbac.authorization.k8s.io"
 _MAX_ANNOTATIONS = 256 * 1024
-_SUBDOMAIN_WORDS = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
-    "'.', and must start and end with an alphanumeric character"
-)
-_LABEL_WORDS = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "
-    "must start and end with an alphanumeric character"
+_STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
+_DATA_KEY = re.compile(r"^[-._a-zA-Z0-9]+$")
+_DATA_KEY_WORDS = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',"
+    "  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
 
 
@@ -60,9 +62,19 @@ def _metadata(kind: Kind, obj: Object) -> Iterable[Cause]:
         yield cause
     yield from label_causes(metadata.get("labels") or {}, "metadata.labels")
     yield from _annotation_causes(metadata.get("annotations") or {})
-    for finalizer in metadata.get("finalizers") or ():
-        if not _is_qualified(finalizer):
-            yield wrong("metadata.finalizers", finalizer, "name part must consist of alphanumerics")
+    yield from _finalizer_causes(metadata.get("finalizers") or ())
+    for index, owner in enumerate(metadata.get("ownerReferences") or ()):
+        for name in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(name):
+                yield required(f"metadata.ownerReferences[{index}].{name}", "must not be empty")
+
+
+def _finalizer_causes(finalizers: Iterable[str]) -> Iterable[Cause]:
+    for index, finalizer in enumerate(finalizers):
+        yield from qualified_causes(finalizer, "metadata.finalizers")
+        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+            words = "name is neither a standard finalizer name nor is it fully qualified"
+            yield wrong(f"metadata.finalizers[{index}]", finalizer, words)
 
 
 def _name(kind: Kind, name: str) -> Cause | None:
@@ -70,41 +82,18 @@ def _name(kind: Kind, name: str) -> Cause | None:
         bad = name in (".", "..") or "/" in name or "%" in name
         return wrong("metadata.name", name, "may not contain '/' or '%'") if bad else None
     if kind in (Kind("", "Namespace"), Kind("", "Service")):
-        if len(name) > 63 or not _LABEL_1123.match(name):
-            return wrong("metadata.name", name, _LABEL_WORDS)
-        return None
-    if len(name) > 253 or not _SUBDOMAIN.match(name):
-        return wrong("metadata.name", name, _SUBDOMAIN_WORDS)
-    return None
-
-
-def label_causes(labels: dict[str, Any], field: str) -> Iterable[Cause]:
-    """What is wrong with a map of labels."""
-    for key, value in labels.items():
-        if not _is_qualified(key):
-            yield wrong(field, key, "name part must consist of alphanumeric characters, '-', '_'")
-        if not isinstance(value, str) or len(value) > 63 or not _LABEL_VALUE.match(value):
-            yield wrong(
-                field, value, "a valid label must be an empty string or consist of alphanumerics"
-            )
+        return None if is_label(name) else wrong("metadata.name", name, LABEL_WORDS)
+    return None if is_subdomain(name) else wrong("metadata.name", name, SUBDOMAIN_WORDS)
 
 
 def _annotation_causes(annotations: dict[str, str]) -> Iterable[Cause]:
     size = 0
     for key, value in annotations.items():
         size += len(key) + len(value)
-        if not _is_qualified(key.lower()):
-            yield wrong("metadata.annotations", key, "name part must consist of alphanumerics")
+        yield from qualified_causes(key.lower(), "metadata.annotations")
     if size > _MAX_ANNOTATIONS:
         words = f"Too long: may not be more than {_MAX_ANNOTATIONS} bytes"
         yield Cause("metadata.annotations", "FieldValueTooLong", words)
-
-
-def _is_qualified(key: str) -> bool:
-    prefix, slash, name = key.rpartition("/")
-    if slash and (len(prefix) > 253 or not _SUBDOMAIN.match(prefix)):
-        return False
-    return len(name) <= 63 and bool(_QUALIFIED.match(name))
 
 
 def _workload(obj: Object) -> Iterable[Cause]:
@@ -165,8 +154,8 @@ def _container(
     container: dict[str, Any], path: str, volumes: set[Any], seen: set[str]
 ) -> Iterable[Cause]:
     name = container.get("name") or ""
-    if name and not (len(name) <= 63 and _LABEL_1123.match(name)):
-        yield wrong(f"{path}.name", name, _LABEL_WORDS)
+    if name and not is_label(name):
+        yield wrong(f"{path}.name", name, LABEL_WORDS)
     if name in seen:
         yield duplicate(f"{path}.name", name)
     seen.add(name)
@@ -217,12 +206,12 @@ def _secret(obj: Object) -> Iterable[Cause]:
 def _data_keys(obj: Object) -> Iterable[Cause]:
     for name in ("data", "binaryData"):
         for key in obj.get(name) or {}:
-            if len(key) > 253 or not re.match(r"^[-._a-zA-Z0-9]+$", key) or key in (".", ".."):
-                yield wrong(
-                    f"{name}[{key}]",
-                    key,
-                    "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
-                )
+            if key == "." or key.startswith(".."):
+                yield wrong(f"{name}[{key}]", key, "must not be '.', and must not start with '..'")
+            elif len(key) > 253 or not _DATA_KEY.match(key):
+                yield wrong(f"{name}[{key}]", key, _DATA_KEY_WORDS)
+    for key in {*(obj.get("data") or ())} & {*(obj.get("binaryData") or ())}:
+        yield wrong(f"data[{key}]", key, "duplicate of key present in binaryData")
 
 
 def _custom_resource(obj: Object) -> Iterable[Cause]:

@@ -18,15 +18,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from clusters.errors import AlreadyExistsError
-from clusters.objects import Kind, Object, ObjectKey, annotations_of, canonical_bytes
+from clusters.objects import Kind, Object, ObjectKey, annotations_of
 from clusters.simulation.server.admission.attributes import Attributes, Operation
 from clusters.simulation.server.admission.chain import is_idle, mutate, review
 from clusters.simulation.server.builtin import KindTraits
-from clusters.simulation.server.catalog import CRD, shared_spec
+from clusters.simulation.server.catalog import CRD
 from clusters.simulation.server.copies import clone
 from clusters.simulation.server.decoding import missing_fields, normalise
 from clusters.simulation.server.defaults import set_defaults, set_schema_defaults
-from clusters.simulation.server.immutability import immutable_changes
+from clusters.simulation.server.immutability import immutable_changes, marking_changes
 from clusters.simulation.server.ownership import (
     Claims,
     Owner,
@@ -34,16 +34,15 @@ from clusters.simulation.server.ownership import (
     track_update,
     write_claims,
 )
+from clusters.simulation.server.preparation import prepare
 from clusters.simulation.server.rejections import rejected, rejected_as_immutable, required
 from clusters.simulation.server.schema import Node
 from clusters.simulation.server.state import State
+from clusters.simulation.server.touching import touchable, written_over
 from clusters.simulation.server.validation import validate
 
-_SERVICE = Kind("", "Service")
 _DEPLOYMENT = Kind("apps", "Deployment")
 _DEPLOYMENT_NOTES = "deployment.kubernetes.io/"
-_DAEMON_SET = Kind("apps", "DaemonSet")
-_TEMPLATES = "deprecated.daemonset.template.generation"
 _CARRIED = (
     "name",
     "namespace",
@@ -53,6 +52,7 @@ _CARRIED = (
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
     "resourceVersion",
+    "selfLink",
 )
 
 
@@ -82,18 +82,18 @@ def perform(state: State, write: Write) -> Object:
     Errors: `RejectedError`, `RejectedImmutableError`, `AdmissionError`, `QuotaError`,
     `AlreadyExistsError`.
     """
-    sent = final = _complete(state, write)
+    sent = _complete(state, write)
+    final = _prepared(state, write, sent)
     if not write.reviewed or is_idle(state, write.traits.kind):
         _check(write, final)
     else:
-        final = _admit(state, write, sent)
+        final = _admit(state, write, final)
     if write.live is None and state.store.get(write.key) is not None:
         # Only the store knows, and it is asked last: a quota may have refused before.
         raise AlreadyExistsError(f"{state.describe(write.key)} already exists")
     _count_generation(write, final)
     _claim(state, write, sent, final)
-    _count_templates(write, final)
-    if write.live is not None and final == write.live:
+    if write.live is not None and _is_same(final, write.live):
         return write.live
     if write.dry_run:
         return final
@@ -120,41 +120,27 @@ def _admit(state: State, write: Write, sent: Object) -> Object:
 
 
 def _complete(state: State, write: Write) -> Object:
-    new, live = _with_status(write), write.live
+    """What the client means, with defaults; nothing yet that the server decides."""
+    new = written_over(write.traits, write.live, write.new, write.subresource)
     new["metadata"] = _metadata(state, write, new["metadata"])
     final: Object = normalise(new, write.schema)
     if write.traits.custom:
         set_schema_defaults(final, write.schema)
-        return final
-    set_defaults(write.traits.kind, final)
-    if write.traits.kind == _SERVICE and "spec" in final:
-        addresses = clone_addresses(state, write.dry_run)
-        addresses.complete(final, live)
-    elif write.traits.kind == CRD:
-        _accept_definition(state, final)
+    else:
+        set_defaults(write.traits.kind, final)
     return final
 
 
-def clone_addresses(state: State, dry_run: bool) -> Any:
-    """The cluster's addresses, or for a dry run a copy that nobody will miss."""
-    if not dry_run:
-        return state.addresses
-    copied = type(state.addresses)()
-    copied.__dict__.update(state.addresses.__dict__)
-    return copied
-
-
-def _with_status(write: Write) -> Object:
-    """Only the status subresource writes status, and it writes nothing else."""
-    live = write.live
-    if write.subresource == "status" and live is not None:
-        return {**live, "status": write.new.get("status", {})}
-    new = dict(write.new)
-    if write.traits.has_status:
-        new.pop("status", None)
-        if live is not None and "status" in live:
-            new["status"] = live["status"]
-    return new
+def _prepared(state: State, write: Write, sent: Object) -> Object:
+    """A copy of `sent` with what the server sets; defaults then follow from that too."""
+    if write.traits.custom:
+        return {**sent, "metadata": dict(sent["metadata"])}
+    final: Object = clone(sent)
+    if write.subresource != "status":
+        prepare(state, write.traits.kind, final, write.live, dry_run=write.dry_run)
+        if write.traits.kind != CRD:
+            set_defaults(write.traits.kind, final)
+    return final
 
 
 def _metadata(state: State, write: Write, sent: Any) -> dict[str, Any]:
@@ -166,37 +152,9 @@ def _metadata(state: State, write: Write, sent: Any) -> dict[str, Any]:
     result: dict[str, Any] = {"name": write.key.name}
     if write.key.namespace:
         result["namespace"] = write.key.namespace
-    result["uid"] = "" if write.dry_run else state.next_uid()
+    result["uid"] = state.next_uid(dry_run=write.dry_run)
     result["creationTimestamp"] = state.now()
     return {**result, **own}
-
-
-def _accept_definition(state: State, definition: Object) -> None:
-    """A CustomResourceDefinition is established at once; its spec is shared by all clusters."""
-    definition["spec"] = shared_spec(canonical_bytes(definition["spec"]))
-    names = definition["spec"]["names"]
-    status = definition.setdefault("status", {})
-    status["acceptedNames"] = clone(names)
-    stored = [v["name"] for v in definition["spec"].get("versions", ()) if v.get("storage")]
-    known = status.get("storedVersions") or []
-    status["storedVersions"] = [*known, *(name for name in stored if name not in known)]
-    if not status.get("conditions"):
-        status["conditions"] = [
-            _condition(state, "NamesAccepted", "NoConflicts", "no conflicts found"),
-            _condition(
-                state, "Established", "InitialNamesAccepted", "the initial names have been accepted"
-            ),
-        ]
-
-
-def _condition(state: State, kind: str, reason: str, message: str) -> dict[str, str]:
-    return {
-        "type": kind,
-        "status": "True",
-        "lastTransitionTime": state.now(),
-        "reason": reason,
-        "message": message,
-    }
 
 
 def _check(write: Write, final: Object) -> None:
@@ -212,33 +170,23 @@ def _check(write: Write, final: Object) -> None:
     ]
     if causes:
         raise rejected(kind, write.key.name, causes)
-    frozen = immutable_changes(kind, live, final) if live is not None else ()
+    frozen = immutable_changes(kind, live, final) if live is not None else []
+    if live is not None:
+        frozen = [*marking_changes(live, write.new), *frozen]
     if frozen:
         raise rejected_as_immutable(kind, write.key.name, frozen)
 
 
 def _count_generation(write: Write, final: Object) -> None:
     if not write.traits.counts_generation:
+        given = write.new["metadata"].get("generation")
+        if write.live is None and isinstance(given, int) and given:
+            final["metadata"]["generation"] = given  # nobody minds what it is
         return
     if write.live is None:
         final["metadata"]["generation"] = 1
     elif _desired(write, final) != _desired(write, write.live):
         final["metadata"]["generation"] = write.live["metadata"].get("generation", 1) + 1
-
-
-def _count_templates(write: Write, final: Object) -> None:
-    """A DaemonSet's templates are counted in an annotation; a client can only say where to begin.
-
-    It is written when all ownership is settled, so that who changes a template does not own it.
-    """
-    if write.traits.kind != _DAEMON_SET:
-        return
-    number = annotations_of(write.live or final).get(_TEMPLATES, "")
-    count = int(number) if number.isdecimal() and int(number) else 1
-    if write.live is not None and write.live["spec"]["template"] != final["spec"]["template"]:
-        count += 1
-    metadata = final["metadata"]
-    metadata["annotations"] = {**annotations_of(final), _TEMPLATES: str(count)}
 
 
 def _desired(write: Write, obj: Object) -> dict[str, Any]:
@@ -253,10 +201,31 @@ def _desired(write: Write, obj: Object) -> dict[str, Any]:
 
 def _claim(state: State, write: Write, sent: Object, final: Object) -> None:
     """Record in `final` who owns what of what was `sent`, before admission touched it."""
-    live = write.live or {}
     claims = write.claims
     if claims is None:
         given = write.new["metadata"].get("managedFields")
-        before = read_claims(write.new if given else live)
-        claims = track_update(live, sent, write.schema, write.owner, claims=before, now=state.now())
+        before = read_claims(write.new if given else write.live or {})
+        # Who writes to an object of which nobody owns anything does not begin to own.
+        claims = {}
+        if write.live is None or before:
+            claims = track_update(
+                write.live and touchable(write.traits, write.live, write.subresource),
+                touchable(write.traits, sent, write.subresource),
+                write.schema,
+                write.owner,
+                claims=before,
+                now=state.now(),
+            )
     write_claims(final, claims)
+
+
+def _is_same(one: Object, other: Object) -> bool:
+    """Whether a write changes nothing; the time at which an owner last wrote is nothing."""
+    return one == other or _untimed(one) == _untimed(other)
+
+
+def _untimed(obj: Object) -> Object:
+    entries = obj["metadata"].get("managedFields") or ()
+    untimed = [{key: entry[key] for key in entry if key != "time"} for entry in entries]
+    untimed.sort(key=lambda entry: (entry["operation"], entry["manager"], str(entry)))
+    return {**obj, "metadata": {**obj["metadata"], "managedFields": untimed}}

@@ -51,7 +51,7 @@ def config_map(name: str = "settings", namespace: str = "default", **data: str) 
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": name, "namespace": namespace},
-        "data": data,
+        **({"data": data} if data else {}),
     }
 
 

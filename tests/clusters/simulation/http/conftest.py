@@ -28,9 +28,10 @@ QUICK = Timing(
 
 @pytest.fixture
 async def kubectl(tmp_path: Path) -> AsyncIterator[Kubectl]:
-    controllers = partial(Controllers, timing=QUICK, events=True)
     clusters = {
-        name: SimulatedCluster(name, SystemClock(), seed=seed, controllers=controllers)
+        name: SimulatedCluster(
+            name, SystemClock(), seed=seed, controllers=partial(Controllers, timing=QUICK)
+        )
         for seed, name in enumerate(("prd-1", "stg-1"))
     }
     running = [asyncio.ensure_future(cluster.run()) for cluster in clusters.values()]

@@ -117,7 +117,7 @@ async def test_refusals_have_the_code_and_reason_of_a_real_server(client: Client
         "other name": (400, "BadRequest"),
         "method": (405, "MethodNotAllowed"),
         "patch type": (400, "BadRequest"),
-        "dry run": (400, "BadRequest"),
+        "dry run": (422, "Invalid"),
     }
     assert answers["no namespace"][1]["details"] == {"name": "nowhere", "kind": "namespaces"}
     assert answers["no kind"][1]["details"] == {}  # kubectl reads through it

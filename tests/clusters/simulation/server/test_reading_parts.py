@@ -77,7 +77,13 @@ def test_a_label_selector_object_matches(selector: dict[str, Any] | None, expect
 )
 def test_a_field_selector_matches(text: str, expected: bool) -> None:
     obj = {"metadata": {"name": "web"}, "spec": {"unschedulable": True}}
-    assert field_selector(text)(obj) is expected
+    selectable = ("spec.unschedulable", "status.phase")
+    assert field_selector(text, selectable)(obj) is expected
+
+
+def test_a_field_that_the_kind_does_not_offer_cannot_be_selected_by() -> None:
+    with pytest.raises(BadRequestError, match=r"field label not supported: spec\.replicas"):
+        field_selector("spec.replicas=1", ("status.phase",))
 
 
 def test_what_is_no_field_selector_is_a_bad_request() -> None:

@@ -244,7 +244,7 @@ def test_a_secret_is_stored_encoded_and_never_shown_when_refused() -> None:
     assert "stringData" not in live
     with pytest.raises(InvalidError) as caught:
         server.update({**live, "data": {"password": "hunter2!"}})
-    assert caught.value.fields == ("data[password]",)
+    assert caught.value.fields == ("data.password",)
     assert "hunter2" not in str(caught.value)
 
 
@@ -273,7 +273,6 @@ def test_empty_optional_fields_and_quantities_are_stored_in_their_own_form() -> 
     live = new_server().create(body)
     stored = live["spec"]["template"]["spec"]["containers"][0]
     assert stored["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
-    assert stored["resources"]["requests"] == {"cpu": "1", "memory": "1Gi"}
     assert stored["env"] == [{"name": "EMPTY"}]
     assert "args" not in stored
     assert "annotations" not in live["metadata"]

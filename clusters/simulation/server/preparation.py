@@ -1,0 +1,110 @@
+"""What the server itself sets in an object that is about to be stored, whoever writes it.
+
+It comes after the writer's fields are noted, so nobody owns it: a Service's addresses, the labels
+by which a Job knows its pods, the count of a DaemonSet's templates, a definition's acceptance.
+
+Never refuses anything, and changes only the copy that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from clusters.objects import Kind, Object, annotations_of, canonical_bytes
+from clusters.simulation.server.catalog import CRD, shared_spec
+from clusters.simulation.server.copies import clone
+from clusters.simulation.server.state import NAMESPACE, State
+
+_TEMPLATES = "deprecated.daemonset.template.generation"
+
+
+def prepare(
+    state: State, kind: Kind, obj: Object, live: Object | None, *, dry_run: bool = False
+) -> None:
+    """Complete `obj`, the caller's own copy, in place; `live` is what it takes the place of."""
+    rule = _RULES.get(kind)
+    if rule is not None:
+        rule(state, obj, live, dry_run)
+
+
+def _namespace(state: State, obj: Object, live: Object | None, dry_run: bool) -> None:
+    """Only the subresource `finalize` changes a namespace's own finalizers."""
+    if live is not None:
+        obj["spec"] = live["spec"]
+        return
+    finalizers = obj["spec"].get("finalizers") or []
+    if "kubernetes" not in finalizers:
+        obj["spec"]["finalizers"] = [*finalizers, "kubernetes"]
+
+
+def _service(state: State, obj: Object, live: Object | None, dry_run: bool) -> None:
+    addresses = state.addresses
+    if dry_run:
+        # A copy that nobody will miss.
+        addresses = type(state.addresses)()
+        addresses.__dict__.update(state.addresses.__dict__)
+    if obj["spec"]["type"] != "ExternalName":
+        obj["spec"].setdefault("ipFamilies", ["IPv4"])
+        obj["spec"].setdefault("ipFamilyPolicy", "SingleStack")
+    addresses.complete(obj, live)
+
+
+def _job(state: State, obj: Object, live: Object | None, dry_run: bool) -> None:
+    spec = obj["spec"]
+    if live is not None or spec.get("manualSelector"):
+        return
+    uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
+    labels = spec["template"]["metadata"].setdefault("labels", {})
+    for prefix in ("batch.kubernetes.io/", ""):
+        labels.setdefault(f"{prefix}controller-uid", uid)
+        labels.setdefault(f"{prefix}job-name", name)
+    selected = spec.setdefault("selector", {}).setdefault("matchLabels", {})
+    selected.setdefault("batch.kubernetes.io/controller-uid", uid)
+
+
+def _daemon_set(state: State, obj: Object, live: Object | None, dry_run: bool) -> None:
+    """A DaemonSet's templates are counted; a client can only say where to begin."""
+    number = annotations_of(live or obj).get(_TEMPLATES, "")
+    count = int(number) if number.isdecimal() and int(number) else 1
+    if live is not None:
+        count += live["spec"]["template"] != obj["spec"]["template"]
+    obj["metadata"]["annotations"] = {**annotations_of(obj), _TEMPLATES: str(count)}
+
+
+def _definition(state: State, definition: Object, live: Object | None, dry_run: bool) -> None:
+    """A CustomResourceDefinition is established at once; its spec is shared by all clusters."""
+    definition["spec"] = shared_spec(canonical_bytes(definition["spec"]))
+    names = definition["spec"]["names"]
+    status = definition.setdefault("status", {})
+    status["acceptedNames"] = clone(names)
+    versions = definition["spec"].get("versions") or ()
+    stored = [version["name"] for version in versions if version.get("storage")]
+    known = status.get("storedVersions") or []
+    status["storedVersions"] = [*known, *(name for name in stored if name not in known)]
+    if not status.get("conditions"):
+        status["conditions"] = [
+            _condition(state, "NamesAccepted", "NoConflicts", "no conflicts found"),
+            _condition(
+                state, "Established", "InitialNamesAccepted", "the initial names have been accepted"
+            ),
+        ]
+
+
+def _condition(state: State, kind: str, reason: str, message: str) -> dict[str, str]:
+    return {
+        "type": kind,
+        "status": "True",
+        "lastTransitionTime": state.now(),
+        "reason": reason,
+        "message": message,
+    }
+
+
+_RULES: dict[Kind, Callable[[State, Object, Object | None, bool], Any]] = {
+    NAMESPACE: _namespace,
+    Kind("", "Service"): _service,
+    Kind("batch", "Job"): _job,
+    Kind("apps", "DaemonSet"): _daemon_set,
+    CRD: _definition,
+}
