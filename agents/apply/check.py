@@ -71,8 +71,33 @@ async def _some_live(
     restless = {key for key, found in state.health.items() if found.health not in _CALM}
     restless |= state.check_failures.keys()
     due = {key for key in {*restless, *touched} if key in prepared.objects}
-    seen: Live = {key: touched[key] for key in due if touched.get(key) is not None}
-    return {**seen, **await _read(site, [key for key in due if key not in seen])}
+    seen: Live = {}
+    for key in due:
+        shown = touched.get(key)
+        if shown is not None and shown["kind"] != "PartialObjectMetadata":
+            seen[key] = shown
+    unread = [
+        key
+        for key in due
+        if key not in seen and not _is_as_known(state, prepared, key, touched.get(key))
+    ]
+    return {**seen, **await _read(site, unread)}
+
+
+def _is_as_known(
+    state: BundleState, prepared: Prepared, key: ObjectKey, shown: Object | None
+) -> bool:
+    """Did a watch only show what a pass has found in order meanwhile, as at the agent's start?"""
+    known, found = state.known.get(key), state.health.get(key)
+    return (
+        shown is not None
+        and known is not None
+        and known.wanted == prepared.objects[key].digest
+        and known.resource_version == shown["metadata"].get("resourceVersion")
+        and found is not None
+        and found.health in _CALM
+        and key not in state.check_failures
+    )
 
 
 async def _read(site: Site, keys: list[ObjectKey]) -> Live:

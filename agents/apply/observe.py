@@ -105,7 +105,7 @@ async def _pods(site: Site, workload: Object) -> tuple[Object, ...]:
     """A workload's pods; none if they cannot be read, since its own status still counts."""
     selector = pod_selector(workload)
     namespace = workload["metadata"].get("namespace", "")
-    if not selector:
+    if not selector or (workload.get("spec") or {}).get("replicas") == 0:
         return ()
     try:
         return (await site.cluster.list(_POD, namespace=namespace, labels=selector)).items

@@ -43,7 +43,7 @@ class BundleState:
     drift: dict[ObjectKey, tuple[FieldDrift, ...]] = field(default_factory=dict)
     check_failures: dict[ObjectKey, Failure] = field(default_factory=dict)
     touched: dict[ObjectKey, Object | None] = field(default_factory=dict)
-    """Objects that changed since the last pass, as a watch showed them, or to be read."""
+    """Objects that changed since the last pass, as a watch showed them: whole, or metadata."""
     scaled: frozenset[ObjectKey] = frozenset()
     """What autoscalers target, as of the last full pass."""
     hooks_failed: set[str] = field(default_factory=set)
@@ -82,7 +82,7 @@ class BundleState:
                 return False
             if _same(known, live) and not status_matters(key.kind_key):
                 return False
-        self.touched[key] = live if whole else None
+        self.touched[key] = live
         return True
 
 

@@ -17,9 +17,12 @@ from agents.inventory import PART_OF
 from agents.protocol import Health, SyncState, Target
 from clusters.clock import SystemClock
 from clusters.objects import Kind, key_of
+from clusters.simulation.cluster import partial_metadata
 from tests.agents.lab import TEST_SETTINGS, Lab
 from tests.agents.memory_hub import CLUSTER
 from tests.agents.samples import SETTINGS, WEB, config_map, deployment, key
+
+SETTINGS_0 = key("ConfigMap", "settings-0")
 
 
 async def test_an_offer_is_started_applied_and_reported_healthy(lab: Lab) -> None:
@@ -299,6 +302,27 @@ async def test_watches_heal_a_change_at_once_with_one_write(tmp_path: Path) -> N
         assert lab.recorder.writes == ["apply Deployment web"]
         lab.cluster.server.delete(SETTINGS)
         await _soon(lambda: lab.report("web").healed == 2)
+
+
+async def test_what_the_first_listing_of_a_watch_shows_is_not_read_one_by_one(
+    tmp_path: Path,
+) -> None:
+    async with _running(tmp_path) as lab:
+        lab.release("web", *[config_map(f"settings-{number}") for number in range(30)])
+        await _soon(lambda: lab.is_settled("web"))
+        state = lab.agent._holdings.states["web"]
+        known = dict(state.known)
+        lab.recorder.reads.clear()
+        state.known.clear()
+        items = (await lab.cluster.list(Kind("", "ConfigMap"), labels=PART_OF)).items
+        for item in items:
+            lab.agent._holdings.saw(key_of(item), partial_metadata(item), whole=False)
+        state.known.update(known)
+        lab.edit(SETTINGS_0, {"data": {"colour": "red"}})
+        lab.agent._wake_worker()
+        await _soon(lambda: lab.report("web").healed == 1)
+        reads = [line for line in lab.recorder.reads if "settings-" in line]
+        assert set(reads) <= {f"get {SETTINGS_0}"}
 
 
 async def test_a_status_that_worsens_is_seen_by_the_watch(tmp_path: Path) -> None:

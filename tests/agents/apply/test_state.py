@@ -9,6 +9,7 @@ from agents.apply import BundleState
 from agents.apply.state import fingerprint
 from agents.inventory import Inventory
 from clusters.objects import Object, key_of
+from clusters.simulation.cluster import partial_metadata
 from tests.agents.samples import config_map, deployment
 
 
@@ -73,8 +74,9 @@ def test_an_event_older_than_the_own_write_stirs_nothing() -> None:
 def test_a_newer_version_is_to_be_read() -> None:
     live = _live(config_map())
     state = _state(live)
-    assert state.saw(key_of(live), _live(config_map(), "11"), whole=False)
-    assert state.touched == {key_of(live): None}
+    shown = partial_metadata(_live(config_map(), "11"))
+    assert state.saw(key_of(live), shown, whole=False)
+    assert state.touched == {key_of(live): shown}
 
 
 def test_a_whole_object_need_not_be_read_again() -> None:
