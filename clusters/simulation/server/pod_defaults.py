@@ -95,7 +95,7 @@ def _default_handler(handler: dict[str, Any]) -> None:
         handler["httpGet"].setdefault("path", "/")
         handler["httpGet"].setdefault("scheme", "HTTP")
     if "grpc" in handler:
-        handler["grpc"].setdefault("service", "")
+        handler["grpc"]["service"] = handler["grpc"].get("service") or ""
 
 
 def _default_volume(volume: dict[str, Any]) -> None:

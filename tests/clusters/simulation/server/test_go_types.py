@@ -164,3 +164,12 @@ def test_nobody_but_a_delete_says_when_an_object_goes() -> None:
     going["metadata"]["deletionTimestamp"] = "2020-01-01T00:00:00Z"
     with pytest.raises(ImmutableError, match="field is immutable"):
         server.apply(going, manager="m")
+
+
+def test_a_probe_by_grpc_names_the_server_itself_unless_it_says_otherwise() -> None:
+    body = deployment()
+    (container,) = body["spec"]["template"]["spec"]["containers"]
+    container["livenessProbe"] = {"grpc": {"port": 5}}
+    live = new_server().create(body)
+    (stored,) = live["spec"]["template"]["spec"]["containers"]
+    assert stored["livenessProbe"]["grpc"] == {"port": 5, "service": ""}
