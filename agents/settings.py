@@ -30,7 +30,7 @@ class Settings:
     out themselves, and the requests in flight are bounded anyway."""
     request_burst: int = 100
     """Requests at once after a quiet time, where a limit is set."""
-    parallel_requests: int = 8
+    parallel_requests: int = 16
     """Requests to the cluster in flight within one stage of one bundle."""
     parallel_bundles: int = 4
     """Bundles that are worked on at the same time."""

@@ -22,6 +22,8 @@ class Recorder:
         self.writes: list[str] = []
         self.reads: list[str] = []
         self.dry_runs = 0
+        self.forced: list[str] = []
+        """Names of what was applied with force, dry-runs included."""
         self.crash_after: int | None = None
         self.dies_every: int | None = None
         """For those who start the agent again: so many writes later it dies again."""
@@ -49,6 +51,8 @@ class Recorder:
         """Apply, and count it after it happened."""
         self.dry_runs += dry_run
         name = obj["metadata"]["name"]
+        if force:
+            self.forced.append(name)
         self._refused("dry-run" if dry_run else "apply", name)
         if not dry_run:
             self.before_write("apply", obj)

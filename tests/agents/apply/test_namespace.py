@@ -5,7 +5,7 @@ from __future__ import annotations
 from agents.inventory import PART_OF
 from agents.protocol import BundleDeployment, Options, SyncState
 from tests.agents.lab import Lab
-from tests.agents.samples import config_map, key, namespace
+from tests.agents.samples import config_map, hook, job, key, namespace
 
 SHOP = key("Namespace", "shop", "")
 LABELLED = Options(
@@ -81,3 +81,10 @@ async def test_labels_survive_a_bundle_that_brings_the_namespace_itself(lab: Lab
     await lab.settled("spaces", "web")
     labels = lab.there("Namespace", "shop", "")["metadata"]["labels"]
     assert {"brought": "yes", "team": "shop"}.items() <= labels.items()
+
+
+async def test_a_namespace_in_the_bundle_itself_says_its_own_labels(lab: Lab) -> None:
+    hooks = (hook(job("before"), "pre-install"),)
+    lab.release("web", namespace("shop"), config_map(), hooks=hooks, options=LABELLED)
+    await lab.settled("web")
+    assert "team" not in lab.there("Namespace", "shop", "")["metadata"]["labels"]

@@ -37,3 +37,10 @@ def test_waves_follow_stages_and_ranks_and_pruning_goes_backwards() -> None:
 def test_objects_of_one_rank_go_together_sorted() -> None:
     other = key("ConfigMap", "a")
     assert waves([SETTINGS, other]) == [[other, SETTINGS]]
+
+
+def test_custom_classes_come_before_what_names_them_and_accounts_before_their_tokens() -> None:
+    gateway_class = key("GatewayClass", "one", "", "gateway.networking.k8s.io")
+    assert waves([GATEWAY, gateway_class, WIDGET]) == [[gateway_class], [WIDGET, GATEWAY]]
+    account, token = key("ServiceAccount", "web"), key("Secret", "web-token")
+    assert waves([token, account]) == [[account], [token]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agents.inventory import PART_OF
-from agents.protocol import BundleDeployment, Options, SyncState
+from agents.protocol import BundleDeployment, Deletion, Options, SyncState
 from clusters.objects import Object
 from tests.agents.lab import Lab
 from tests.agents.samples import (
@@ -225,3 +225,64 @@ async def test_removing_what_never_was_there_writes_nothing(lab: Lab) -> None:
     await lab.until(lambda: "web" in lab.hub.known)
     assert lab.hub.known["web"].sync is SyncState.SYNCED
     assert not any(line.startswith("apply") for line in lab.recorder.writes)
+
+
+async def test_what_may_be_their_controller_stays_while_custom_resources_go(lab: Lab) -> None:
+    lab.release("operator", crd())
+    held = widget()
+    held["metadata"]["finalizers"] = ["example.com/wait"]
+    lab.release("web", held, deployment(), run="b")
+    await lab.settled("operator", "web")
+    lab.hub.offer("removal", BundleDeployment.absent("web"))
+    await lab.run_for(300)
+    assert lab.live("Deployment", "web", group="apps") is not None
+    said = {item.object: item.message for item in lab.report("web").objects}
+    assert said["Deployment.apps shop/web"] == "is kept until Widget.example.com shop/one is gone"
+    assert "example.com/wait" in said["Widget.example.com shop/one"]
+    lab.edit(key("Widget", "one", group="example.com"), {"metadata": {"finalizers": None}})
+    await lab.until(lambda: "web" not in lab.agent.reports)
+    assert lab.live("Deployment", "web", group="apps") is None
+
+
+async def test_a_custom_resource_that_never_goes_holds_its_bundle_for_a_while_only(
+    lab: Lab,
+) -> None:
+    lab.release("operator", crd())
+    held = widget()
+    held["metadata"]["finalizers"] = ["example.com/wait"]
+    lab.release("web", held, deployment(), run="b")
+    await lab.settled("operator", "web")
+    lab.hub.offer("removal", BundleDeployment.absent("web"))
+    await lab.run_for(700)
+    assert lab.live("Deployment", "web", group="apps") is None
+    assert lab.live("Widget", "one", group="example.com") is not None
+    assert lab.report("web").sync is SyncState.SYNCING
+
+
+async def test_with_the_policy_delete_nobody_waits_for_a_finalizer(lab: Lab) -> None:
+    held = config_map("held")
+    held["metadata"]["finalizers"] = ["example.com/wait"]
+    lab.release("web", held, options=Options(namespace="shop", deletion=Deletion.DELETE))
+    await lab.settled("web")
+    await _removed(lab, "web")
+    assert lab.there("ConfigMap", "held")["metadata"]["deletionTimestamp"]
+
+
+async def test_an_object_that_says_so_outlives_its_bundle(lab: Lab) -> None:
+    kept = config_map("kept")
+    kept["metadata"]["annotations"] = {"argocd.argoproj.io/sync-options": "Delete=false"}
+    lab.release("web", config_map(), kept)
+    await lab.settled("web")
+    await _removed(lab, "web")
+    assert PART_OF not in (lab.there("ConfigMap", "kept")["metadata"].get("labels") or {})
+    assert lab.live("ConfigMap", "settings") is None
+
+
+async def test_many_leftovers_cost_two_listings_and_a_deletion_each(lab: Lab) -> None:
+    lab.release("web", config_map(), *(config_map(f"old-{number}") for number in range(9)))
+    await lab.settled("web")
+    lab.recorder.reads.clear()
+    lab.release("web", config_map(), options=Options(namespace="shop", allow_wipe=True), run="b")
+    await lab.settled("web")
+    assert not [line for line in lab.recorder.reads if "old-" in line]
+    assert sum("delete ConfigMap old-" in line for line in lab.recorder.writes) == 9
