@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from clusters.simulation import SimulatedCluster
 from clusters.simulation.controllers import Controllers
 from clusters.simulation.http import serve, write_kubeconfig
 from clusters.simulation.server.api import HISTORY_LIMIT
+from tests.contracts.pair import Pair, open_pair
 from tests.contracts.real import against
 from tests.contracts.subject import Subject, config_map
-from tests.controlplane.real_cluster import RealCluster
+from tests.controlplane.programs import find
+from tests.controlplane.real_cluster import MISSING, REQUIRED_VARIABLE, RealCluster
 
 STEP_SECONDS = 0.25
 
@@ -62,6 +65,18 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     context = opened(tmp_path) if opened else against(_real(request), tmp_path)
     async with context as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """A real API server with nobody else to speak to it, and a simulated one."""
+    programs = find()
+    if programs is None:
+        if os.environ.get(REQUIRED_VARIABLE):
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
+    with open_pair(programs, tmp_path_factory.mktemp("pair")) as opened:
+        yield opened
 
 
 def _real(request: pytest.FixtureRequest) -> RealCluster:

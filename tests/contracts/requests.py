@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -67,7 +67,7 @@ class Player:
     async def play(self, operation: Operation) -> Any:
         """Carry out an operation; returns the answer, without what is each server's own."""
         code, body = await getattr(self, "_" + operation.verb.split()[0])(operation)
-        if operation.kind == "Job" and isinstance(body.get("metadata"), dict):
+        if operation.kind in _WRITTEN_LATER and isinstance(body.get("metadata"), dict):
             body["metadata"].pop("resourceVersion", None)
         return {"code": code, "body": self.comparable(body)}
 
@@ -113,7 +113,10 @@ class Player:
         return await self._send("POST", operation, self._body(operation), path=path)
 
     async def _update(self, operation: Operation) -> tuple[int, Any]:
-        live = await self._live(operation) or self._body(operation)
+        live = await self._live(operation)
+        if live is None:
+            # Which is said first, that it is wrong or that it is not there, is left open.
+            return await self._send("PUT", operation, self._body(replace(operation, changes=())))
         for change in operation.changes:
             change.made_in(live)
         return await self._send("PUT", operation, live)
@@ -201,6 +204,8 @@ class Player:
         for name in ("resourceVersion", "continue"):
             if metadata.get(name):
                 metadata[name] = f"<{name}>"
+            else:
+                metadata.pop(name, None)  # Go leaves it out for some kinds, and not for custom ones
         return body | {"metadata": metadata}
 
     def _learn(self, value: Any) -> None:
@@ -223,8 +228,10 @@ class Player:
     def _replaced(self, value: Any, name: str = "") -> Any:
         if isinstance(value, dict):
             kept = {key: item for key, item in value.items() if key not in _NOT_COMPARED}
-            if value.get("operation") == "Update":
+            if "fieldsType" in value:
                 kept.pop("time", None)
+            if "annotations" in kept and not set(kept["annotations"] or ()) - {*_NOT_COMPARED}:
+                del kept["annotations"]
             return {key: self._replaced(item, key) for key, item in kept.items()}
         if isinstance(value, list):
             items = [self._replaced(item) for item in value]
@@ -235,7 +242,7 @@ class Player:
             return items
         if name == "nodePort" and isinstance(value, int) and value >= 30000:
             return "<node port>"
-        if name == "clusterIP" and isinstance(value, str) and value.startswith("10.96."):
+        if name == "clusterIP" and isinstance(value, str) and _ADDRESS.match(value):
             return "<address>"
         if isinstance(value, str):
             return self._tokens.get((name, value)) or self._text(value)
@@ -262,7 +269,10 @@ def _refusal(status: Object) -> Object:
     return {"reason": status.get("reason", ""), "details": details, "said": status["message"]}
 
 
-_NOT_COMPARED = ("deprecated.daemonset.template.generation",)
+_NOT_COMPARED = ("deprecated.daemonset.template.generation", "remainingItemCount")
+_WRITTEN_LATER = ("Job", "PersistentVolumeClaim", "Widget")
+"""Kinds of which a real server shows what it only stores with the next write."""
+_ADDRESS = re.compile(r"^\d+\.\d+\.\d+\.\d+$")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 

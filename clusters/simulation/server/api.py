@@ -173,12 +173,13 @@ class ApiServer:
         if live is None:
             if subresource:
                 raise self._not_found(request.key)
-            check_absent(self._state.describe(request.key), request.obj)
             self._state.require_namespace(request.key)
-        else:
-            check_patched(request.key, self._state.describe(request.key), live, request.obj)
         owner = Owner(manager, APPLY, subresource, request.obj["apiVersion"])
         merged, claims = self._merged(request, live, owner, force)
+        if live is None:
+            check_absent(self._state.describe(request.key), request.obj)
+        else:
+            check_patched(request.key, self._state.describe(request.key), live, request.obj)
         unchanged = live is not None and merged == live and claims == read_claims(live)
         if live is not None and unchanged and not has_webhooks(self._state):
             return self._shown(live, request.version)
@@ -215,6 +216,8 @@ class ApiServer:
         `version` is the API version that the patch speaks. Errors: those of `update`, and
         `BadRequestError` for a patch that cannot be read.
         """
+        if subresource:
+            self._require(key)
         if patch_type == "apply":
             return self.apply(
                 addressed(key, patch, version),

@@ -1,8 +1,9 @@
 """The kinds that Kubernetes 1.37 serves out of the box, as one table shared by all servers.
 
 A row is `group/version  Kind  plural  flags  short names`. Flags: `n` namespaced, `s` has a
-status subresource, `c` has a scale subresource, `a` in the category "all", `g` counts spec
-changes in metadata.generation, `d` a delete answers with the object, `u` an update may create.
+status subresource, `c` has a scale subresource, `a` in the category "all", `x` in
+"api-extensions", `g` counts spec changes in metadata.generation, `d` a delete answers with the
+object, `u` an update may create.
 Versions of one kind stand together, the preferred one first.
 
 Never lists kinds that store nothing (reviews, bindings, evictions): nothing reads them back.
@@ -73,14 +74,14 @@ resource.k8s.io/v1  DeviceClass            deviceclasses           gd
 resource.k8s.io/v1  ResourceClaim          resourceclaims          nsd
 resource.k8s.io/v1  ResourceClaimTemplate  resourceclaimtemplates  nd
 resource.k8s.io/v1  ResourceSlice          resourceslices          gd
-ADMISSION/v1  MutatingWebhookConfiguration      mutatingwebhookconfigurations      g
-ADMISSION/v1  ValidatingWebhookConfiguration    validatingwebhookconfigurations    g
-ADMISSION/v1  ValidatingAdmissionPolicy         validatingadmissionpolicies        sg
-ADMISSION/v1  ValidatingAdmissionPolicyBinding  validatingadmissionpolicybindings  g
-ADMISSION/v1  MutatingAdmissionPolicy           mutatingadmissionpolicies          g
-ADMISSION/v1  MutatingAdmissionPolicyBinding    mutatingadmissionpolicybindings    g
-apiextensions.k8s.io/v1    CustomResourceDefinition  customresourcedefinitions  sg  crd,crds
-apiregistration.k8s.io/v1  APIService                apiservices  s
+ADMISSION/v1  MutatingWebhookConfiguration      mutatingwebhookconfigurations      gx
+ADMISSION/v1  ValidatingWebhookConfiguration    validatingwebhookconfigurations    gx
+ADMISSION/v1  ValidatingAdmissionPolicy         validatingadmissionpolicies        sgx
+ADMISSION/v1  ValidatingAdmissionPolicyBinding  validatingadmissionpolicybindings  gx
+ADMISSION/v1  MutatingAdmissionPolicy           mutatingadmissionpolicies          gx
+ADMISSION/v1  MutatingAdmissionPolicyBinding    mutatingadmissionpolicybindings    gx
+apiextensions.k8s.io/v1  CustomResourceDefinition  customresourcedefinitions  sgx  crd,crds
+apiregistration.k8s.io/v1  APIService                apiservices  sx
 """
 
 
@@ -108,6 +109,10 @@ class KindTraits:
         return self.resource.kind
 
 
+_NAMESPACE = Kind("", "Namespace")
+_CATEGORIES = {"a": "all", "x": "api-extensions"}
+
+
 def _read(rows: str) -> dict[Kind, KindTraits]:
     table: dict[Kind, KindTraits] = {}
     for row in rows.split("\n"):
@@ -123,7 +128,7 @@ def _read(rows: str) -> dict[Kind, KindTraits]:
             version=preferred,
             plural=plural,
             namespaced="n" in flags,
-            verbs=VERBS,
+            verbs=VERBS - {"deletecollection"} if kind == _NAMESPACE else VERBS,
             short_names=tuple(short[0].split(",")) if short else (),
             versions=(*known.resource.versions, version) if known else (version,),
         )
@@ -132,7 +137,7 @@ def _read(rows: str) -> dict[Kind, KindTraits]:
             has_status="s" in flags,
             has_scale="c" in flags,
             counts_generation="g" in flags,
-            categories=("all",) if "a" in flags else (),
+            categories=tuple(name for flag, name in _CATEGORIES.items() if flag in flags),
             storage_version=preferred,
             singular=kind_name.lower(),
             answers_deleted="d" in flags,

@@ -36,6 +36,8 @@ from clusters.simulation.server.selectors import matches_label_selector
 
 _PATH_NAMED = "rbac.authorization.k8s.io"
 _MAX_ANNOTATIONS = 256 * 1024
+_ANY_FINALIZER = Kind("policy", "PodDisruptionBudget")
+"""The one kind that Kubernetes does not ask for a finalizer's prefix."""
 _STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 _DATA_KEY = re.compile(r"^[-._a-zA-Z0-9]+$")
 _DATA_KEY_WORDS = (
@@ -62,17 +64,18 @@ def _metadata(kind: Kind, obj: Object) -> Iterable[Cause]:
         yield cause
     yield from label_causes(metadata.get("labels") or {}, "metadata.labels")
     yield from _annotation_causes(metadata.get("annotations") or {})
-    yield from _finalizer_causes(metadata.get("finalizers") or ())
+    yield from _finalizer_causes(kind, metadata.get("finalizers") or ())
     for index, owner in enumerate(metadata.get("ownerReferences") or ()):
         for name in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(name):
                 yield required(f"metadata.ownerReferences[{index}].{name}", "must not be empty")
 
 
-def _finalizer_causes(finalizers: Iterable[str]) -> Iterable[Cause]:
+def _finalizer_causes(kind: Kind, finalizers: Iterable[str]) -> Iterable[Cause]:
     for index, finalizer in enumerate(finalizers):
         yield from qualified_causes(finalizer, "metadata.finalizers")
-        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+        named = "/" in finalizer or finalizer in _STANDARD_FINALIZERS
+        if not named and kind != _ANY_FINALIZER:
             words = "name is neither a standard finalizer name nor is it fully qualified"
             yield wrong(f"metadata.finalizers[{index}]", finalizer, words)
 

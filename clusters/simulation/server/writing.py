@@ -42,6 +42,7 @@ from clusters.simulation.server.touching import touchable, written_over
 from clusters.simulation.server.validation import validate
 
 _DEPLOYMENT = Kind("apps", "Deployment")
+_DAEMON_SET = Kind("apps", "DaemonSet")
 _DEPLOYMENT_NOTES = "deployment.kubernetes.io/"
 _CARRIED = (
     "name",
@@ -92,7 +93,9 @@ def perform(state: State, write: Write) -> Object:
         # Only the store knows, and it is asked last: a quota may have refused before.
         raise AlreadyExistsError(f"{state.describe(write.key)} already exists")
     _count_generation(write, final)
-    _claim(state, write, sent, final)
+    # Its count of templates is among what a client is taken to have sent when it is made.
+    is_made = write.live is None and write.traits.kind == _DAEMON_SET
+    _claim(state, write, final if is_made else sent, final)
     if write.live is not None and _is_same(final, write.live):
         return write.live
     if write.dry_run:
@@ -204,7 +207,8 @@ def _claim(state: State, write: Write, sent: Object, final: Object) -> None:
     claims = write.claims
     if claims is None:
         given = write.new["metadata"].get("managedFields")
-        before = read_claims(write.new if given else write.live or {})
+        # A client that sends one empty entry resets who owns what; what cannot be read is ignored.
+        before = {} if given == [{}] else read_claims(write.new) or read_claims(write.live or {})
         # Who writes to an object of which nobody owns anything does not begin to own.
         claims = {}
         if write.live is None or before:
