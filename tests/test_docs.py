@@ -24,6 +24,7 @@ from fleet.rollout import read_policies
 from fleet.rollout.gate_kinds import Approval, Soak
 from fleet.rollout.later import NOT_YET
 from fleet.rollout.states import ClusterState, RunState, StageState
+from fleet.store.people import Person, read_people
 from tests import docs_generation
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -140,6 +141,27 @@ def test_the_policy_that_is_shown_is_a_policy() -> None:
     assert [stage.name for stage in stages] == ["staging", "production", "rest"]
     assert stages[0].after == (Soak(1800),)
     assert stages[1].before == (Approval(groups=("sre",)),)
+
+
+def test_every_gate_that_is_shown_is_read() -> None:
+    shown = re.findall(r"```yaml\n(gates:.*?)```", page("gates.md"), re.S)
+    assert shown
+    for snippet in shown:
+        stages = [
+            {"name": "canary", "group": "staging"},
+            {"name": "eu", "select": {"catchAll": True}, **read_yaml(snippet)},
+        ]
+        document = PolicyDocument("Rollout", "default", {"stages": stages}, "gates.md:1")
+        assert read_policies([document], {"staging"}).problems == (), snippet
+
+
+def test_the_file_of_people_that_is_shown_is_read(tmp_path: Path) -> None:
+    (snippet,) = re.findall(r"```yaml\n(- name:.*?)```", page("gates.md"), re.S)
+    path = tmp_path / "people.yaml"
+    path.write_text(snippet, "utf-8")
+    path.chmod(0o600)
+    person = read_people(path).person_of("4T0Wm2n3Yk8sQ1vLr7xZ")
+    assert person == Person("ana", ("sre",), ("Ana Lee", "ana@example.com"))
 
 
 def test_the_page_of_rollouts_names_every_state_and_no_field_that_is_refused() -> None:

@@ -17,7 +17,7 @@ from agents.protocol import (
     Target,
 )
 from clusters.objects import Digest
-from fleet.rollout.decisions import Verb
+from fleet.rollout.decisions import Actor, Verb
 from fleet.store import Store
 
 
@@ -53,7 +53,7 @@ class DeskFace(Protocol):
         run: str,
         verb: Verb,
         *,
-        actor: str,
+        actor: Actor,
         reason: str = "",
         stage: str = "",
         clusters: Iterable[str] = (),

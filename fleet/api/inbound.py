@@ -79,9 +79,9 @@ def for_agents(access: Access, handler: Handler) -> Handler:
 
     async def check(request: Request) -> Response:
         caller = await caller_of(access, request)
-        if caller.is_operator:
+        if not caller.cluster:
             raise RequestError(
-                "this route is for agents; the operator token does not open it",
+                "this route is for agents; a person's token does not open it",
                 at=request.url.path,
                 fix="give the agent a token of its own: fleet cluster token NAME",
                 code="agent-token-needed",
@@ -96,11 +96,11 @@ def for_agents(access: Access, handler: Handler) -> Handler:
 
 
 def for_people(access: Access, handler: Handler) -> Handler:
-    """Only the operator token comes through."""
+    """Only the operator token and those of people come through."""
 
     async def check(request: Request) -> Response:
         caller = await caller_of(access, request)
-        if not caller.is_operator:
+        if caller.cluster:
             raise RequestError(
                 f"an agent's token (of {caller.cluster}) does not open this",
                 at=request.url.path,
@@ -108,9 +108,28 @@ def for_people(access: Access, handler: Handler) -> Handler:
                 code="operator-token-needed",
                 status=403,
             )
+        request.state.caller = caller
         return await handler(request)
 
     return guarded(check)
+
+
+def for_operator(access: Access, handler: Handler) -> Handler:
+    """Only the operator token comes through."""
+
+    async def check(request: Request) -> Response:
+        caller: Caller = request.state.caller
+        if caller.person is not None:
+            raise RequestError(
+                f"the token of {caller.person.name} does not open this",
+                at=request.url.path,
+                fix="use the operator token, in the file operator-token of the hub's folder",
+                code="operator-token-needed",
+                status=403,
+            )
+        return await handler(request)
+
+    return for_people(access, check)
 
 
 async def caller_of(access: Access, request: Request) -> Caller:

@@ -1,4 +1,7 @@
-"""The routes of people: questions, decisions, tokens, SQL. The operator token opens all of them."""
+"""The routes of people: questions, decisions, tokens, SQL. The operator token opens all of them.
+
+A person's own token opens all but the making of agents' tokens, and says who decides.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,13 @@ from starlette.routing import Route
 
 from fleet.api.answers import Answers, Document
 from fleet.api.face import HubFace
-from fleet.api.inbound import Handler, body_of, for_people, json_answer
+from fleet.api.inbound import Handler, body_of, for_operator, for_people, json_answer
 from fleet.api.selectors import read_selector
 from fleet.errors import RequestError
 from fleet.model import Selector
-from fleet.rollout.decisions import Verb
-from fleet.store.access import Access
+from fleet.rollout.decisions import EVERY_GROUP, Actor, Verb
+from fleet.store.access import Access, Caller
+from fleet.store.people import People
 from fleet.store.query import query
 
 
@@ -48,7 +52,7 @@ class NoBody(BaseModel):
 
 def people_routes(hub: HubFace, access: Access) -> list[Route]:
     """Every route of people, each behind the operator token."""
-    people = _People(hub)
+    people = _People(hub, access.people)
     ask = people.answers
     table: list[tuple[str, str, Handler]] = [
         ("GET", "/v1/status", _plain(ask.fleet)),
@@ -66,12 +70,14 @@ def people_routes(hub: HubFace, access: Access) -> list[Route]:
         ("GET", "/v1/explain/{cluster}/{bundle}", people.explain),
         ("POST", "/v1/query", people.query),
         ("POST", "/v1/runs/{uid}/{verb}", people.decide),
-        ("POST", "/v1/clusters/{name}/token", people.token),
         ("POST", "/v1/source/refresh", people.refresh),
     ]
+    opened = [(method, path, for_people(access, handler)) for method, path, handler in table]
+    token = "/v1/clusters/{name}/token"
+    opened.append(("POST", token, for_operator(access, people.token)))
     return [
-        Route(path, for_people(access, handler), methods=[method], name=f"{method} {path}")
-        for method, path, handler in table
+        Route(path, handler, methods=[method], name=f"{method} {path}")
+        for method, path, handler in opened
     ]
 
 
@@ -104,8 +110,8 @@ def _one(question: Callable[[Selector, str], Document]) -> Handler:
 
 
 class _People:
-    def __init__(self, hub: HubFace) -> None:
-        self._hub = hub
+    def __init__(self, hub: HubFace, known: People) -> None:
+        self._hub, self._known = hub, known
         self.answers = Answers(hub.store, hub.location)
 
     async def runs(self, request: Request) -> Response:
@@ -148,12 +154,24 @@ class _People:
             self._hub.desk.decide,
             named["uid"],
             Verb(named["verb"]),
-            actor=asked.actor,
+            actor=self._actor(request.state.caller, asked.actor),
             reason=asked.reason,
             stage=asked.stage,
             clusters=asked.clusters,
         )
         return json_answer({"message": message})
+
+    def _actor(self, caller: Caller, said: str) -> Actor:
+        """Who decides: the person whose token it is; with the operator's, who they say they are.
+
+        Where the hub knows people, whoever has the operator token is none of them.
+        """
+        if caller.person is not None:
+            person = caller.person
+            return Actor(person.name, person.groups, person.aliases, "token")
+        if self._known.are_known and said.strip():
+            return Actor(f"{said} (operator token)", (), (said,), "operator")
+        return Actor(said, (EVERY_GROUP,), (), "operator")
 
     async def token(self, request: Request) -> Response:
         await body_of(request, NoBody)

@@ -34,6 +34,12 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 @click.option(
     "--advance-every", default=1.0, show_default=True, help="Seconds between looks at a run."
 )
+@click.option(
+    "--people",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="File of people, their groups and tokens, for approvals.",
+)
 @click.option("--log-level", default="info", show_default=True, help="debug, info, warning, error")
 def hub(
     repo: str,
@@ -48,6 +54,7 @@ def hub(
     heartbeat: float,
     degraded_after: float,
     advance_every: float,
+    people: Path | None,
     log_level: str,
 ) -> None:
     """Run the hub: follow a fleet repository, release in stages, answer agents and people."""
@@ -65,6 +72,7 @@ def hub(
         heartbeat_seconds=heartbeat,
         degraded_seconds=degraded_after,
         advance_seconds=advance_every,
+        people=people,
     )
     listen = Listen(host, port, tls_certificate, tls_key, plain_http)
 

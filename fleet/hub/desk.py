@@ -24,10 +24,10 @@ from clusters.objects import Digest
 from fleet.errors import RequestError
 from fleet.hub.doorbell import Doorbell, wait_for
 from fleet.hub.settings import HubSettings
-from fleet.rollout import refusal
-from fleet.rollout.decisions import Decision, Verb
+from fleet.rollout import gates, refusal
+from fleet.rollout.decisions import Actor, Decision, Verb
 from fleet.rollout.run_plan import RunPlan
-from fleet.rollout.states import Intent, StageState
+from fleet.rollout.states import Intent
 from fleet.store import Connection, Store
 from fleet.store.agents import cluster_known, register, set_token
 from fleet.store.events import add_event, epoch
@@ -177,13 +177,13 @@ class Desk:
         run: str,
         verb: Verb,
         *,
-        actor: str,
+        actor: Actor,
         reason: str = "",
         stage: str = "",
         clusters: Iterable[str] = (),
     ) -> str:
         """Record a decision on the run of that uid (or unique beginning); says what was done."""
-        if not actor.strip():
+        if not actor.name.strip():
             raise RequestError("a decision needs a name", fix="say who decides", code="no-actor")
         now = self._clock.now()
         with self.store.write() as c:
@@ -196,17 +196,20 @@ class Desk:
                     number=0,
                     run=row.uid,
                     verb=verb,
-                    actor=actor,
+                    actor=actor.name,
                     at=now,
                     reason=reason,
                     stage=name,
                     plan_hash=plan.plan_hash,
                     clusters=tuple(clusters),
+                    groups=actor.groups,
+                    aliases=actor.aliases,
+                    method=actor.method,
                 )
                 _record(c, row, plan, decision)
         self._news(plan.changes, plan.bundles)
         where = f" (stage {', '.join(stages)})" if any(stages) else ""
-        return f"{verb}: recorded for run {row.uid}{where}"
+        return f"{verb}: recorded for run {row.uid}{where}, by {actor.name}"
 
 
 def _record(c: Connection, row: RunRow, plan: RunPlan, decision: Decision) -> None:
@@ -238,11 +241,7 @@ def _gates(c: Connection, plan: RunPlan, stage: str) -> tuple[str, ...]:
     if stage:
         return (stage,)
     gated = {stage.name for stage in plan.stages if stage.approvals}
-    waiting = tuple(
-        s.name
-        for s in stages_of(c, plan.uid)
-        if s.name in gated and s.state is StageState.GATED_BEFORE
-    )
+    waiting = gates.waiting(stages_of(c, plan.uid))
     if not waiting:
         raise RequestError(
             f"run {plan.uid} waits for no approval now",

@@ -21,6 +21,7 @@ from fleet.render import Renderer
 from fleet.source import Source
 from fleet.store import open_store
 from fleet.store.access import Access, operator_token
+from fleet.store.people import NOBODY, read_people
 
 
 def _mint() -> str:
@@ -71,7 +72,8 @@ def open_hub(
         opened.callback(lock.release)
         store = open_store(folder)
         opened.callback(store.close)
-        access = Access(store, operator_token(folder, mint))
+        people = read_people(settings.people) if settings.people else NOBODY
+        access = Access(store, operator_token(folder, mint), people)
         source = Source.open(
             settings.repo, branch=settings.branch, mirror_dir=folder / "mirrors", fetch=False
         )

@@ -131,6 +131,7 @@ class Releaser:
             next_number=next_run_number(c),
             title=commit.title,
             author=commit.author,
+            authors=commit.authors,
         )
 
     def advance(self, now: datetime) -> tuple[set[str], datetime | None]:

@@ -27,6 +27,8 @@ class HubSettings:
     """How long Degraded lasts before a run counts the cluster as failed."""
     advance_seconds: float = 1
     """A run is looked at no more often than this."""
+    people: Path | None = None
+    """The file of people and their tokens; without it only the operator token is known."""
 
     @property
     def offline_seconds(self) -> float:

@@ -11,6 +11,9 @@ from enum import StrEnum
 
 from clusters.objects import Digest
 
+EVERY_GROUP = "*"
+"""`Decision.groups` of the operator while the hub knows no people: in whatever group is asked."""
+
 
 class Verb(StrEnum):
     """What a person decided."""
@@ -21,6 +24,16 @@ class Verb(StrEnum):
     RESUME = "resume"
     RETRY = "retry"
     ABORT = "abort"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who decides, and how that is known."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +54,10 @@ class Decision:
     """RETRY, skip, forgive: which; empty means all that failed."""
     groups: tuple[str, ...] = ()
     """The groups that the actor was in then."""
+    aliases: tuple[str, ...] = ()
+    """Other names of the actor (in Git): for `notAuthor`."""
     method: str = ""
-    """How the actor was known: `token`, `oidc`, …"""
+    """How the actor was known: `token` (a person's own), `operator` (whoever has that token)."""
     expires_at: datetime | None = None
     """The answer is void from then on."""
     gate: str = ""

@@ -12,10 +12,6 @@ from typing import Any
 NOT_YET = frozenset(
     {
         # gates
-        "stages.gates.before.approval.approvers.users",
-        "stages.gates.before.approval.expires",
-        "stages.gates.before.approval.minApprovers",
-        "stages.gates.before.approval.notAuthor",
         "stages.gates.before.dependency",
         "stages.gates.before.proven",
         "stages.gates.before.webhook",

@@ -211,6 +211,7 @@ class Planner:
             restores=restores,
             title=situation.title,
             author=situation.author,
+            authors=situation.authors,
             number=self._number(),
         )
         self.made.append(plan)

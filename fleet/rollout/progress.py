@@ -21,7 +21,7 @@ from fleet.rollout.memory import Memory
 from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.standing import Standing
 from fleet.rollout.states import ClusterState, StageState
-from fleet.rollout.step import StageStatus
+from fleet.rollout.step import GateStatus, StageStatus
 from fleet.rollout.tables import StageEvent
 
 UNSETTLED = (ClusterState.QUEUED, ClusterState.ASSIGNED, ClusterState.APPLYING)
@@ -37,6 +37,7 @@ class View:
     reason: str = ""
     code: str = ""
     until: datetime | None = None
+    gates: tuple[GateStatus, ...] = ()
     count: Counter[ClusterState] = field(default_factory=Counter)
 
     def recount(self) -> None:
@@ -58,6 +59,8 @@ class View:
             budget=budgets.failure_budget(self.plan, denominator),
             reason=self.reason,
             until=None if done else self.until,
+            denominator=denominator,
+            gates=() if done else self.gates,
         )
 
 
@@ -150,6 +153,7 @@ def _before(
     """Why the stage cannot start; `None` once it has."""
     stage = view.plan
     gate = gates.judge(run, stage, Side.BEFORE, evidence, memory, now)
+    view.gates = gate.gates
     if gate.verdict is Verdict.FAIL:
         memory.breached[stage.name] = gate.reason
         return _breached(view, memory)
@@ -190,7 +194,7 @@ def _inside(
         return _breached(view, memory)
     _anchor_soak(view, memory)
     gate = gates.judge(run, stage, Side.AFTER, evidence, memory, now)
-    view.until = gate.until
+    view.until, view.gates = gate.until, gate.gates
     if gate.verdict is Verdict.FAIL:
         memory.breached[stage.name] = gate.reason
         return _breached(view, memory)

@@ -106,7 +106,8 @@ class RunPlan:
     title: str = ""
     """First line of the commit's message."""
     author: str = ""
-    committer: str = ""
+    authors: tuple[str, ...] = ()
+    """Author and committer of the commit, each by name and by e-mail address."""
     trailers: Mapping[str, str] = field(default_factory=dict)
     """Trailers of the commit's message; `supersede.hotfix` asks for one."""
     number: int = 0

@@ -67,6 +67,8 @@ class Situation:
     next_number: int = 1
     title: str = ""
     author: str = ""
+    authors: tuple[str, ...] = ()
+    """Author and committer of the commit, each by name and by e-mail address."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

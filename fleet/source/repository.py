@@ -44,6 +44,8 @@ class Commit:
     time: datetime
     """When it was committed, UTC."""
     parents: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    """Author and committer, each by name and by e-mail address; sorted, each once."""
 
 
 class Source:
@@ -269,4 +271,12 @@ def _parse_commit(commit: str, data: bytes) -> Commit:
         author=named.get("author", "").partition(" <")[0],
         time=datetime.fromtimestamp(int(seconds[1]) if seconds else 0, UTC),
         parents=tuple(value for name, value in fields if name == "parent"),
+        authors=_people(named.get("author", ""), named.get("committer", "")),
     )
+
+
+def _people(*fields: str) -> tuple[str, ...]:
+    """The names and addresses of `Name <address> seconds zone`."""
+    found = (re.fullmatch(r"(.*?) ?<(.*)>[^>]*", field) for field in fields)
+    names = (name.strip() for one in found if one for name in one.groups())
+    return tuple(sorted({name for name in names if name}))

@@ -90,6 +90,8 @@ def run_details(
                 "reason": r["reason"],
                 "stage": r["stage"],
                 "clusters": list(r["clusters"]),
+                "groups": list(r["groups"]),
+                "method": r["method"],
             }
             for r in decisions
         ],

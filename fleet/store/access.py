@@ -1,4 +1,4 @@
-"""Who is calling: a person with the operator token, or the agent of one cluster.
+"""Who is calling: a person by name, whoever has the operator token, or the agent of one cluster.
 
 The operator token lies in the hub's folder, readable by its owner only. Agents' tokens are kept as
 hashes and bound to one cluster name. An empty token is nobody's, whatever the store holds.
@@ -15,6 +15,7 @@ from pathlib import Path
 from fleet.errors import StoreError
 from fleet.store.agents import cluster_of_token, token_hash
 from fleet.store.database import Store
+from fleet.store.people import NOBODY, People, Person
 
 OPERATOR_FILE = "operator-token"
 SHORTEST = 16
@@ -22,21 +23,23 @@ SHORTEST = 16
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who presented a token: an agent of `cluster`, or (without one) the operator."""
+    """Who presented a token: an agent of `cluster`, a `person`, or (without both) the operator."""
 
     cluster: str = ""
+    person: Person | None = None
 
     @property
     def is_operator(self) -> bool:
-        """May this caller ask and decide for the whole fleet?"""
-        return not self.cluster
+        """Is it whoever has the operator token?"""
+        return not self.cluster and self.person is None
 
 
 class Access:
     """Tokens of one hub."""
 
-    def __init__(self, store: Store, operator_token: str) -> None:
+    def __init__(self, store: Store, operator_token: str, people: People = NOBODY) -> None:
         self._store = store
+        self.people = people
         self._operator = token_hash(operator_token)
 
     def caller_of(self, token: str) -> Caller | None:
@@ -45,6 +48,9 @@ class Access:
             return None
         if hmac.compare_digest(token_hash(token), self._operator):
             return Caller()
+        person = self.people.person_of(token)
+        if person is not None:
+            return Caller(person=person)
         with self._store.read() as c:
             cluster = cluster_of_token(c, token)
         return Caller(cluster) if cluster else None

@@ -45,6 +45,12 @@ def decisions(db: sqlite_utils.Database) -> None:
         db.execute(f"ALTER TABLE decision ADD COLUMN {column}")
 
 
+@migrations(name="0003_aliases")
+def aliases(db: sqlite_utils.Database) -> None:
+    """Under which other names Git knows a person who decided."""
+    db.execute("ALTER TABLE decision ADD COLUMN aliases TEXT NOT NULL DEFAULT '[]'")
+
+
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"
 
 _DECLARED = (

@@ -182,7 +182,7 @@ def held_rows(c: Connection, cluster: str, bundle: str) -> list[Row]:
 def decision_rows(c: Connection, run: str) -> list[Row]:
     """Decisions on a run."""
     rows = c.execute("SELECT * FROM decision WHERE run = ? ORDER BY number", (run,))
-    return [_opened(row, "clusters") for row in rows]
+    return [_opened(row, "clusters", "groups") for row in rows]
 
 
 def event_rows(c: Connection, run: str = "", *, after: int = 0, limit: int = 500) -> list[Row]:

@@ -233,12 +233,13 @@ def add_decision(c: Connection, decision: Decision) -> int:
     """Append a decision (its `number` is given here) and make older steps of the run void."""
     number = c.execute(
         "INSERT INTO decision (run, verb, actor, at, reason, stage, plan_hash, clusters,"
-        " groups, method, expires_at, gate, bundle, digests)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " groups, aliases, method, expires_at, gate, bundle, digests)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(decision.run, str(decision.verb), decision.actor, text_of(decision.at)),
             *(decision.reason, decision.stage, decision.plan_hash),
             *(json_text(list(decision.clusters)), json_text(list(decision.groups))),
+            json_text(list(decision.aliases)),
             *(decision.method, text_or_none(decision.expires_at), decision.gate),
             *(decision.bundle, json_text(list(decision.digests))),
         ),
@@ -262,6 +263,7 @@ def decisions_of(c: Connection, run: str) -> tuple[Decision, ...]:
             plan_hash=row["plan_hash"],
             clusters=tuple(json_value(row["clusters"])),
             groups=tuple(json_value(row["groups"])),
+            aliases=tuple(json_value(row["aliases"])),
             method=row["method"],
             expires_at=moment_or_none(row["expires_at"]),
             gate=row["gate"],

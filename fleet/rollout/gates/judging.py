@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from fleet.rollout.memory import Memory
 from fleet.rollout.reasons import Reason
 from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.states import Lane, StageState
-from fleet.rollout.step import Step
+from fleet.rollout.step import GateStatus, StageStatus
 
 JUDGES: Mapping[type[Gate], Callable[[Question, Any], Judgement]] = {
     Approval: approval.judge,
@@ -36,11 +37,17 @@ def judge(
 ) -> Judgement:
     """May the stage start (BEFORE) or be Done (AFTER), and why (not)?"""
     answers = [
-        JUDGES[type(gate)](Question(run, stage, name, evidence, memory, now), gate)
+        (name, gate, JUDGES[type(gate)](Question(run, stage, name, evidence, memory, now), gate))
         for name, gate in gates_of(run, stage, side)
         if type(gate) not in REFUSALS
     ]
-    return _together(answers)
+    return replace(
+        _together([found for _, _, found in answers]),
+        gates=tuple(
+            GateStatus(name, gate.kind, found.verdict.value, found.reason, found.until)
+            for name, gate, found in answers
+        ),
+    )
 
 
 def gates_of(run: RunPlan, stage: StagePlan, side: Side) -> list[tuple[str, Gate]]:
@@ -80,6 +87,11 @@ def refusal(
     return None
 
 
-def waiting(step: Step) -> tuple[str, ...]:
+def waiting(stages: Iterable[StageStatus]) -> tuple[str, ...]:
     """The stages that wait for an approval now: what `approve RUN` without a stage answers."""
-    return tuple(s.name for s in step.stages if s.state is StageState.GATED_BEFORE)
+    return tuple(
+        stage.name
+        for stage in stages
+        if stage.state is StageState.GATED_BEFORE
+        and any(g.kind == "approval" and g.verdict == Verdict.NONE.value for g in stage.gates)
+    )

@@ -9,6 +9,7 @@ from enum import StrEnum
 from fleet.rollout.evidence import Evidence
 from fleet.rollout.memory import Memory
 from fleet.rollout.run_plan import RunPlan, StagePlan
+from fleet.rollout.step import GateStatus
 
 
 class Verdict(StrEnum):
@@ -42,6 +43,8 @@ class Judgement:
     """`WaitsForApproval`, `Soaking`, …"""
     until: datetime | None = None
     """When time alone changes the answer."""
+    gates: tuple[GateStatus, ...] = ()
+    """Of all of a list: each by itself, for people to see."""
 
 
 PASS = Judgement(Verdict.PASS)

@@ -12,9 +12,13 @@ import httpx
 from agents.hub_client import HttpHub
 from fleet.api.serving import Listen, Serving
 from fleet.store.access import Access
+from fleet.store.agents import token_hash
+from fleet.store.people import NOBODY, People, Person
 from tests.fleet.hub.rig import Rig, fleet
 
 OPERATOR = "operator-token-of-a-test"
+ANA = "anas-own-token-of-a-test"
+PEOPLE = People([(token_hash(ANA), Person("ana", ("sre",), ("ana@example.com",)))])
 
 
 class Served:
@@ -47,9 +51,9 @@ class Served:
 
 
 @asynccontextmanager
-async def served(rig: Rig) -> AsyncIterator[Served]:
+async def served(rig: Rig, known: People = NOBODY) -> AsyncIterator[Served]:
     """The rig's hub over HTTP, its loop included."""
-    access = Access(rig.store, OPERATOR)
+    access = Access(rig.store, OPERATOR, known)
     async with Serving(rig.hub, access, Listen(port=0)) as serving:
         headers = {"Authorization": f"Bearer {OPERATOR}"}
         async with httpx.AsyncClient(base_url=serving.url, headers=headers) as people:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
-from tests.fleet.api.served import OPERATOR, Served
+from tests.fleet.api.served import ANA, OPERATOR, PEOPLE, Served, served, small_rig
 from tests.fleet.hub.rig import deployment_of, fleet
 
 V1, V2 = (deployment_of("web", f"v{n}") for n in (1, 2))
@@ -134,3 +135,23 @@ async def test_an_offline_clusters_states_are_never_counted_as_current(hub: Serv
     (row,) = (await hub.get("/v1/bundledeployments", name="production-1"))["items"]
     assert (row["online"], row["sync"]) == (False, "Synced")
     assert row["asOf"] < hub.rig.clock.now().isoformat()
+
+
+async def test_a_persons_token_says_who_decides_and_makes_no_agents_tokens(tmp_path: Path) -> None:
+    async with served(small_rig(tmp_path), PEOPLE) as hub:
+        await _ana_decides(hub)
+
+
+async def _ana_decides(hub: Served) -> None:
+    run = hub.rig.live()[0]
+    answer = await hub.ask("POST", f"/v1/runs/{run}/pause", ANA, json={"actor": "somebody else"})
+    assert answer.json()["message"].endswith("by ana")
+    answer = await hub.ask("POST", f"/v1/runs/{run}/resume", OPERATOR, json={"actor": "eve"})
+    assert answer.json()["message"].endswith("by eve (operator token)")
+    document = await hub.get(f"/v1/runs/{run}")
+    assert [d["actor"] for d in document["decisions"]] == ["ana", "eve (operator token)"]
+    assert [d["method"] for d in document["decisions"]] == ["token", "operator"]
+    answer = await hub.ask("POST", "/v1/clusters/staging-1/token", ANA, json={})
+    assert (answer.status_code, answer.json()["code"]) == (403, "operator-token-needed")
+    answer = await hub.ask("GET", "/v1/clusters/staging-1/target", ANA)
+    assert (answer.status_code, answer.json()["code"]) == (403, "agent-token-needed")

@@ -16,7 +16,7 @@ from agents.protocol import (
     SyncState,
     read_artifact,
 )
-from fleet.rollout.decisions import Verb
+from fleet.rollout.decisions import Actor, Verb
 from tests.fleet.api.served import Served
 from tests.fleet.hub.rig import deployment_of
 
@@ -64,7 +64,7 @@ async def test_a_long_poll_over_http_answers_when_the_target_changes(hub: Served
     first = await agent.target()
     assert first is not None
     waiting = asyncio.create_task(agent.target(etag=first.etag, wait_seconds=30))
-    hub.rig.hub.desk.decide(hub.rig.live()[0], Verb.ABORT, actor="ana")
+    hub.rig.hub.desk.decide(hub.rig.live()[0], Verb.ABORT, actor=Actor("ana"))
     async with asyncio.timeout(20):
         while not waiting.done():
             hub.rig.clock.advance(1)

@@ -36,7 +36,7 @@ from fleet.model import Bundle, Cluster, ClusterGroup, PolicyDocument, Problem, 
 from fleet.placement import Placement
 from fleet.plan import Plan, PlanEntry
 from fleet.rollout import read_policies
-from fleet.rollout.decisions import Verb
+from fleet.rollout.decisions import EVERY_GROUP, Actor, Verb
 from fleet.source import Commit
 from fleet.store import Store, open_store
 
@@ -338,7 +338,8 @@ class Rig:
 
     def decide(self, verb: Verb, run: str = "", **more: str) -> str:
         """Decide on a run, the only live one unless named."""
-        return self.hub.desk.decide(run or self.live()[0], verb, actor="ana", **more)
+        ana = Actor("ana", (EVERY_GROUP,))
+        return self.hub.desk.decide(run or self.live()[0], verb, actor=ana, **more)
 
     def problems(self) -> set[str]:
         """The codes of all problems."""

@@ -15,7 +15,7 @@ from agents.protocol import (
     SyncState,
 )
 from fleet.errors import RequestError
-from fleet.rollout.decisions import Verb
+from fleet.rollout.decisions import Actor, Verb
 from fleet.store.questions import cluster_rows
 from tests.fleet.hub.rig import Agent, Rig, deployment_of, fleet
 
@@ -128,23 +128,23 @@ def test_a_token_is_bound_to_a_name_and_a_new_one_ends_the_old(rig: Rig) -> None
 
 def test_a_decision_needs_a_name_and_a_run(rig: Rig) -> None:
     desk = rig.hub.desk
-    assert refused(desk.decide, rig.live()[0], Verb.PAUSE, actor=" ").code == "no-actor"
-    assert refused(desk.decide, "nothing", Verb.PAUSE, actor="ana").code == "no-such-run"
-    assert refused(desk.decide, "", Verb.PAUSE, actor="ana").code == "no-such-run"
+    assert refused(desk.decide, rig.live()[0], Verb.PAUSE, actor=Actor(" ")).code == "no-actor"
+    assert refused(desk.decide, "nothing", Verb.PAUSE, actor=Actor("ana")).code == "no-such-run"
+    assert refused(desk.decide, "", Verb.PAUSE, actor=Actor("ana")).code == "no-such-run"
 
 
 def test_a_run_is_found_by_the_beginning_of_its_name_if_there_is_only_one(rig: Rig) -> None:
-    assert rig.live()[0] in rig.hub.desk.decide("web-", Verb.PAUSE, actor="ana")
-    rig.hub.desk.decide("web-", Verb.RESUME, actor="ana")
+    assert rig.live()[0] in rig.hub.desk.decide("web-", Verb.PAUSE, actor=Actor("ana"))
+    rig.hub.desk.decide("web-", Verb.RESUME, actor=Actor("ana"))
     rig.push(fleet(1, 1, web="v1", **{"web-admin": "v1"}))
     rig.look()
     rig.release()
-    error = refused(rig.hub.desk.decide, "web-", Verb.PAUSE, actor="ana")
+    error = refused(rig.hub.desk.decide, "web-", Verb.PAUSE, actor=Actor("ana"))
     assert (error.status, error.code) == (409, "run-ambiguous")
 
 
 def test_a_decision_that_makes_no_sense_is_refused_and_not_recorded(rig: Rig) -> None:
-    error = refused(rig.hub.desk.decide, "web-", Verb.RETRY, actor="ana")
+    error = refused(rig.hub.desk.decide, "web-", Verb.RETRY, actor=Actor("ana"))
     assert (error.status, error.code) == (409, "decision-refused")
     with rig.store.read() as c:
         assert c.execute("SELECT count(*) FROM decision").fetchone()[0] == 0

@@ -9,7 +9,7 @@ from typing import Any
 
 from agents.protocol import Health, SyncState
 from fleet.rollout.advance import advance
-from fleet.rollout.decisions import Decision, Verb
+from fleet.rollout.decisions import EVERY_GROUP, Decision, Verb
 from fleet.rollout.evidence import AssignmentEvidence, BundleEvidence, ClusterEvidence, Evidence
 from fleet.rollout.gate_kinds import Approval, Soak
 from fleet.rollout.marks import Marks
@@ -96,7 +96,7 @@ def failed() -> ClusterEvidence:
 
 def decision(number: int, verb: Verb, **said: Any) -> Decision:
     """A decision on the run `r1` and its plan."""
-    made = Decision(number, "r1", verb, "ann", NOW, plan_hash="h1")
+    made = Decision(number, "r1", verb, "ann", NOW, plan_hash="h1", groups=(EVERY_GROUP,))
     return replace(made, **said)
 
 

@@ -17,7 +17,7 @@ from agents.protocol import ABSENT, Health, SyncState
 from fleet import rollout
 from fleet.model import Cluster, ClusterGroup, PolicyDocument
 from fleet.rollout import PolicyBook, RunRecord, Situation
-from fleet.rollout.decisions import Decision, Verb
+from fleet.rollout.decisions import EVERY_GROUP, Decision, Verb
 from fleet.rollout.evidence import AssignmentEvidence, BundleEvidence, ClusterEvidence, Evidence
 from fleet.rollout.marks import Marks
 from fleet.rollout.run_plan import RunPlan
@@ -311,7 +311,9 @@ class PullFleet:
     def decide(self, where: Stored, verb: Verb, **said: Any) -> Decision:
         """Store a decision as it is given, right or wrong."""
         self.decided += 1
-        decision = Decision(self.decided, where.plan.uid, verb, "ann", self.now)
+        decision = Decision(
+            self.decided, where.plan.uid, verb, "ann", self.now, groups=(EVERY_GROUP,)
+        )
         decision = replace(decision, **said)
         where.decisions.append(decision)
         return decision

@@ -28,7 +28,7 @@ def answer(*decisions: Decision, marks: Marks = ONE_DONE) -> str:
 def test_without_an_approval_the_stage_waits_and_says_for_whom() -> None:
     step = tick(PLAN, {"a": healthy()}, ONE_DONE, 2)
     assert step.stages[1].reason == "waits for approval by sre"
-    assert gates.waiting(step) == ("two",)
+    assert gates.waiting(step.stages) == ("two",)
     assert step.offer == ()
 
 
