@@ -6,7 +6,7 @@ Errors of every call: `RequestError` with an HTTP status.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from agents.protocol import (
     RegisterAnswer,
@@ -78,6 +78,10 @@ class HubFace(Protocol):
     @property
     def location(self) -> str:
         """The repository that it follows, fit to be shown."""
+        ...
+
+    def preview(self) -> dict[str, Any]:
+        """The runs that it would make now."""
         ...
 
     def refresh(self) -> None:

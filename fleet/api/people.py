@@ -63,6 +63,7 @@ def people_routes(hub: HubFace, access: Access) -> list[Route]:
         ("GET", "/v1/bundles", _listing(ask.bundles)),
         ("GET", "/v1/bundles/{name}", _one(ask.bundles)),
         ("GET", "/v1/bundledeployments", _listing(ask.deployments)),
+        ("GET", "/v1/rollout/plan", _plain(hub.preview)),
         ("GET", "/v1/runs", people.runs),
         ("GET", "/v1/runs/{uid}", people.run),
         ("GET", "/v1/events", people.events),

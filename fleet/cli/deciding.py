@@ -12,6 +12,7 @@ import click
 
 from fleet.api.client import ApiClient
 from fleet.cli.asking import hub_option
+from fleet.cli.previewing import plan, schema
 
 reason_option = click.option(
     "-m", "--reason", default="", help="Why; it is kept with the decision."
@@ -21,7 +22,7 @@ actor_option = click.option("--as", "actor", default="", help="Who decides; defa
 
 @click.group()
 def rollout() -> None:
-    """Approve, reject, pause, resume, retry or abort rollout runs."""
+    """Plan rollouts; approve, reject, pause, resume, retry or abort runs."""
 
 
 def _verb(name: str, doc: str, *, stage: bool = False, clusters: bool = False) -> None:
@@ -56,6 +57,10 @@ _verb("pause", "Pause RUN: nothing new starts, what has started settles.")
 _verb("resume", "Resume a paused RUN.")
 _verb("retry", "Try again what failed in RUN.", clusters=True)
 _verb("abort", "End RUN; clusters keep what they have.")
+
+
+rollout.add_command(plan)
+rollout.add_command(schema)
 
 
 @click.group()

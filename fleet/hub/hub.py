@@ -18,12 +18,14 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 
 from clusters.clock import Clock
+from fleet.errors import RequestError
 from fleet.hub.desk import Desk
 from fleet.hub.doorbell import Doorbell
 from fleet.hub.observing import Observer
-from fleet.hub.releasing import Releaser
+from fleet.hub.releasing import Releaser, preview
 from fleet.hub.settings import HubSettings
 from fleet.model import Problem, Severity
 from fleet.source import Polling
@@ -138,6 +140,17 @@ class Hub:
         """Look at Git at once instead of at the next poll."""
         self._next_poll = self.clock.now()
         self.doorbell.ring([STEP])
+
+    def preview(self) -> dict[str, Any]:
+        """The runs that it would make now; writes nothing. Errors: `RequestError`."""
+        planned, commit = self._observer.planned, self._observer.commit
+        if planned is None or commit is None:
+            raise RequestError(
+                "the hub has planned no commit yet",
+                fix="wait until it has read the repository; see `fleet status`",
+                code="nothing-planned",
+            )
+        return preview(self.store, planned, commit, self.clock.now())
 
     @property
     def location(self) -> str:

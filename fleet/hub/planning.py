@@ -24,6 +24,7 @@ from fleet.plan import Plan, compare, plan, requests, skipped_stages
 from fleet.render import Renderer
 from fleet.render.apis import namespaced_kinds
 from fleet.rollout import PolicyBook, overlaps, read_policies
+from fleet.rollout.gate_kinds import Proven
 from fleet.rollout.policy import Unprotected
 from fleet.rollout.resolution import membership
 from fleet.rollout.stages import Policy, in_order
@@ -75,7 +76,10 @@ def _planned(tree: Tree, repo: Repo, placement: Placement, renderer: Renderer) -
 
 
 def warnings_of_change(before: Planned | None, planned: Planned) -> tuple[Problem, ...]:
-    """A warning for each bundle whose new content skips the first stage of its rollout."""
+    """A warning for each bundle whose new content skips the first stage of its rollout.
+
+    None where a `proven` gate stands in its way.
+    """
     if before is None:
         return ()
     labels = {bundle.name: bundle.labels for bundle in planned.repo.bundles}
@@ -88,6 +92,8 @@ def warnings_of_change(before: Planned | None, planned: Planned) -> tuple[Proble
             by_policy.setdefault(policy.name, set()).add(change.bundle)
     found: list[Problem] = []
     for name, policy in sorted(policies.items()):
+        if any(isinstance(gate, Proven) for stage in policy.stages for gate in stage.before):
+            continue
         stages = _stages(policy, planned.repo)
         warnings = skipped_stages(before.plan, planned.plan, stages)
         found.extend(problem for problem in warnings if problem.bundle in by_policy[name])

@@ -13,16 +13,18 @@ kill everything is looked at once and the same answers follow. It never talks to
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
+from fleet.hub import situations
 from fleet.hub.planning import Planned
 from fleet.hub.settings import HubSettings
-from fleet.model import Problem, Severity
-from fleet.rollout import Held, Situation, advance, propose, waits_for
+from fleet.hub.situations import problems_of_held
+from fleet.rollout import Situation, advance, propose, waits_for
 from fleet.rollout.run_plan import RunPlan
-from fleet.rollout.situation import RunRecord, Wanted
+from fleet.rollout.situation import RunRecord
 from fleet.rollout.step import Step
 from fleet.source import Commit
 from fleet.store import Connection, Store
@@ -42,16 +44,6 @@ from fleet.store.wanted import removals_are_safe
 PLANS_KEPT = 1000
 ALL = ""
 """News of a cluster as a whole: all its bundles."""
-SHOWN_AS_PROBLEM = {
-    "TurndownSuspected": "removal-suspected",
-    "Unmatched": "no-stage",
-    "OutsideTargets": "outside-targets",
-    "min-healthy-unsatisfiable": "min-healthy-unsatisfiable",
-    "cap-unsatisfiable": "cap-unsatisfiable",
-    "stage-overlap": "stage-overlap",
-    "unmatched-clusters": "unmatched-clusters",
-}
-"""Reasons to hold a change that a person has to do something about → the problem's code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,47 +84,15 @@ class Releaser:
         """Open the runs that are wanted and not there; the clusters whose target changed."""
         self.wants_proposal = False
         with self._store.read() as c:
-            situation = self._situation(c, planned, commit, now)
+            situation = _situation(c, planned, commit, now, lambda uid: self._plan_of(c, uid))
         proposal = propose(situation)
         self.proposal_due = proposal.wake_at
         degraded = self._settings.degraded_seconds
         runs = tuple(replace(run, degraded_seconds=degraded) for run in proposal.runs)
         with self._store.write() as c:
             changed = record_proposal(c, replace(proposal, runs=runs), now)
-            replace_problems(c, "rollout", _problems(proposal.held), now, situation.commit)
+            replace_problems(c, "rollout", problems_of_held(proposal.held), now, situation.commit)
         return changed
-
-    def _situation(
-        self, c: Connection, planned: Planned, commit: Commit, now: datetime
-    ) -> Situation:
-        plan, repo = planned.plan, planned.repo
-        classes: list[Wanted] = [
-            {e.bundle: e.deployment.digest if e.deployment else None for e in entries}
-            for entries in plan.classes
-        ]
-        granted = granted_digests(c)
-        everything = frozenset(bundle for some in granted.values() for bundle in some)
-        return Situation(
-            commit=plan.commit,
-            now=now,
-            wanted={cluster: classes[index] for cluster, index in plan.class_of.items()},
-            assigned=granted,
-            policies=planned.book,
-            clusters=repo.clusters,
-            groups=repo.groups,
-            bundles=_labels(planned),
-            depends_on={b.name: b.depends_on for b in repo.bundles},
-            held=plan.held if removals_are_safe(plan) else plan.held | everything,
-            held_clusters=plan.held_clusters,
-            runs=run_records(c, lambda uid: self._plan_of(c, uid)),
-            online=online_clusters(c),
-            unhealthy=unwell(c),
-            pushes=pushes(c),
-            next_number=next_run_number(c),
-            title=commit.title,
-            author=commit.author,
-            authors=commit.authors,
-        )
 
     def advance(self, now: datetime) -> tuple[set[str], datetime | None]:
         """Step every run that has news; whose target changed, and when time alone could matter."""
@@ -210,28 +170,33 @@ class Releaser:
         return self._plans[uid]
 
 
-def _labels(planned: Planned) -> dict[str, dict[str, str]]:
-    """Every bundle that the plan names, with labels; `<group>-cluster` bundles have none."""
-    found: dict[str, dict[str, str]] = {
-        entry.bundle: {} for entries in planned.plan.classes for entry in entries
-    }
-    return found | {bundle.name: dict(bundle.labels) for bundle in planned.repo.bundles}
+def preview(store: Store, planned: Planned, commit: Commit, now: datetime) -> dict[str, Any]:
+    """The runs that a hub would make now, as `fleet rollout plan` shows them; writes nothing."""
+    with store.read() as c:
+        situation = _situation(c, planned, commit, now, lambda uid: read_plan(c, uid))
+    return situations.document(planned, propose(situation), planned.plan.problems)
 
 
-def _problems(held: Iterable[Held]) -> list[Problem]:
-    """One warning for each bundle and reason that asks for a person, with the clusters counted."""
-    found: dict[tuple[str, str, str], list[str]] = {}
-    for one in held:
-        if one.code in SHOWN_AS_PROBLEM:
-            found.setdefault((one.code, one.bundle, one.reason), []).append(one.cluster)
-    return [
-        Problem(
-            SHOWN_AS_PROBLEM[code],
-            Severity.WARNING,
-            f"{bundle or 'everything'} is held: {reason}",
-            ", ".join(sorted(clusters)[:5]) + (" …" if len(clusters) > 5 else ""),
-            "see `fleet explain CLUSTER BUNDLE`, and the rollout that carries the bundle",
-            bundle,
-        )
-        for (code, bundle, reason), clusters in sorted(found.items())
-    ]
+def _situation(
+    c: Connection,
+    planned: Planned,
+    commit: Commit,
+    now: datetime,
+    plan_of: Callable[[str], RunPlan],
+) -> Situation:
+    plan = planned.plan
+    granted = granted_digests(c)
+    everything = frozenset(bundle for some in granted.values() for bundle in some)
+    return replace(
+        situations.wanted_situation(planned, now),
+        assigned=granted,
+        held=plan.held if removals_are_safe(plan) else plan.held | everything,
+        runs=run_records(c, plan_of),
+        online=online_clusters(c),
+        unhealthy=unwell(c),
+        pushes=pushes(c),
+        next_number=next_run_number(c),
+        title=commit.title,
+        author=commit.author,
+        authors=commit.authors,
+    )

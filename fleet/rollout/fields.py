@@ -13,11 +13,11 @@ from datetime import date
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
 from pydantic.alias_generators import to_camel
 
 from fleet.rollout.gate_kinds import P90
-from fleet.rollout.numbers import Amount, read_amount, read_duration
+from fleet.rollout.numbers import Amount, read_amount, read_duration, say_duration
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", re.ASCII)
 CRON = re.compile(r"[0-9A-Za-z*/,#?LW-]+( [0-9A-Za-z*/,#?LW-]+){4}", re.ASCII)
@@ -80,16 +80,33 @@ def _remaining(value: object) -> float | Literal["P90"]:
     return "P90" if value == P90 else read_duration(value)
 
 
+def _say_amount(value: Amount) -> int | str:
+    return value.count if value.percent is None else str(value)
+
+
+def _say_remaining(value: float | str) -> str:
+    return value if isinstance(value, str) else say_duration(value)
+
+
 def _pattern(pattern: re.Pattern[str]) -> Any:
     return Annotated[str, Field(pattern=f"^{pattern.pattern}$")]
 
 
-Seconds = Annotated[float, PlainValidator(read_duration, json_schema_input_type=DurationText)]
-LongSeconds = Annotated[float, PlainValidator(_long_time, json_schema_input_type=DurationText)]
-Share = Annotated[Amount, PlainValidator(read_amount, json_schema_input_type=CountOrPercent)]
+_AS_TEXT = PlainSerializer(say_duration, return_type=str)
+_AS_WRITTEN = PlainSerializer(_say_amount, return_type=int | str)
+
+Seconds = Annotated[
+    float, PlainValidator(read_duration, json_schema_input_type=DurationText), _AS_TEXT
+]
+LongSeconds = Annotated[
+    float, PlainValidator(_long_time, json_schema_input_type=DurationText), _AS_TEXT
+]
+Share = Annotated[
+    Amount, PlainValidator(read_amount, json_schema_input_type=CountOrPercent), _AS_WRITTEN
+]
 """A number or percentage of clusters above 0."""
 ShareOrNone = Annotated[
-    Amount, PlainValidator(_share_or_none, json_schema_input_type=CountOrPercentOr0)
+    Amount, PlainValidator(_share_or_none, json_schema_input_type=CountOrPercentOr0), _AS_WRITTEN
 ]
 Name = Annotated[
     str,
@@ -119,6 +136,7 @@ Day = Annotated[date, PlainValidator(_day, json_schema_input_type=_pattern(_DAY)
 Remaining = Annotated[
     float | Literal["P90"],
     PlainValidator(_remaining, json_schema_input_type=Literal["P90"] | DurationText),
+    PlainSerializer(_say_remaining, return_type=str),
 ]
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]

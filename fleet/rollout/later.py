@@ -67,6 +67,24 @@ def not_yet(spec: Any) -> Iterator[str]:
     yield from _look(spec, "spec", "")
 
 
+def without(spec: Any) -> Any:
+    """The document without what is not honoured yet: for presets, which say what they will be."""
+    return _kept(spec, "")
+
+
+def _kept(value: Any, path: str) -> Any:
+    if isinstance(value, Mapping):
+        found = {}
+        for key, inner in value.items():
+            here = f"{path}.{key}" if path else str(key)
+            if here not in NOT_YET and f"{here}={inner}" not in NOT_YET:
+                found[key] = _kept(inner, here)
+        return found
+    if isinstance(value, list):
+        return [kept for inner in value if (kept := _kept(inner, path)) != {}]
+    return value
+
+
 def _look(value: Any, place: str, path: str) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, inner in value.items():

@@ -89,6 +89,17 @@ def read_duration(value: object, longest: float = LONGEST_SECONDS) -> float:
     return seconds
 
 
+def say_duration(seconds: float) -> str:
+    """The text that `read_duration` reads as so many seconds: `90s` is `1m30s`, 7200 is `2h`."""
+    left = round(seconds * 1000)
+    parts = []
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts)
+
+
 def read_amount(value: object, *, zero: bool = False) -> Amount:
     """A count (`3`) or a percentage (`25%`); 0 only where `zero`. Errors: `ValueError`."""
     amount = _read_count(value) if isinstance(value, int) else _read_percent(value)

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from fleet.model import Bundle, Labels, PolicyDocument, Problem, Selector, Severity
-from fleet.rollout import presets
+from fleet.rollout import later, presets
 from fleet.rollout.budget_document import BudgetSpec
 from fleet.rollout.document import Source, Spec, Stage
-from fleet.rollout.later import BUDGET, not_yet
 from fleet.rollout.shared_budget import RolloutBudget
 from fleet.rollout.stages import Policy, StagePolicy, in_order
 
@@ -56,7 +56,7 @@ class PolicyBook:
     """Every `kind: RolloutBudget`: caps that all runs share."""
     closed: str = ""
     """Why nothing at all may be released, if so."""
-    fallback: Policy = field(default_factory=lambda: presets.policy("default", ()))
+    fallback: Policy = field(default_factory=lambda: preset_policy(()))
     """The preset for bundles that no document carries."""
 
     def policy_for(self, labels: Labels) -> Policy | Unprotected:
@@ -116,7 +116,7 @@ def read_policies(
         else:
             policies.append(policy)
     problems.extend(_same_names(policies))
-    fallback = presets.policy("default", groups)
+    fallback = preset_policy(groups)
     return PolicyBook(tuple(policies), tuple(broken), tuple(problems), budgets, closed, fallback)
 
 
@@ -137,7 +137,7 @@ def _budgets(
     for document in documents:
         if document.kind == "Rollout":
             continue
-        if document.kind != "RolloutBudget" or BUDGET:
+        if document.kind != "RolloutBudget" or later.BUDGET:
             problems.append(_not_yet(document, f"kind {document.kind}"))
             continue
         try:
@@ -176,11 +176,11 @@ def read_policy(
         spec = Spec.model_validate(dict(document.spec))
     except ValidationError as error:
         return None, _problems(document, error)
-    later = tuple(_not_yet(document, place) for place in not_yet(dict(document.spec)))
-    if later:
-        return None, later
+    unbuilt = tuple(_not_yet(document, place) for place in later.not_yet(dict(document.spec)))
+    if unbuilt:
+        return None, unbuilt
     if not spec.stages:
-        return _from_preset(document, spec, groups)
+        return _from_preset(document, groups)
     mistakes = tuple(
         _mistake(document, where, what) for where, what in _mistakes_in(spec.stages, groups)
     )
@@ -189,24 +189,69 @@ def read_policy(
     return _policy(document.name, document.at, spec, _stages(spec.stages)), ()
 
 
+def preset_policy(groups: Collection[str]) -> Policy:
+    """The preset `default`, for every bundle that no rollout names."""
+    whole = Spec.model_validate(later.without(presets.spec("default", groups)))
+    return _policy(presets.NO_POLICY, "preset default", whole, _stages(whole.stages))
+
+
+def full_spec(spec: Mapping[str, Any], groups: Collection[str]) -> dict[str, Any]:
+    """A document's spec as Fleet understands it: presets expanded, every default written out.
+
+    Errors: `ValidationError`.
+    """
+    whole = Spec.model_validate(later.without(_expanded(spec, groups)))
+    names = [stage.name for stage in whole.stages]
+    found = whole.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for index, stage in enumerate(found["stages"]):
+        stage.setdefault("dependsOn", names[index - 1 : index] if index else [])
+    return dict(later.without(_without_empty(found)))
+
+
+_EMPTY_SAYS_SOMETHING = ("dependsOn", "resetOn", "allow")
+
+
+def _without_empty(value: Any) -> Any:
+    """What says nothing is left out."""
+    if isinstance(value, list):
+        return [_without_empty(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {key: _without_empty(inner) for key, inner in value.items()}
+    return {
+        key: inner
+        for key, inner in kept.items()
+        if inner not in ("", [], {}) or key in _EMPTY_SAYS_SOMETHING
+    }
+
+
+def _expanded(spec: Mapping[str, Any], groups: Collection[str]) -> dict[str, Any]:
+    """A document without stages gets those of its preset; what it says itself stays."""
+    said = dict(spec)
+    if said.get("stages"):
+        return said
+    strategy = said.pop("strategy", None) or {}
+    return presets.spec(strategy.get("preset", "default"), groups) | said
+
+
 def _from_preset(
-    document: PolicyDocument, spec: Spec, groups: Collection[str]
+    document: PolicyDocument, groups: Collection[str]
 ) -> tuple[Policy, tuple[Problem, ...]]:
-    name = spec.strategy.preset if spec.strategy else "default"
-    stages = presets.stages(name, groups)
+    whole = _expanded(document.spec, groups)
+    spec = Spec.model_validate(later.without(whole))
+    missing = [place.removeprefix("spec.") for place in later.not_yet(whole)]
     warnings: tuple[Problem, ...] = ()
-    if name == "safe":
-        what = "preset safe has no `proven` gate and no rollback on failure yet: it pauses instead"
+    if missing:
         warnings = (
             Problem(
                 "not-yet-supported",
                 Severity.WARNING,
-                f"rollout {document.name!r}: {what}",
+                f"rollout {document.name!r}: the preset holds without {', '.join(missing)}",
                 document.at,
-                "nothing to do; its ramp, soak and approval hold",
+                "nothing to do; all else of the preset holds",
             ),
         )
-    return _policy(document.name, document.at, spec, stages), warnings
+    return _policy(document.name, document.at, spec, _stages(spec.stages)), warnings
 
 
 def _policy(name: str, at: str, spec: Spec, stages: tuple[StagePolicy, ...]) -> Policy:
@@ -279,9 +324,9 @@ def _same_names(policies: Sequence[Policy]) -> list[Problem]:
 
 def _problems(document: PolicyDocument, error: ValidationError) -> tuple[Problem, ...]:
     """One for each mistake; one for each field that is merely not built yet."""
-    later = [_not_yet(document, place) for place in not_yet(dict(document.spec))]
+    unbuilt = [_not_yet(document, place) for place in later.not_yet(dict(document.spec))]
     found = error.errors(include_url=False, include_input=False, include_context=True)
-    return (*later, *dict.fromkeys(_problem(document, one) for one in found))
+    return (*unbuilt, *dict.fromkeys(_problem(document, one) for one in found))
 
 
 def _problem(document: PolicyDocument, error: ErrorDetails) -> Problem:

@@ -33,6 +33,7 @@ PEOPLE: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/v1/bundles", None),
     ("GET", "/v1/bundles/web", None),
     ("GET", "/v1/bundledeployments", None),
+    ("GET", "/v1/rollout/plan", None),
     ("GET", "/v1/runs", None),
     ("GET", "/v1/runs/web-", None),
     ("GET", "/v1/events", None),

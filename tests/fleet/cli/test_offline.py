@@ -130,3 +130,51 @@ def test_a_cluster_that_is_none_is_told_with_those_that_are(repository: Path) ->
     assert done.exit_code == 1
     assert "there is no cluster 'prd-9'" in done.stderr
     assert "prd-1, stg-1" in done.stderr
+
+
+def test_the_runs_that_a_commit_would_make_are_shown_with_stages_and_prices(
+    repository: Path,
+) -> None:
+    write(repository, {"apps/production/web/config.yaml": CONFIG.replace("hello", "moin")})
+    commit(repository)
+    done = run("rollout", "plan", "--repo", str(repository))
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0] == "web: rollout default, 1 clusters"
+    assert [line.split()[0] for line in lines[1:5]] == ["STAGE", "staging", "production", "rest"]
+    assert "one more failure than 0 of 1 stops it" in lines[3]
+    assert lines[3].endswith("prd-1")
+    assert "skips-staging" in done.stderr
+
+
+def test_the_runs_of_any_commit_are_a_document_with_the_whole_spec(repository: Path) -> None:
+    write(repository, {
+        "apps/staging/web/config.yaml": CONFIG.replace("hello", "moin"),
+        "clusters/rollout.yaml": "apiVersion: fleet.dev/v1\nkind: Rollout\nmetadata: {name: web}\n"
+        "spec: {strategy: {preset: fast}}\n",
+    })  # fmt: skip
+    commit(repository)
+    write(repository, {"README.md": "nothing that any cluster runs\n"})
+    commit(repository)
+    nothing = json.loads(run("rollout", "plan", "--repo", str(repository), "-o", "json").stdout)
+    assert nothing["runs"] == []
+    words = ("rollout", "plan", "--repo", str(repository), "HEAD~1", "-o")
+    document = json.loads(run(*words, "json").stdout)
+    assert [r["bundles"] for r in document["runs"]] == [["web"]]
+    assert [s["clusters"] for s in document["runs"][0]["stages"]] == [["stg-1"], [], []]
+    (rollout,) = document["rollouts"]
+    assert rollout["rollout"] == "web"
+    assert rollout["spec"]["stages"][0]["parallelism"]["ramp"] == ["50%"]
+    assert read_yaml(run(*words, "yaml").stdout) == document
+    wide = run(*words, "wide").stdout
+    assert read_yaml(wide.partition("# the whole spec of rollout web\n")[2]) == rollout["spec"]
+
+
+def test_the_first_commit_makes_runs_for_everything(repository: Path) -> None:
+    document = json.loads(run("rollout", "plan", "--repo", str(repository), "-o", "json").stdout)
+    assert [r["clusters"] for r in document["runs"]] == [2]
+
+
+def test_the_schema_of_rollouts_is_printed(repository: Path) -> None:
+    schema = json.loads(run("rollout", "schema").stdout)
+    assert {"Rollout", "RolloutBudget"} <= set(schema["$defs"])

@@ -284,3 +284,21 @@ def test_a_run_that_rests_is_not_written_again(rig: Rig) -> None:
     rig.release()
     with rig.store.read() as c:
         assert c.execute("SELECT uid, version FROM run").fetchall() == before
+
+
+def test_the_runs_that_would_be_made_are_told_and_not_made(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    with pytest.raises(RequestError, match="planned no commit"):
+        rig.hub.preview()
+    rig.push(fleet(1, 2, web="v1"))
+    rig.look()
+    rig.join("staging-1", "production-1", "production-2")
+    (run,) = rig.hub.preview()["runs"]
+    assert [stage["clusters"] for stage in run["stages"]][:2] == [
+        ["staging-1"],
+        ["production-1", "production-2"],
+    ]
+    assert rig.states() == {}
+    rig.release()
+    assert rig.hub.preview()["runs"] == []
+    assert len(rig.states()) == 1

@@ -262,4 +262,6 @@ def test_the_other_presets_differ_as_they_are_documented() -> None:
     safe = book.policies[0]
     assert [stage.before for stage in safe.stages] == [(), (Approval(),), ()]
     assert {stage.after for stage in safe.stages} == {(Soak(1800),)}
-    assert [str(step) for step in safe.stages[1].parallelism] == ["1", "1", "5%", "10%"]
+    ramps = [[str(step) for step in stage.parallelism] for stage in safe.stages]
+    assert ramps == [["1"], ["1", "1", "5%", "10%"], ["1", "1", "5%", "10%"]]
+    assert "gates.before[1].proven, onFailure.action: Rollback" in book.problems[0].what
