@@ -10,6 +10,7 @@
       failed             back-off with jitter, or what the API server asked for
       pending, unhealthy after `health_interval_seconds`, or when a watch shows a change
       waiting            after `health_interval_seconds`
+      retries used up    when the target says something else
       in order           at the next full check, or when a watch shows a change
 
 Only what the accepted target says is `current` is ever applied: an offer is nothing yet.
@@ -20,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 from agents.apply import (
@@ -34,7 +35,7 @@ from agents.apply import (
     prepare_for,
     reconcile,
 )
-from agents.apply.outcome import failed_bundle, soften
+from agents.apply.outcome import failed_bundle, given_up, is_endless, soften
 from agents.apply.wipe_guard import wiped_bundles
 from agents.backoff import delay_seconds
 from agents.errors import BundleError
@@ -56,6 +57,8 @@ from clusters.errors import ClusterError
 from clusters.objects import Digest, Kind, Object, ObjectKey
 
 _log = logging.getLogger(__name__)
+NEVER = datetime.max.replace(tzinfo=UTC)
+"""The next look at a bundle that is not to be tried again until its order changes."""
 _CALM = (Health.HEALTHY, Health.SUSPENDED)
 
 
@@ -104,7 +107,7 @@ class Holdings:
             state = self.states.setdefault(item.bundle, BundleState(Inventory(item.bundle)))
             if before.get(item.bundle) != self._version(item):
                 state.next_look = None
-                state.failures_in_a_row = 0
+                state.failures_in_a_row = state.attempts_failed = 0
 
     def artifacts_arrived(self) -> bool:
         """Bundles that waited for their artifact are due at once; is there any?"""
@@ -131,7 +134,8 @@ class Holdings:
         if not self.opened:
             return None
         waiting = [item.bundle for item in self._current() if item.bundle not in self.running]
-        return min((self._next_look(name, now) for name in waiting), default=None)
+        looks = (self._next_look(name, now) for name in waiting)
+        return min((at for at in looks if at < NEVER), default=None)
 
     def saw(self, key: ObjectKey, live: Object | None, *, whole: bool) -> bool:
         """A watch showed an object; is some bundle to look at it?"""
@@ -214,13 +218,20 @@ class Holdings:
             _log.exception("bundle %s: unexpected", item.bundle)
             raw = failed_bundle("internal", f"the agent failed with {type(error).__name__}")
         state.failures_in_a_row = state.failures_in_a_row + 1 if raw.failed else 0
-        outcome = soften(raw, state.outcome, state.failures_in_a_row, moving=moving)
+        if raw.failed and moving and not is_endless(raw):
+            state.attempts_failed += 1
+        limit = item.options.retry.limit
+        gave_up = moving and limit is not None and state.attempts_failed > limit
+        if gave_up and limit is not None:
+            outcome = given_up(raw, limit)
+        else:
+            outcome = soften(raw, state.outcome, state.failures_in_a_row, moving=moving)
         state.outcome = outcome
         now = self._clock.now()
         if self._version(item) != self._version(self._deployment(item.bundle)):
             state.next_look = None
             return False
-        state.next_look = self._look_again(state, raw, now)
+        state.next_look = NEVER if gave_up else self._look_again(item, state, raw, now)
         report = describe(item, generation, state, outcome, self._settings.reported_objects)
         news = self._reporter.note(report, now)
         if news:
@@ -302,10 +313,13 @@ class Holdings:
             self._claims_from = made_from
         return self._claims_made
 
-    def _look_again(self, state: BundleState, outcome: Outcome, now: datetime) -> datetime:
+    def _look_again(
+        self, item: BundleDeployment, state: BundleState, outcome: Outcome, now: datetime
+    ) -> datetime:
         if outcome.failed:
             asked = max((item.retry_after_seconds for item in outcome.failures), default=0.0)
-            drawn = delay_seconds(state.failures_in_a_row, self._settings, self._dice)
+            failures, retry = state.failures_in_a_row, item.options.retry
+            drawn = delay_seconds(failures, self._settings, self._dice, retry)
             return now + timedelta(seconds=max(asked, drawn))
         restless = any(found.health not in _CALM for found in state.health.values())
         if outcome.pending or restless:

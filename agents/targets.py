@@ -4,7 +4,7 @@
 |---|---|
 | `may_replace` | a target of this cluster whose (epoch, serial) is not lower |
 | `claims_of` | which bundle wants which object, over the whole target |
-| `held_by` | the bundles in `dependsOn` that are not Synced and Healthy here |
+| `held_by` | the bundles in `dependsOn` that are in no accepted state here |
 | `left_out` | bundles with objects here that the target no longer names: kept, reported |
 
 A bundle that is only missing from a target is never removed; `absent` is the one order to remove.
@@ -19,8 +19,7 @@ from agents.inventory import Inventory
 from agents.protocol import (
     BundleDeployment,
     DeploymentReport,
-    Health,
-    SyncState,
+    Readiness,
     Target,
 )
 from clusters.objects import Digest, Kind, ObjectKey
@@ -67,15 +66,19 @@ def held_by(
 ) -> tuple[str, ...]:
     """Why the deployment may not start yet: each dependency, and how it is."""
     wanted = {item.bundle: item for item in target.current}
+    accepted = dict(deployment.options.accepted_states)
     reasons = []
     for name in sorted(deployment.options.depends_on):
         dependency, report = wanted.get(name), reports.get(name)
         if dependency is None or dependency.is_absent:
             reasons.append(f"{name} is not in this cluster")
-        elif report is None or report.digest != dependency.digest:
-            reasons.append(f"{name} is not started")
-        elif report.sync is not SyncState.SYNCED or report.health is not Health.HEALTHY:
-            reasons.append(f"{name} is {report.sync.value}, {report.health.value}")
+            continue
+        state, said = Readiness.PENDING, "not started"
+        if report is not None and report.digest == dependency.digest:
+            state = Readiness.of(report.sync, report.health)
+            said = f"{report.sync.value}, {report.health.value}"
+        if state not in accepted.get(name, (Readiness.READY,)):
+            reasons.append(f"{name} is {said}")
     return tuple(reasons)
 
 

@@ -54,7 +54,8 @@ async def check(
             await _hold(site, state, order, prepared.objects[key], live)
 
         await site.each(wave, hold)
-    await note_health(site, state, live)
+    limit_seconds = order.deployment.options.timeout_seconds
+    await note_health(site, state, live, now, limit_seconds)
     pruned = await _leftovers(site, store, state, order, prepared, now)
     return _outcome(state, prepared, pruned)
 

@@ -68,7 +68,8 @@ async def move(
     written = await write_stages(
         site, state, prepared.objects, live, claimant, recreate=order.deployment.options.force
     )
-    await note_health(site, state, written.live)
+    limit_seconds = order.deployment.options.timeout_seconds
+    await note_health(site, state, written.live, now, limit_seconds)
     unfinished = _unfinished(written, prepared)
     if unfinished is not None:
         return unfinished
@@ -126,6 +127,8 @@ async def _intend(
     """Write down what is about to be owned, before any of it is written."""
     before, wanted = state.inventory, order.deployment
     same = before.digest == wanted.digest and before.generation == order.generation
+    if not same:
+        state.progressing_since.clear()
     operation = before.operation if same or not before.is_installed else ""
     intent = replace(
         before.owning({*before.objects, *prepared.objects}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from agents.apply.outcome import Failure
 from agents.apply.site import Site
@@ -89,14 +90,23 @@ def _values(prepared: Prepared) -> Iterable[Wanted]:
 
 
 async def note_health(
-    site: Site, state: BundleState, live: Mapping[ObjectKey, Object | None]
+    site: Site,
+    state: BundleState,
+    live: Mapping[ObjectKey, Object | None],
+    now: datetime,
+    limit_seconds: float,
 ) -> None:
-    """Assess these objects, looking at the pods of workloads that are not ready."""
+    """Assess these objects, looking at the pods of workloads that are not ready.
+
+    What has been progressing for longer than the limit counts as Degraded.
+    """
+    checks = state.prepared.checks if state.prepared is not None else {}
 
     async def look(key: ObjectKey) -> None:
-        found = live[key]
-        pods = await _pods(site, found) if found is not None and wants_pods(found) else ()
-        state.health[key] = assess(found, pods)
+        found, check = live[key], checks.get(key.kind_key)
+        asks = found is not None and check is None and wants_pods(found)
+        pods = await _pods(site, found) if found is not None and asks else ()
+        state.assessed(key, assess(found, pods, check), now, limit_seconds)
 
     await site.each(sorted(live), look)
 

@@ -107,6 +107,18 @@ PATIENCE = 5
 """Failures in a row after which patience ends."""
 
 
+def is_endless(outcome: Outcome) -> bool:
+    """Did it fail for the cluster's or the hub's own trouble alone?"""
+    codes = {item.code for item in outcome.failures} or {outcome.code}
+    return outcome.failed and codes <= _ENDLESS
+
+
+def given_up(now: Outcome, retries: int) -> Outcome:
+    """A failure after which the bundle asked not to be tried again."""
+    said = "1 retry" if retries == 1 else f"{retries} retries"
+    return replace(now, message=f"{now.message}; given up after {said}")
+
+
 def soften(now: Outcome, before: Outcome | None, failures: int, *, moving: bool) -> Outcome:
     """A failure as it is reported: one that waiting may mend is not called Failed at once.
 

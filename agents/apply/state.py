@@ -13,9 +13,9 @@ from typing import Any
 
 from agents.apply.outcome import Failure, Outcome
 from agents.apply.wanted import Prepared
-from agents.health import Assessment, status_matters
+from agents.health import Assessment, overdue, status_matters
 from agents.inventory import Inventory
-from agents.protocol import FieldDrift
+from agents.protocol import FieldDrift, Health
 from clusters.cluster import Discovery
 from clusters.objects import Digest, Object, ObjectKey, digest_of, key_of
 
@@ -40,6 +40,8 @@ class BundleState:
     outcome: Outcome | None = None
     known: dict[ObjectKey, Known] = field(default_factory=dict)
     health: dict[ObjectKey, Assessment] = field(default_factory=dict)
+    progressing_since: dict[ObjectKey, datetime] = field(default_factory=dict)
+    """For objects that are not healthy yet; their time-out counts from here."""
     drift: dict[ObjectKey, tuple[FieldDrift, ...]] = field(default_factory=dict)
     check_failures: dict[ObjectKey, Failure] = field(default_factory=dict)
     touched: dict[ObjectKey, Object | None] = field(default_factory=dict)
@@ -51,6 +53,8 @@ class BundleState:
     hooks_seen: dict[str, datetime] = field(default_factory=dict)
     healed: int = 0
     failures_in_a_row: int = 0
+    attempts_failed: int = 0
+    """Attempts at what is current, but for those that failed for the cluster's own trouble."""
     next_look: datetime | None = None
     full_check: datetime | None = None
 
@@ -64,9 +68,28 @@ class BundleState:
         known = self.known.get(key)
         return known is not None and known.wanted == wanted and _same(known, live)
 
+    def assessed(
+        self, key: ObjectKey, found: Assessment, now: datetime, limit_seconds: float
+    ) -> None:
+        """Note the health of an object; what progresses for too long counts as Degraded."""
+        if found.health is Health.PROGRESSING:
+            since = self.progressing_since.setdefault(key, now)
+            found = overdue(found, since, now, limit_seconds)
+        else:
+            self.progressing_since.pop(key, None)
+        self.health[key] = found
+
     def forget(self, key: ObjectKey) -> None:
         """Drop all that is remembered of an object that is no longer owned."""
-        for memory in (self.known, self.health, self.drift, self.check_failures, self.touched):
+        memories: tuple[dict[ObjectKey, Any], ...] = (
+            self.known,
+            self.health,
+            self.progressing_since,
+            self.drift,
+            self.check_failures,
+            self.touched,
+        )
+        for memory in memories:
             memory.pop(key, None)
 
     def saw(self, key: ObjectKey, live: Object | None, *, whole: bool) -> bool:

@@ -7,13 +7,14 @@ settled is a `Failure` of that object; the rest goes on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.apply.outcome import Failure
 from agents.apply.policy import ApplyPolicy, apply_policy
 from agents.inventory import PART_OF, applyset_id
-from agents.protocol import Artifact, BundleDeployment, Hook, Options, substitute
+from agents.protocol import Artifact, BundleDeployment, HealthCheck, Hook, Options, substitute
 from clusters.cluster import Discovery
 from clusters.objects import (
     Digest,
@@ -65,6 +66,8 @@ class Prepared:
     hooks: tuple[WantedHook, ...]
     failures: tuple[Failure, ...]
     """Objects that cannot even be tried; their keys may lack the namespace."""
+    checks: Mapping[Kind, HealthCheck] = field(default_factory=dict)
+    """The bundle's own rules of health."""
     ignored: frozenset[ObjectKey] = frozenset()
     """Objects that their own annotation takes out: not applied, not compared, never deleted."""
 
@@ -109,7 +112,8 @@ def prepare(artifact: Artifact, deployment: BundleDeployment, discovery: Discove
             failures.append(settled)
         else:
             hooks.append(WantedHook(key_of(settled), hook, settled))
-    return Prepared(kept, tuple(hooks), tuple(failures), frozenset(ignored))
+    checks = {check.judges: check for check in deployment.options.health_checks}
+    return Prepared(kept, tuple(hooks), tuple(failures), checks, frozenset(ignored))
 
 
 def _wanted(raw: Object, deployment: BundleDeployment, scope: _Scope) -> Wanted | Failure:

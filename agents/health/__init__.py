@@ -2,27 +2,53 @@
 
     assess(live)             by the object's own status
     assess(live, pods)       for workloads also by their pods: a crash loop shows at once
+    assess(live, check=…)    by the rule that its bundle declares for the kind
     wants_pods(live)         is the object's own status not enough?
     status_matters(kind)     can its health change without a change of its spec?
+    overdue(found, …)        what progresses for too long is Degraded
 
-`None` (no such object) is Missing. An object being deleted progresses. Kinds that Kubernetes
-itself serves and that have no rule work by being there; custom resources are judged by their
-conditions. What it never does: call a cluster, wait, or take Unknown for success.
+Every kind that Kubernetes itself serves is in the table; custom resources are judged by their
+conditions. `None` (no such object) is Missing. An object being deleted progresses. What it never
+does: call a cluster, wait, or take Unknown for success.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
 from agents.health import resources, workloads
-from agents.health.assessment import Assessment, progressing
+from agents.health.assessment import Assessment, degraded, progressing
+from agents.health.declared import declared
 from agents.health.workloads import pod_selector
-from agents.protocol import Health
+from agents.protocol import Health, HealthCheck
 from clusters.objects import Kind, Object, kind_of
 
-__all__ = ["Assessment", "assess", "pod_selector", "status_matters", "wants_pods"]
+__all__ = ["Assessment", "assess", "overdue", "pod_selector", "status_matters", "wants_pods"]
 
 Rule = Callable[[Object], Assessment]
+
+_PRESENT = """
+core ConfigMap Endpoints Event LimitRange PodTemplate ResourceQuota Secret ServiceAccount
+admissionregistration.k8s.io MutatingWebhookConfiguration ValidatingWebhookConfiguration
+admissionregistration.k8s.io ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding
+admissionregistration.k8s.io MutatingAdmissionPolicy MutatingAdmissionPolicyBinding
+apps ControllerRevision
+authentication.k8s.io TokenReview SelfSubjectReview
+authorization.k8s.io LocalSubjectAccessReview SelfSubjectAccessReview
+authorization.k8s.io SelfSubjectRulesReview SubjectAccessReview
+coordination.k8s.io Lease
+discovery.k8s.io EndpointSlice
+events.k8s.io Event
+flowcontrol.apiserver.k8s.io PriorityLevelConfiguration
+networking.k8s.io Ingress IngressClass IPAddress NetworkPolicy
+node.k8s.io RuntimeClass
+rbac.authorization.k8s.io ClusterRole ClusterRoleBinding Role RoleBinding
+resource.k8s.io DeviceClass ResourceClaim ResourceClaimTemplate ResourceSlice
+scheduling.k8s.io PriorityClass
+storage.k8s.io CSIDriver CSINode CSIStorageCapacity StorageClass VolumeAttributesClass
+"""
+"""Kinds that work by being there: nobody reports on them, or not for whoever applied them."""
 
 RULES: dict[Kind, Rule] = {
     Kind("apps", "Deployment"): workloads.deployment,
@@ -41,6 +67,15 @@ RULES: dict[Kind, Rule] = {
     Kind("autoscaling", "HorizontalPodAutoscaler"): resources.autoscaler,
     Kind("apiextensions.k8s.io", "CustomResourceDefinition"): resources.crd,
     Kind("apiregistration.k8s.io", "APIService"): resources.api_service,
+    Kind("certificates.k8s.io", "CertificateSigningRequest"): resources.signing_request,
+    Kind("flowcontrol.apiserver.k8s.io", "FlowSchema"): resources.flow_schema,
+    Kind("networking.k8s.io", "ServiceCIDR"): resources.custom,
+    Kind("", "Node"): resources.custom,
+    Kind("storage.k8s.io", "VolumeAttachment"): resources.volume_attachment,
+} | {
+    Kind("" if group == "core" else group, kind): resources.present
+    for group, *kinds in (line.split() for line in _PRESENT.splitlines() if line)
+    for kind in kinds
 }
 _BY_PODS = frozenset(
     {
@@ -50,31 +85,19 @@ _BY_PODS = frozenset(
         Kind("apps", "ReplicaSet"),
     }
 )
-_PRESENT_GROUPS = frozenset(
-    {
-        "",
-        "admissionregistration.k8s.io",
-        "apps",
-        "batch",
-        "coordination.k8s.io",
-        "discovery.k8s.io",
-        "networking.k8s.io",
-        "node.k8s.io",
-        "policy",
-        "rbac.authorization.k8s.io",
-        "scheduling.k8s.io",
-        "storage.k8s.io",
-    }
-)
 
 
-def assess(live: Object | None, pods: Iterable[Object] = ()) -> Assessment:
+def assess(
+    live: Object | None, pods: Iterable[Object] = (), check: HealthCheck | None = None
+) -> Assessment:
     """The health of one object; `pods` are those that its selector finds, if it is a workload."""
     if live is None:
         return Assessment(Health.MISSING, "is not there")
     if live["metadata"].get("deletionTimestamp"):
         held = ", ".join(live["metadata"].get("finalizers") or [])
         return progressing("is being deleted" + (f", held by {held}" if held else ""))
+    if check is not None:
+        return declared(check, live)
     kind = kind_of(live)
     own = _rule(kind)(live)
     return workloads.judge_pods(own, pods) if kind in _BY_PODS else own
@@ -90,6 +113,12 @@ def status_matters(kind: Kind) -> bool:
     return _rule(kind) is not resources.present
 
 
+def overdue(found: Assessment, since: datetime, now: datetime, limit_seconds: float) -> Assessment:
+    """What has been progressing since then, for longer than the limit, does not come by itself."""
+    if found.health is not Health.PROGRESSING or (now - since).total_seconds() <= limit_seconds:
+        return found
+    return degraded(f"{found.message} (for more than {limit_seconds:g} s)")
+
+
 def _rule(kind: Kind) -> Rule:
-    fallback = resources.present if kind.group in _PRESENT_GROUPS else resources.custom
-    return RULES.get(kind, fallback)
+    return RULES.get(kind, resources.custom)

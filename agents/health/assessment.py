@@ -36,18 +36,23 @@ def suspended(message: str) -> Assessment:
 
 
 def spec_of(obj: Object) -> dict[str, Any]:
-    """The spec, empty if there is none."""
-    return obj.get("spec") or {}
+    """The spec, empty if there is none or it is no mapping: custom resources may hold anything."""
+    return _mapping(obj.get("spec"))
 
 
 def status_of(obj: Object) -> dict[str, Any]:
-    """The status, empty if there is none."""
-    return obj.get("status") or {}
+    """The status, empty if there is none or it is no mapping."""
+    return _mapping(obj.get("status"))
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def condition(obj: Object, name: str) -> dict[str, Any]:
     """The condition of that type, empty if there is none."""
-    for item in status_of(obj).get("conditions") or []:
+    found = status_of(obj).get("conditions")
+    for item in found if isinstance(found, list) else []:
         if isinstance(item, dict) and item.get("type") == name:
             return item
     return {}
@@ -74,7 +79,7 @@ def unobserved(obj: Object) -> bool:
     """Has the controller not looked at this generation yet?"""
     observed = status_of(obj).get("observedGeneration")
     generation = obj["metadata"].get("generation")
-    return observed is not None and generation is not None and observed < generation
+    return isinstance(observed, int) and isinstance(generation, int) and observed < generation
 
 
 def never_observed(obj: Object) -> bool:

@@ -79,6 +79,29 @@ def api_service(obj: Object) -> Assessment:
     return progressing(why(obj, "Available") or "not available yet")
 
 
+def signing_request(obj: Object) -> Assessment:
+    """Approved and signed; denied or failed is for good."""
+    for name in ("Denied", "Failed"):
+        if is_true(obj, name):
+            return degraded(why(obj, name) or name)
+    if status_of(obj).get("certificate"):
+        return HEALTHY
+    return progressing("not signed yet" if is_true(obj, "Approved") else "not approved yet")
+
+
+def flow_schema(obj: Object) -> Assessment:
+    """Its priority level exists."""
+    return degraded(why(obj, "Dangling")) if is_true(obj, "Dangling") else HEALTHY
+
+
+def volume_attachment(obj: Object) -> Assessment:
+    """Attached."""
+    if status_of(obj).get("attached"):
+        return HEALTHY
+    error = (status_of(obj).get("attachError") or {}).get("message")
+    return degraded(str(error)) if error else progressing("not attached yet")
+
+
 def namespace(obj: Object) -> Assessment:
     """Active."""
     if status_of(obj).get("phase") == "Terminating":

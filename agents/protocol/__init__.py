@@ -1,6 +1,7 @@
 """The wire between hub and agent, and what both must compute alike.
 
     words         `SyncState`, `Health`, `DriftMode`, `Deletion`: the words that the user sees
+    health_checks user-declared rules of health, in CEL
     deployment    `Options`, `BundleDeployment` and its digest
     artifact      a rendered bundle as canonical bytes: objects and hooks
     substitution  `${NAME}` in the agent, the same function that `fleet render` uses
@@ -13,6 +14,8 @@ from __future__ import annotations
 
 from agents.protocol.artifact import Artifact, ArtifactError, Hook, HookEvent, read_artifact
 from agents.protocol.deployment import ABSENT, BundleDeployment, Options, deployment_digest
+from agents.protocol.health_checks import ExpressionError, HealthCheck, check_expression, holds
+from agents.protocol.retrying import Retry
 from agents.protocol.substitution import SubstitutionError, substitute
 from agents.protocol.wire import (
     PROTOCOL_MAX,
@@ -29,7 +32,7 @@ from agents.protocol.wire import (
     StartRequest,
     Target,
 )
-from agents.protocol.words import Deletion, DriftMode, Health, SyncState
+from agents.protocol.words import Deletion, DriftMode, Health, Readiness, SyncState
 
 __all__ = [
     "ABSENT",
@@ -41,23 +44,29 @@ __all__ = [
     "Deletion",
     "DeploymentReport",
     "DriftMode",
+    "ExpressionError",
     "FieldDrift",
     "Health",
+    "HealthCheck",
     "Hook",
     "HookEvent",
     "ObjectReport",
     "Offer",
     "Options",
+    "Readiness",
     "Refusal",
     "RegisterAnswer",
     "RegisterRequest",
     "Report",
     "ReportAnswer",
+    "Retry",
     "StartRequest",
     "SubstitutionError",
     "SyncState",
     "Target",
+    "check_expression",
     "deployment_digest",
+    "holds",
     "read_artifact",
     "substitute",
 ]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agents.protocol.words import Deletion, DriftMode
+from agents.protocol.health_checks import HealthCheck
+from agents.protocol.retrying import Retry
+from agents.protocol.words import Deletion, DriftMode, Readiness
 from clusters.objects import Digest, digest_of
 
 ABSENT: Digest = "absent"
@@ -39,9 +41,14 @@ class Options(BaseModel):
     take_ownership: bool = False
     """Force fields that another manager owns."""
     depends_on: tuple[str, ...] = ()
-    """Bundles that must be Synced and Healthy in this cluster before this one starts."""
+    """Bundles that must be there in this cluster before this one starts."""
+    accepted_states: tuple[tuple[str, tuple[Readiness, ...]], ...] = ()
+    """Of which of those bundles other states are enough; for the rest it is `Ready`."""
+    retry: Retry = Retry()
     timeout_seconds: int = 600
-    """How long a hook may run."""
+    """How long a hook may run, a wave may wait, and an object may progress until it is Degraded."""
+    health_checks: tuple[HealthCheck, ...] = ()
+    """Rules of health that win over Fleet's own, one for a kind."""
 
     @property
     def on_leaving(self) -> Deletion:

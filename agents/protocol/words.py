@@ -58,3 +58,36 @@ class Deletion(StrEnum):
     """They are deleted; the bundle is gone when the API server has taken the orders."""
     ORPHAN = "orphan"
     """They stay, without an owner."""
+
+
+class Readiness(StrEnum):
+    """How a bundle stands in a cluster, in Rancher Fleet's words; `dependsOn` accepts by them."""
+
+    READY = "Ready"
+    NOT_READY = "NotReady"
+    """Applied, and not healthy."""
+    MODIFIED = "Modified"
+    """It has drifted and is only warned of."""
+    WAIT_APPLIED = "WaitApplied"
+    """Under way, or held."""
+    ERR_APPLIED = "ErrApplied"
+    OUT_OF_SYNC = "OutOfSync"
+    """It cannot be seen how it is."""
+    PENDING = "Pending"
+    """Not started in its wanted version."""
+
+    @classmethod
+    def of(cls, sync: SyncState, health: Health) -> Readiness:
+        """The word for a bundle that is reported under its wanted digest."""
+        if sync is SyncState.SYNCED:
+            return cls.READY if health is Health.HEALTHY else cls.NOT_READY
+        return _READINESS[sync]
+
+
+_READINESS = {
+    SyncState.OUT_OF_SYNC: Readiness.MODIFIED,
+    SyncState.SYNCING: Readiness.WAIT_APPLIED,
+    SyncState.WAITING: Readiness.WAIT_APPLIED,
+    SyncState.FAILED: Readiness.ERR_APPLIED,
+    SyncState.UNKNOWN: Readiness.OUT_OF_SYNC,
+}

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import Any
 
-from agents.protocol import Options
+from agents.protocol import Options, Readiness
 from fleet.layout.dependencies import check_cycles, check_known, resolve
 from fleet.layout.destinations import (
     Destination,
@@ -161,7 +162,7 @@ def _source(draft: Draft, goes: Destination, labels: dict[str, Labels]) -> Sourc
         everywhere=goes.everywhere,
         listable=goes.listable,
         targets=None if goes.listed else said.targets,
-        options=Options(**said.options, depends_on=resolve(draft, labels)),
+        options=Options(**said.options, **_dependencies(draft, labels)),
         helm=helm,
         kustomize_dir=said.kustomize_dir,
         variables=said.variables,
@@ -170,3 +171,10 @@ def _source(draft: Draft, goes: Destination, labels: dict[str, Labels]) -> Sourc
         overlays=said.overlays,
         at=draft.at,
     )
+
+
+def _dependencies(draft: Draft, labels: dict[str, Labels]) -> dict[str, Any]:
+    """depends_on and accepted_states of `Options`; the usual state is not said."""
+    found = resolve(draft, labels)
+    unusual = {name: states for name, states in found.items() if states != (Readiness.READY,)}
+    return {"depends_on": tuple(found), "accepted_states": tuple(unusual.items())}

@@ -7,23 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agents.protocol import Readiness
 from fleet.layout.findings import Findings
 from fleet.layout.sources import Draft
 from fleet.model import Labels
 
 
-def resolve(draft: Draft, labels: Mapping[str, Labels]) -> tuple[str, ...]:
-    """The bundles that a source waits for, sorted: by name and by label, itself not by label."""
-    names = {name for name, _ in draft.said.depends_on}
-    for selector, _ in draft.said.depends_on_labels:
-        names |= {n for n, found in labels.items() if selector.matches(found) and n != draft.name}
-    return tuple(sorted(names))
+def resolve(draft: Draft, labels: Mapping[str, Labels]) -> dict[str, tuple[Readiness, ...]]:
+    """The bundles that a source waits for, sorted, each with the states that are accepted of it.
+
+    By name and by label, itself not by label; of two entries about one bundle both accept.
+    """
+    found: dict[str, set[Readiness]] = {}
+    for entry in draft.said.depends_on:
+        names = {entry.name} if entry.name else set()
+        if entry.selector is not None:
+            matching = {n for n, said in labels.items() if entry.selector.matches(said)}
+            names |= matching - {draft.name}
+        for name in names:
+            found.setdefault(name, set()).update(entry.accepted or (Readiness.READY,))
+    return {n: tuple(s for s in Readiness if s in found[n]) for n in sorted(found)}
 
 
 def check_known(drafts: list[Draft], known: set[str], findings: Findings, held: set[str]) -> None:
     """Report every name that no bundle has."""
     for draft in drafts:
-        for name, at in draft.said.depends_on:
+        for name, at in _named(draft):
             if name not in known:
                 held.add(draft.name)
                 findings.error(
@@ -36,6 +45,11 @@ def check_known(drafts: list[Draft], known: set[str], findings: Findings, held: 
                 )
 
 
+def _named(draft: Draft) -> list[tuple[str, str]]:
+    """Bundles that are named, and where."""
+    return [(entry.name, entry.at) for entry in draft.said.depends_on if entry.name]
+
+
 def check_cycles(
     drafts: list[Draft],
     depends_on: Mapping[str, tuple[str, ...]],
@@ -43,9 +57,7 @@ def check_cycles(
     held: set[str],
 ) -> None:
     """Report every cycle, named in full."""
-    said = {
-        (draft.name, other): at for draft in reversed(drafts) for other, at in draft.said.depends_on
-    }
+    said = {(draft.name, other): at for draft in reversed(drafts) for other, at in _named(draft)}
     files = {draft.name: draft.at for draft in drafts}
     for cycle in cycles(depends_on):
         held.update(cycle)

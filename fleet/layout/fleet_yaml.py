@@ -12,11 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.protocol import Deletion, DriftMode
+from agents.protocol import Deletion, DriftMode, Readiness
 from agents.protocol.substitution import NAME as VARIABLE_NAME
 from fleet.layout.fields import Fields
 from fleet.layout.files import Files, join, relative, within
 from fleet.layout.helm_fields import read_helm
+from fleet.layout.reconcile_fields import read_accepted_states, read_reconciling
 from fleet.model import Customization, HelmSpec, Selector, TargetRule
 
 _LATER = "Fleet does not honour it yet; remove it, or do without what it asks for"
@@ -36,6 +37,16 @@ _CHANGES_OBJECTS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """One entry of `dependsOn`: a bundle by name, bundles by label, or both."""
+
+    name: str
+    selector: Selector | None
+    accepted: tuple[Readiness, ...]
+    at: str
+
+
 @dataclass(slots=True)
 class FleetFile:
     """What one fleet.yaml says, or what holds where there is none."""
@@ -44,10 +55,8 @@ class FleetFile:
     labels: dict[str, str] | None = None
     """`None` if it says nothing about them."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Fields of `Options` but for depends_on."""
-    depends_on: list[tuple[str, str]] = field(default_factory=list)
-    """Bundle name and where that is said."""
-    depends_on_labels: list[tuple[Selector, str]] = field(default_factory=list)
+    """Fields of `Options` but for depends_on and accepted_states."""
+    depends_on: list[Dependency] = field(default_factory=list)
     targets: tuple[TargetRule, ...] | None = None
     helm: HelmSpec | None = None
     kustomize_dir: str = ""
@@ -66,7 +75,7 @@ def read_fleet_yaml(fields: Fields, files: Files, directory: str, *, listed: boo
     page.bundle = said.name or page.bundle
     if "labels" in fields:
         said.labels = fields.text_map("labels")
-    said.depends_on, said.depends_on_labels = _depends_on(fields)
+    said.depends_on = _depends_on(fields)
     said.options = read_options(fields)
     _read_namespaces(fields, said.options)
     if fields.flag("paused"):
@@ -125,7 +134,7 @@ def _read_namespaces(fields: Fields, options: dict[str, Any]) -> None:
 
 
 def read_options(fields: Fields) -> dict[str, Any]:
-    """correctDrift and what becomes of objects, as fields of `Options`."""
+    """correctDrift, waiting, trying again and removal, as fields of `Options`."""
     options: dict[str, Any] = {}
     deletion = fields.text("deletionPolicy")
     if deletion in {item.value for item in Deletion}:
@@ -140,6 +149,7 @@ def read_options(fields: Fields) -> dict[str, Any]:
     if fields.value.get("keepResources") is not None:
         options["keep_resources"] = fields.flag("keepResources")
     fields.ask("keepResources")
+    read_reconciling(fields, options)
     drift = fields.part("correctDrift")
     if drift is not None:
         corrects = drift.flag("enabled", True)
@@ -156,21 +166,18 @@ def read_options(fields: Fields) -> dict[str, Any]:
     return options
 
 
-def _depends_on(fields: Fields) -> tuple[list[tuple[str, str]], list[tuple[Selector, str]]]:
-    names: list[tuple[str, str]] = []
-    selectors: list[tuple[Selector, str]] = []
+def _depends_on(fields: Fields) -> list[Dependency]:
+    found: list[Dependency] = []
     for part in fields.parts("dependsOn"):
         name, selector = part.text("name"), part.selector("selector")
-        if name:
-            names.append((name, part.page.at(part.path)))
-        if selector is not None:
-            selectors.append((selector, part.page.at(part.path)))
+        states = read_accepted_states(part)
+        found.append(Dependency(name, selector, states, part.page.at(part.path)))
         if not name and selector is None:
             part.page.error(
                 "bad-field", "an entry of dependsOn names no bundle", part.path, "give it a name"
             )
-        part.done({"acceptedStates": "a dependency must be Synced and Healthy here"})
-    return names, selectors
+        part.done()
+    return found
 
 
 def read_kustomize(fields: Fields, files: Files, directory: str) -> str:

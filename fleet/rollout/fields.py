@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
 from pydantic.alias_generators import to_camel
 
+from fleet.durations import read_duration, say_duration
 from fleet.rollout.gate_kinds import P90
-from fleet.rollout.numbers import Amount, read_amount, read_duration, say_duration
+from fleet.rollout.numbers import Amount, read_amount
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", re.ASCII)
 CRON = re.compile(r"[0-9A-Za-z*/,#?LW-]+( [0-9A-Za-z*/,#?LW-]+){4}", re.ASCII)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.protocol import ABSENT
+from fleet.durations import say_duration
 from fleet.model import Cluster, ClusterGroup, PolicyDocument
 from fleet.rollout import numbers, policy
 from fleet.rollout.plan_rules import domains
@@ -109,7 +110,7 @@ def _stage(stage: StagePlan, gates: Mapping[str, Any]) -> dict[str, Any]:
         "failureBudget": stage.failure_budget,
         "consecutive": stage.consecutive,
         "minHealthy": stage.min_healthy,
-        "clusterDeadline": numbers.say_duration(stage.cluster_deadline_seconds),
+        "clusterDeadline": say_duration(stage.cluster_deadline_seconds),
         "stageDeadline": _duration_or_none(stage.stage_deadline_seconds),
         "gates": {side: list(gates.get(side, ())) for side in ("before", "after")},
         "price": price(stage) if changing else "no cluster changes here",
@@ -124,7 +125,7 @@ def price(stage: StagePlan) -> str:
 
 
 def _duration_or_none(seconds: float | None) -> str | None:
-    return None if seconds is None else numbers.say_duration(seconds)
+    return None if seconds is None else say_duration(seconds)
 
 
 def gate_words(gates: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:

@@ -14,6 +14,7 @@ from agents.protocol import (
     Health,
     Offer,
     Options,
+    Readiness,
     SyncState,
     Target,
 )
@@ -119,3 +120,35 @@ def test_what_only_the_inventory_knows_is_left_out() -> None:
     known = {"a": Inventory("a"), "b": Inventory("b"), "c": Inventory("c")}
     target = _target(_item("a"), BundleDeployment.absent("b"))
     assert left_out(target, known) == ("c",)
+
+
+@pytest.mark.parametrize(
+    ("sync", "health", "word"),
+    [
+        (SyncState.SYNCED, Health.HEALTHY, Readiness.READY),
+        (SyncState.SYNCED, Health.DEGRADED, Readiness.NOT_READY),
+        (SyncState.SYNCED, Health.UNKNOWN, Readiness.NOT_READY),
+        (SyncState.OUT_OF_SYNC, Health.HEALTHY, Readiness.MODIFIED),
+        (SyncState.SYNCING, Health.HEALTHY, Readiness.WAIT_APPLIED),
+        (SyncState.WAITING, Health.HEALTHY, Readiness.WAIT_APPLIED),
+        (SyncState.FAILED, Health.HEALTHY, Readiness.ERR_APPLIED),
+        (SyncState.UNKNOWN, Health.HEALTHY, Readiness.OUT_OF_SYNC),
+    ],
+)
+def test_a_dependency_in_an_accepted_state_holds_nobody(
+    sync: SyncState, health: Health, word: Readiness
+) -> None:
+    dns = _item("dns")
+    said = DeploymentReport(bundle="dns", digest=dns.digest, generation=1, sync=sync, health=health)
+    for accepted in Readiness:
+        options = Options(depends_on=("dns",), accepted_states=(("dns", (accepted,)),))
+        web = BundleDeployment.of("web", "sha256:web", {}, options)
+        held = held_by(web, _target(dns, web), {"dns": said})
+        assert (held == ()) is (accepted is word), accepted
+
+
+def test_a_dependency_that_may_be_pending_need_not_have_started() -> None:
+    options = Options(depends_on=("dns",), accepted_states=(("dns", (Readiness.PENDING,)),))
+    web = BundleDeployment.of("web", "sha256:web", {}, options)
+    assert held_by(web, _target(_item("dns"), web), {}) == ()
+    assert held_by(web, _target(web), {}) == ("dns is not in this cluster",)

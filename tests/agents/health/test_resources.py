@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from agents.health import assess, status_matters
+from agents.health import RULES, Rule, assess, overdue, status_matters
+from agents.health.assessment import progressing, suspended
 from agents.health.resources import custom, present
 from agents.protocol import Health
 from clusters.objects import Kind, Object
+from fleet.render.apis import namespaced_kinds
 from tests.agents.samples import config_map, widget
 
 
@@ -31,6 +34,9 @@ CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 API = ("apiregistration.k8s.io/v1", "APIService")
 HPA = ("autoscaling/v2", "HorizontalPodAutoscaler")
 PDB = ("policy/v1", "PodDisruptionBudget")
+CSR = ("certificates.k8s.io/v1", "CertificateSigningRequest")
+FLOW = ("flowcontrol.apiserver.k8s.io/v1", "FlowSchema")
+ATTACHMENT = ("storage.k8s.io/v1", "VolumeAttachment")
 BALANCER = {"type": "LoadBalancer"}
 
 
@@ -59,6 +65,18 @@ BALANCER = {"type": "LoadBalancer"}
         (HPA, {}, _is("ScalingActive", "False", reason="NoMetrics"), Health.PROGRESSING),
         (PDB, {}, {"observedGeneration": 2}, Health.HEALTHY),
         (PDB, {}, {"observedGeneration": 1}, Health.PROGRESSING),
+        (CSR, {}, {}, Health.PROGRESSING),
+        (CSR, {}, _is("Approved", "True"), Health.PROGRESSING),
+        (CSR, {}, {"certificate": "x", **_is("Approved", "True")}, Health.HEALTHY),
+        (CSR, {}, _is("Denied", "True", reason="No"), Health.DEGRADED),
+        (CSR, {}, _is("Failed", "True"), Health.DEGRADED),
+        (FLOW, {}, _is("Dangling", "False"), Health.HEALTHY),
+        (FLOW, {}, _is("Dangling", "True"), Health.DEGRADED),
+        (("v1", "Node"), {}, _is("Ready", "False"), Health.PROGRESSING),
+        (("networking.k8s.io/v1", "ServiceCIDR"), {}, _is("Ready", "True"), Health.HEALTHY),
+        (ATTACHMENT, {}, {"attached": True}, Health.HEALTHY),
+        (ATTACHMENT, {}, {"attached": False}, Health.PROGRESSING),
+        (ATTACHMENT, {}, {"attachError": {"message": "no"}}, Health.DEGRADED),
         (("batch/v1", "CronJob"), {}, {}, Health.HEALTHY),
         (("batch/v1", "CronJob"), {"suspend": True}, {}, Health.SUSPENDED),
         (("networking.k8s.io/v1", "Ingress"), {}, {}, Health.HEALTHY),
@@ -111,3 +129,32 @@ def test_a_kind_that_works_by_being_there_needs_no_status() -> None:
     assert status_matters(Kind("apps", "Deployment"))
     assert status_matters(Kind("example.com", "Widget"))
     assert custom(widget()).health is Health.HEALTHY
+
+
+def test_every_kind_that_kubernetes_serves_is_in_the_table() -> None:
+    assert RULES.keys() == namespaced_kinds().keys()
+
+
+@pytest.mark.parametrize("status", ["text", [], 7, {"conditions": "none"}, {"conditions": [1, []]}])
+@pytest.mark.parametrize("rule", dict.fromkeys([*RULES.values(), custom]))
+def test_a_status_of_any_form_is_judged_and_no_crash(rule: Rule, status: Any) -> None:
+    live = _obj("example.com/v1", "Widget", {}, status) | {"spec": "text"}
+    assert rule(live).health in Health
+
+
+def test_an_observed_generation_that_is_no_number_is_none() -> None:
+    status = {"observedGeneration": "1", **_is("Ready", "True")}
+    assert assess(_obj("example.com/v1", "Widget", {}, status)).health is Health.HEALTHY
+
+
+def test_what_progresses_for_too_long_is_degraded() -> None:
+    start = datetime(2030, 1, 1, tzinfo=UTC)
+    slow = progressing("1 of 2 available")
+    in_time, late = start + timedelta(seconds=60), start + timedelta(seconds=61)
+    assert overdue(slow, start, in_time, 60) == slow
+    found = overdue(slow, start, late, 60)
+    assert (found.health, found.message) == (
+        Health.DEGRADED,
+        "1 of 2 available (for more than 60 s)",
+    )
+    assert overdue(suspended("paused"), start, late, 60).health is Health.SUSPENDED
