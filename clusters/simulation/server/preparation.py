@@ -56,13 +56,9 @@ def _job(state: State, obj: Object, live: Object | None, dry_run: bool) -> None:
         return
     uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
     labels = spec["template"]["metadata"].setdefault("labels", {})
-    # Labels that came from the template are one map with it in Go, and follow it here.
-    are_shared = bool(labels) and obj["metadata"].get("labels") == labels
     for prefix in ("batch.kubernetes.io/", ""):
         labels.setdefault(f"{prefix}controller-uid", uid)
         labels.setdefault(f"{prefix}job-name", name)
-    if are_shared:
-        obj["metadata"]["labels"] = dict(labels)
     selected = spec.setdefault("selector", {}).setdefault("matchLabels", {})
     selected.setdefault("batch.kubernetes.io/controller-uid", uid)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from clusters.objects import Kind, Object
 from clusters.simulation.schedules import read_schedule
+from clusters.simulation.server.builtin import BUILT_IN
 from clusters.simulation.server.names import (
     LABEL_WORDS,
     SUBDOMAIN_WORDS,
@@ -37,7 +38,7 @@ from clusters.simulation.server.selectors import matches_label_selector
 _PATH_NAMED = "rbac.authorization.k8s.io"
 _MAX_ANNOTATIONS = 256 * 1024
 _ANY_FINALIZER = Kind("policy", "PodDisruptionBudget")
-"""The one kind that Kubernetes does not ask for a finalizer's prefix."""
+"""The one built-in kind that Kubernetes does not ask for a finalizer's prefix; no custom one is."""
 _STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 _DATA_KEY = re.compile(r"^[-._a-zA-Z0-9]+$")
 _DATA_KEY_WORDS = (
@@ -75,7 +76,7 @@ def _finalizer_causes(kind: Kind, finalizers: Iterable[str]) -> Iterable[Cause]:
     for index, finalizer in enumerate(finalizers):
         yield from qualified_causes(finalizer, "metadata.finalizers")
         named = "/" in finalizer or finalizer in _STANDARD_FINALIZERS
-        if not named and kind != _ANY_FINALIZER:
+        if not named and kind in BUILT_IN and kind != _ANY_FINALIZER:
             words = "name is neither a standard finalizer name nor is it fully qualified"
             yield wrong(f"metadata.finalizers[{index}]", finalizer, words)
 

@@ -139,6 +139,9 @@ def _prepared(state: State, write: Write, sent: Object) -> Object:
     if write.traits.custom:
         return {**sent, "metadata": dict(sent["metadata"])}
     final: Object = clone(sent)
+    if write.live is None and not write.new["metadata"].get("labels"):
+        # Labels by default are those of the template, also those that are set there now.
+        final["metadata"].pop("labels", None)
     if write.subresource != "status":
         prepare(state, write.traits.kind, final, write.live, dry_run=write.dry_run)
         if write.traits.kind != CRD:

@@ -173,3 +173,11 @@ def test_a_probe_by_grpc_names_the_server_itself_unless_it_says_otherwise() -> N
     live = new_server().create(body)
     (stored,) = live["spec"]["template"]["spec"]["containers"]
     assert stored["livenessProbe"]["grpc"] == {"port": 5, "service": ""}
+
+
+def test_a_jobs_own_labels_stay_and_default_ones_follow_its_template() -> None:
+    labelled = job(labels={"a": "b"})
+    labelled["spec"]["template"]["metadata"] = {"labels": {"a": "b"}}
+    assert new_server().create(labelled)["metadata"]["labels"] == {"a": "b"}
+    del labelled["metadata"]["labels"]
+    assert set(new_server().create(labelled)["metadata"]["labels"]) > {"a", "job-name"}
