@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.durations import read_duration
+from fleet.durations import read_duration, say_duration
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,10 @@ def test_a_duration_is_a_number_with_a_unit(text: str, seconds: float) -> None:
 def test_what_only_looks_like_a_duration_is_refused_in_words(bad: object) -> None:
     with pytest.raises(ValueError, match=r"duration|no time|year"):
         read_duration(bad)
+
+
+@pytest.mark.parametrize("text", ["500ms", "90s", "30m", "1h30m", "7d", "1d1h1m1s1ms"])
+def test_a_duration_is_said_as_it_is_read(text: str) -> None:
+    seconds = read_duration(text)
+    assert read_duration(say_duration(seconds)) == seconds
+    assert say_duration(seconds) == ("1m30s" if text == "90s" else text)

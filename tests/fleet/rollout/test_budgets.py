@@ -54,7 +54,7 @@ def test_a_success_in_between_ends_the_row() -> None:
 
 
 def test_the_order_is_that_of_finishing_also_within_one_tick() -> None:
-    between = {"a": bad(1), "b": healthy(1.5), "c": bad(2)}
+    between = {"a": bad(1), "b": bad(2), "c": healthy(1.5)}
     assert after_start(between).state is RunState.RUNNING
     before = {"a": healthy(0.5), "b": bad(1.5), "c": bad(2)}
     assert after_start(before).state is RunState.FAILING

@@ -66,3 +66,16 @@ def test_no_percentage_is_ever_more_than_the_group(percent: int, total: int) -> 
 def test_an_amount_is_a_value() -> None:
     assert read_amount("25%") == read_amount("25.0%")
     assert Amount(2) != read_amount("2%")
+
+
+def test_a_cap_in_percent_is_rounded_down_and_at_least_one_only_if_that_is_said() -> None:
+    tenth = read_amount("10%")
+    assert [numbers.cap(tenth, n, at_least_one=False) for n in (9, 10, 19, 20)] == [0, 1, 1, 2]
+    assert [numbers.cap(tenth, n, at_least_one=True) for n in (9, 10, 20)] == [1, 1, 2]
+    assert numbers.cap(read_amount(7), 3, at_least_one=False) == 3
+
+
+def test_removals_without_asking_are_rounded_up_and_may_be_none() -> None:
+    assert [numbers.removals(read_amount("5%"), n) for n in (1, 20, 21)] == [1, 1, 2]
+    assert numbers.removals(read_amount(0, zero=True), 100) == 0
+    assert numbers.removals(read_amount(7), 3) == 3

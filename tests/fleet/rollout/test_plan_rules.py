@@ -10,6 +10,10 @@ import pytest
 from fleet.model import Cluster
 from fleet.rollout import Proposal, propose
 from fleet.rollout.coalescing import settles_at
+from fleet.rollout.numbers import read_amount
+from fleet.rollout.plan_rules import refusals
+from fleet.rollout.resolution import membership
+from fleet.rollout.rules import Invariant, Rules
 from fleet.rollout.states import RunState
 from tests.fleet.rollout.builders import after
 from tests.fleet.rollout.test_runs import NAMES, book, codes, record, situation
@@ -53,6 +57,23 @@ def test_a_cluster_in_no_stage_is_held_or_refuses_the_plan() -> None:
     assert {(h.code, h.reason) for h in refused.held if not h.cluster} == {
         ("unmatched-clusters", "no stage selects s1, s2")
     }
+
+
+def test_a_cap_that_comes_to_no_cluster_at_all_refuses_the_plan() -> None:
+    (policy,) = book(stages=[{"name": "all", "select": {"catchAll": True}}]).policies
+    who = membership(policy, FLEET, ())
+
+    def refused(**said: Any) -> list[tuple[str, str]]:
+        rules = Rules(invariants=(Invariant("zone-cap", "region", **said),))
+        return [(r.code, r.reason) for r in refusals(replace(policy, rules=rules), who)]
+
+    why = "zone-cap: 49% of region=eu (2) is no cluster at all"
+    assert refused(max_unavailable=read_amount("49%")) == [("cap-unsatisfiable", why)]
+    assert refused(max_exposed=read_amount("49%")) == [("cap-unsatisfiable", why)]
+    assert refused(max_unavailable=read_amount("49%"), at_least_one=True) == []
+    assert refused(max_unavailable=read_amount("50%")) == []
+    fleet = Rules(invariants=(Invariant("all", max_exposed=read_amount("25%")),))
+    assert refusals(replace(policy, rules=fleet), who) == ()
 
 
 def test_parallelism_order_and_spread_are_resolved_to_numbers_and_names() -> None:
