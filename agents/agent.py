@@ -218,6 +218,10 @@ class Agent:
         if self._link.registered is not registered:
             self._news.set()
         self._adopt()
+        target = self._link.target
+        # Only what the hub itself has just said counts: a request on disk may be long over.
+        if target is not None and not self._link.polls_failed and self._holdings.ask(target.syncs):
+            self._wake_worker()
 
     def _adopt(self) -> None:
         """Act on what the link accepted."""

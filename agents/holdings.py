@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -36,6 +36,7 @@ from agents.apply import (
     reconcile,
 )
 from agents.apply.outcome import failed_bundle, given_up, is_endless, soften
+from agents.apply.preview import preview
 from agents.apply.wipe_guard import wiped_bundles
 from agents.backoff import delay_seconds
 from agents.errors import BundleError
@@ -45,11 +46,13 @@ from agents.protocol import (
     BundleDeployment,
     DeploymentReport,
     Health,
+    SyncRequest,
     SyncState,
     Target,
 )
 from agents.reporting import Reporter, describe
 from agents.settings import Settings
+from agents.syncing import Asked, Syncs
 from agents.targets import claims_of, held_by, left_out
 from clusters.clock import Clock
 from clusters.cluster import Cluster
@@ -86,6 +89,7 @@ class Holdings:
         self._untidy = True
         self._claims_made = Claims()
         self._claims_from: list[object] = []
+        self._syncs = Syncs(reporter)
         self.opened = False
         self.target: Target | None = None
         self.states: dict[str, BundleState] = {}
@@ -108,6 +112,16 @@ class Holdings:
             if before.get(item.bundle) != self._version(item):
                 state.next_look = None
                 state.failures_in_a_row = state.attempts_failed = 0
+
+    def ask(self, requests: Iterable[SyncRequest]) -> bool:
+        """Syncs that the hub passed on; is there one that is new?"""
+        bundles = {item.bundle for item in self._current()}
+        fresh = self._syncs.take(requests, bundles, self._clock.now())
+        for bundle in fresh:
+            state = self.states[bundle]
+            state.failures_in_a_row = state.attempts_failed = 0
+            state.full_check = None
+        return bool(fresh)
 
     def artifacts_arrived(self) -> bool:
         """Bundles that waited for their artifact are due at once; is there any?"""
@@ -210,13 +224,18 @@ class Holdings:
 
     async def _pass_over(self, item: BundleDeployment, state: BundleState) -> bool:
         generation = self._generation(item)
+        asked = self._syncs.begin(item.bundle, self._clock.now())
+        if asked is not None and asked.request.dry_run:
+            return await self._previewed(asked, item, state)
         moving = is_moving(state, Order(item, generation))
         try:
             order = await self._order(item, generation)
-            raw = await self._outcome(state, order, moving)
+            raw = await self._outcome(state, order, moving, asked)
         except Exception as error:  # one bundle's surprise must not stop the others
             _log.exception("bundle %s: unexpected", item.bundle)
             raw = failed_bundle("internal", f"the agent failed with {type(error).__name__}")
+        if asked is not None:
+            self._syncs.passed(asked, Order(item, generation), state, raw)
         state.failures_in_a_row = state.failures_in_a_row + 1 if raw.failed else 0
         if raw.failed and moving and not is_endless(raw):
             state.attempts_failed += 1
@@ -243,9 +262,18 @@ class Holdings:
                 report.health.value,
                 f": {report.message}" if report.message else "",
             )
-        return news
+        return news or asked is not None
 
-    async def _outcome(self, state: BundleState, order: Order, moving: bool) -> Outcome:
+    async def _previewed(self, asked: Asked, item: BundleDeployment, state: BundleState) -> bool:
+        """Answer a dry run; the bundle's state and next look stay as they are."""
+        order = asked.ordered(await self._order(item, self._generation(item)))
+        site = Site(self._cluster, item.bundle, self._settings)
+        self._syncs.seen(asked, order, await preview(site, state, order))
+        return True
+
+    async def _outcome(
+        self, state: BundleState, order: Order, moving: bool, asked: Asked | None
+    ) -> Outcome:
         item = order.deployment
         if parent_name(item.bundle) in self._broken:
             return await self._read_again(item.bundle)
@@ -255,8 +283,10 @@ class Holdings:
                 message = "waits for " + ", ".join(reasons)
                 return Outcome(SyncState.WAITING, "dependency", message, pending=True)
         version = self._version(item)
+        if asked is not None:
+            order = asked.ordered(order)
         site = Site(
-            self._cluster,
+            self._cluster if asked is None else asked.through(self._cluster),
             item.bundle,
             self._settings,
             lambda: self._version(self._deployment(item.bundle)) != version,
@@ -330,7 +360,7 @@ class Holdings:
         return min(check, state.full_check or check)
 
     def _next_look(self, bundle: str, now: datetime) -> datetime:
-        return self.states[bundle].next_look or now
+        return now if self._syncs.due(bundle, now) else self.states[bundle].next_look or now
 
     def _current(self) -> tuple[BundleDeployment, ...]:
         return self.target.current if self.target is not None else ()

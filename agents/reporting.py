@@ -5,6 +5,7 @@
 
 A report that was not answered is sent again as it was, since the hub may have taken it; what
 changed meanwhile is in the next one, the newest per bundle. So the queue is never longer than one.
+Answers to syncs go along, `MOST_ANSWERS` at a time.
 """
 
 from __future__ import annotations
@@ -21,9 +22,15 @@ from agents.protocol import (
     ObjectReport,
     Report,
     ReportAnswer,
+    SyncResult,
     SyncState,
 )
 from clusters.objects import ObjectKey
+
+MOST_ANSWERS = 8
+"""Answers to syncs in one report; each is bounded, and so the report is."""
+_REMEMBERED = 64
+"""Answers that are remembered, so that the same is not said twice."""
 
 
 def describe(
@@ -119,6 +126,17 @@ class Reporter:
         self._unanswered: Report | None = None
         self.now: dict[str, DeploymentReport] = {}
         """How things stand, by bundle."""
+        self._answers: dict[tuple[str, str], SyncResult] = {}
+        self._answered: dict[tuple[str, str], SyncResult] = {}
+
+    def answer(self, result: SyncResult) -> None:
+        """Tell the hub this about a sync, unless it was the last thing said about it."""
+        key = (result.uid, result.bundle)
+        if self._answered.get(key) != result:
+            self._answers[key] = result
+            self._answered[key] = result
+            while len(self._answered) > _REMEMBERED:
+                del self._answered[next(iter(self._answered))]
 
     def note(self, report: DeploymentReport, moment: datetime) -> bool:
         """Take a bundle's state; `since` stays while sync and health do. Is there news?"""
@@ -137,7 +155,8 @@ class Reporter:
     @property
     def has_news(self) -> bool:
         """Would the next report say anything?"""
-        return self._full or self._unanswered is not None or self.now != self._told
+        news = self._unanswered is not None or self.now != self._told
+        return self._full or news or bool(self._answers)
 
     def next(self, order: tuple[int, int], facts: Mapping[str, str | int]) -> Report:
         """The report to send now; the same one again while it has not been answered."""
@@ -158,6 +177,7 @@ class Reporter:
                 agent_version=str(facts.get("agent_version", "")),
                 nodes=int(facts.get("nodes", 0)),
                 deployments=tuple(said),
+                syncs=tuple(self._answers.values())[:MOST_ANSWERS],
             )
         return self._unanswered
 
@@ -169,6 +189,9 @@ class Reporter:
             if sent.full:
                 self._told = {}
             self._told |= {item.bundle: item for item in sent.deployments}
+            for item in sent.syncs:
+                if self._answers.get((item.uid, item.bundle)) is item:
+                    del self._answers[item.uid, item.bundle]
 
 
 def _standing(report: DeploymentReport) -> tuple[object, ...]:

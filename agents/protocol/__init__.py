@@ -5,6 +5,8 @@
     deployment    `Options`, `BundleDeployment` and its digest
     artifact      a rendered bundle as canonical bytes: objects and hooks
     substitution  `${NAME}` in the agent, the same function that `fleet render` uses
+    syncing       a sync that a person asked for, and its results
+    body          what every body is, and a field that differs
     wire          register, target, start, report: bodies, routes and protocol versions
 
 The hub knows an agent only by this package. It imports nothing but `clusters.objects`.
@@ -13,15 +15,16 @@ The hub knows an agent only by this package. It imports nothing but `clusters.ob
 from __future__ import annotations
 
 from agents.protocol.artifact import Artifact, ArtifactError, Hook, HookEvent, read_artifact
+from agents.protocol.body import FieldDrift
 from agents.protocol.deployment import ABSENT, BundleDeployment, Options, deployment_digest
 from agents.protocol.health_checks import ExpressionError, HealthCheck, check_expression, holds
 from agents.protocol.retrying import Retry
 from agents.protocol.substitution import SubstitutionError, substitute
+from agents.protocol.syncing import Deed, ObjectResult, SyncRequest, SyncResult
 from agents.protocol.wire import (
     PROTOCOL_MAX,
     PROTOCOL_MIN,
     DeploymentReport,
-    FieldDrift,
     ObjectReport,
     Offer,
     Refusal,
@@ -41,6 +44,7 @@ __all__ = [
     "Artifact",
     "ArtifactError",
     "BundleDeployment",
+    "Deed",
     "Deletion",
     "DeploymentReport",
     "DriftMode",
@@ -51,6 +55,7 @@ __all__ = [
     "Hook",
     "HookEvent",
     "ObjectReport",
+    "ObjectResult",
     "Offer",
     "Options",
     "Readiness",
@@ -62,6 +67,8 @@ __all__ = [
     "Retry",
     "StartRequest",
     "SubstitutionError",
+    "SyncRequest",
+    "SyncResult",
     "SyncState",
     "Target",
     "check_expression",

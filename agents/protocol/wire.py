@@ -18,9 +18,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from agents.protocol.body import FieldDrift, WireBody
 from agents.protocol.deployment import BundleDeployment
+from agents.protocol.syncing import SyncRequest, SyncResult
 from agents.protocol.words import Health, SyncState
 from clusters.objects import Digest
 
@@ -29,13 +31,7 @@ PROTOCOL_MAX = 1
 """The range of wire versions that this code speaks; both sides choose the highest common one."""
 
 
-class _Wire(BaseModel):
-    """Frozen; unknown fields of a newer partner are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class RegisterRequest(_Wire):
+class RegisterRequest(WireBody):
     """An agent introduces itself; `incarnation` is new for every process start."""
 
     cluster: str
@@ -46,7 +42,7 @@ class RegisterRequest(_Wire):
     kubernetes_version: str = ""
 
 
-class RegisterAnswer(_Wire):
+class RegisterAnswer(WireBody):
     """What the agent needs to go on. `claimed` is false for a cluster that Git does not declare."""
 
     cluster: str
@@ -57,7 +53,7 @@ class RegisterAnswer(_Wire):
     message: str = ""
 
 
-class Offer(_Wire):
+class Offer(WireBody):
     """An assignment that is not started: what one run wants this cluster to move to."""
 
     run: str
@@ -66,7 +62,7 @@ class Offer(_Wire):
     deployments: tuple[BundleDeployment, ...]
 
 
-class Target(_Wire):
+class Target(WireBody):
     """All that one cluster is to run."""
 
     cluster: str
@@ -78,6 +74,8 @@ class Target(_Wire):
     offers: tuple[Offer, ...] = ()
     generations: dict[str, int] = Field(default_factory=dict)
     """Per current bundle: the generation under which it was granted."""
+    syncs: tuple[SyncRequest, ...] = ()
+    """Open requests to reconcile now; they start nothing."""
 
     @property
     def order(self) -> tuple[int, int]:
@@ -90,7 +88,7 @@ class Target(_Wire):
         return f'"{self.epoch}-{self.serial}"'
 
 
-class StartRequest(_Wire):
+class StartRequest(WireBody):
     """May I start this offer? Asked again it is answered alike. A grant answers the new target."""
 
     run: str
@@ -98,23 +96,14 @@ class StartRequest(_Wire):
     incarnation: str
 
 
-class Refusal(_Wire):
+class Refusal(WireBody):
     """409: the offer was withdrawn, ended or is held; the agent forgets it."""
 
     code: str
     message: str
 
 
-class FieldDrift(_Wire):
-    """One field that differs; a Secret's values are replaced by `(redacted)` in the agent."""
-
-    path: str
-    wanted: str | None = None
-    live: str | None = None
-    manager: str = ""
-
-
-class ObjectReport(_Wire):
+class ObjectReport(WireBody):
     """One object that is worth saying something about: not in sync, not healthy or drifted."""
 
     object: str
@@ -126,7 +115,7 @@ class ObjectReport(_Wire):
     drift: tuple[FieldDrift, ...] = ()
 
 
-class DeploymentReport(_Wire):
+class DeploymentReport(WireBody):
     """What the agent says of one bundle; always names the digest and generation it speaks of."""
 
     bundle: str
@@ -148,7 +137,7 @@ class DeploymentReport(_Wire):
     """When sync and health became what they are, by the agent's clock; for show only."""
 
 
-class Report(_Wire):
+class Report(WireBody):
     """Deltas since the last accepted report, or everything if `full`; empty: a heartbeat."""
 
     cluster: str
@@ -162,9 +151,11 @@ class Report(_Wire):
     agent_version: str = ""
     nodes: int = 0
     deployments: tuple[DeploymentReport, ...] = ()
+    syncs: tuple[SyncResult, ...] = ()
+    """Answers to `Target.syncs`, newest only; no part of what `full` means."""
 
 
-class ReportAnswer(_Wire):
+class ReportAnswer(WireBody):
     """`resync` asks for a full report next."""
 
     accepted: bool

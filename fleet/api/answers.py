@@ -14,6 +14,7 @@ from fleet.model import Selector
 from fleet.store import Connection, Store
 from fleet.store import questions as rows
 from fleet.store.events import epoch
+from fleet.store.syncs import result_rows, sync_rows
 
 Document = dict[str, Any]
 
@@ -131,6 +132,25 @@ class Answers:
         """The newest history of the whole hub, after a line's number."""
         with self._store.read() as c:
             return {"items": [status.event_document(r) for r in rows.event_rows(c, after=after)]}
+
+    def syncs(self) -> Document:
+        """The syncs that are remembered, the newest first, without what was answered."""
+        with self._store.read() as c:
+            found = [(row, result_rows(c, row["uid"])) for row in sync_rows(c)]
+            return {"items": [status.sync_document(row, rs, brief=True) for row, rs in found]}
+
+    def sync(self, uid: str, *, brief: bool) -> Document:
+        """One sync with every answer; `brief` without objects. Errors: 404."""
+        with self._store.read() as c:
+            found = sync_rows(c, uid) if uid else []
+            if not found:
+                raise RequestError(
+                    f"there is no sync {uid!r}",
+                    fix="the hub remembers the last ones only: GET /v1/syncs",
+                    code="not-found",
+                    status=404,
+                )
+            return status.sync_document(found[0], result_rows(c, uid), brief=brief)
 
     def problems(self) -> Document:
         """Every problem, errors first."""

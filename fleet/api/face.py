@@ -19,6 +19,7 @@ from agents.protocol import (
 from clusters.objects import Digest
 from fleet.rollout.decisions import Actor, Verb
 from fleet.store import Store
+from fleet.store.syncs import SyncOrder
 
 
 class DeskFace(Protocol):
@@ -46,6 +47,10 @@ class DeskFace(Protocol):
 
     def token_for(self, cluster: str) -> str:
         """A new token for a cluster's agent."""
+        ...
+
+    def sync(self, order: SyncOrder, clusters: Iterable[str]) -> str:
+        """Ask agents to reconcile now; the sync's name."""
         ...
 
     def decide(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +23,7 @@ from fleet.rollout.decisions import EVERY_GROUP, Actor, Verb
 from fleet.store.access import Access, Caller
 from fleet.store.people import People
 from fleet.store.query import query
+from fleet.store.syncs import SyncOrder
 
 
 class DecisionBody(BaseModel):
@@ -42,6 +43,20 @@ class QueryBody(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sql: str
+
+
+class SyncBody(BaseModel):
+    """`{"actor": "ana", "bundle": "web", "selector": "env=staging", "dryRun": true}`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    actor: str = ""
+    reason: str = ""
+    bundle: str = ""
+    selector: str = ""
+    force: bool = False
+    dry_run: bool = Field(default=False, alias="dryRun")
+    limit_seconds: float = Field(default=300.0, alias="limitSeconds", ge=1, le=3600)
 
 
 class NoBody(BaseModel):
@@ -71,6 +86,9 @@ def people_routes(hub: HubFace, access: Access) -> list[Route]:
         ("GET", "/v1/explain/{cluster}/{bundle}", people.explain),
         ("POST", "/v1/query", people.query),
         ("POST", "/v1/runs/{uid}/{verb}", people.decide),
+        ("GET", "/v1/syncs", _plain(ask.syncs)),
+        ("GET", "/v1/syncs/{uid}", people.synced),
+        ("POST", "/v1/syncs", people.sync),
         ("POST", "/v1/source/refresh", people.refresh),
     ]
     opened = [(method, path, for_people(access, handler)) for method, path, handler in table]
@@ -173,6 +191,21 @@ class _People:
         if self._known.are_known and said.strip():
             return Actor(f"{said} (operator token)", (), (said,), "operator")
         return Actor(said, (EVERY_GROUP,), (), "operator")
+
+    async def sync(self, request: Request) -> Response:
+        asked = await body_of(request, SyncBody)
+        selector = read_selector(asked.selector)
+        found = await run_in_threadpool(self.answers.clusters, selector)
+        actor = self._actor(request.state.caller, asked.actor).name
+        order = SyncOrder(**{**asked.model_dump(), "actor": actor})
+        names = [item["cluster"] for item in found["items"]]
+        uid = await run_in_threadpool(self._hub.desk.sync, order, names)
+        return json_answer(await run_in_threadpool(self.answers.sync, uid, brief=True), 201)
+
+    async def synced(self, request: Request) -> Response:
+        uid: str = request.path_params["uid"]
+        brief = "brief" in request.query_params
+        return json_answer(await run_in_threadpool(self.answers.sync, uid, brief=brief))
 
     async def token(self, request: Request) -> Response:
         await body_of(request, NoBody)

@@ -3,6 +3,7 @@
     offline    plan, render                        read a repository, talk to nobody
     processes  hub, agent, demo, sandbox           run until stopped
     asking     status, clusters, groups, bundles, bundledeployments, runs, explain, query
+    asking agents  sync
     deciding   rollout approve|reject|pause|resume|retry|abort, cluster token, refresh
 
 `fleet --help` must answer at once, so this module holds names and one-line helps only. Failures
@@ -39,6 +40,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rollout": ("fleet.cli.deciding:rollout", "Approve, pause, resume, retry or abort a run."),
     "runs": ("fleet.cli.asking:runs", "Rollout runs, or one run in detail."),
     "sandbox": ("fleet.cli.sandbox:sandbox", "Simulated clusters to try kubectl or an agent on."),
+    "sync": (
+        "fleet.cli.syncing:sync",
+        "Ask agents to reconcile now, and follow them to the end.",
+    ),
     "status": ("fleet.cli.asking:status", "The whole fleet on one page."),
 }
 

@@ -41,6 +41,7 @@ from fleet.store.runs import (
     set_intent,
     stages_of,
 )
+from fleet.store.syncs import SyncOrder, open_sync
 from fleet.store.targets import may_fetch, read_target, serial_of, start
 
 INTENTS = {Verb.PAUSE: Intent.PAUSE, Verb.RESUME: Intent.RUN, Verb.ABORT: Intent.ABORT}
@@ -171,6 +172,25 @@ class Desk:
         with self.store.write() as c:
             set_token(c, cluster, token, self._clock.now())
         return token
+
+    def sync(self, order: SyncOrder, clusters: Iterable[str]) -> str:
+        """Ask the agents of these clusters to reconcile now; the sync's name."""
+        if not order.actor.strip():
+            raise RequestError("a sync needs a name", fix="say who asks", code="no-actor")
+        with self.store.write() as c:
+            uid, asked = open_sync(c, order, clusters, self._clock.now())
+        if not uid:
+            what = f"bundle {order.bundle!r}" if order.bundle else "anything"
+            where = f" that {order.selector!r} selects" if order.selector else ""
+            raise RequestError(
+                f"no cluster{where} runs {what}",
+                fix="see what runs where: fleet bundledeployments",
+                code="nothing-to-sync",
+                status=404,
+            )
+        self._doorbell.ring(asked)
+        self._news([], [])
+        return uid
 
     def decide(
         self,

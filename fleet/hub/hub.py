@@ -32,6 +32,7 @@ from fleet.source import Polling
 from fleet.store import Store
 from fleet.store.agents import mark_offline, next_offline, rivals
 from fleet.store.events import replace_problems
+from fleet.store.syncs import end_overdue, next_end
 
 log = logging.getLogger(__name__)
 
@@ -128,12 +129,12 @@ class Hub:
     def release(self, now: datetime) -> tuple[set[str], datetime]:
         """Propose and advance; blocks. Whose target changed, and when to be asked again."""
         self._mark_offline(now)
-        changed: set[str] = set()
+        changed, next_sync = self._end_syncs(now)
         planned, commit = self._observer.planned, self._observer.commit
         if self._releaser.wants(now) and planned is not None and commit is not None:
             changed |= self._releaser.propose(planned, commit, now)
         moved, wake = self._releaser.advance(now)
-        wakes = (wake, self._releaser.proposal_due, self._next_silence(now))
+        wakes = (wake, self._releaser.proposal_due, self._next_silence(now), next_sync)
         return changed | moved, min(filter(None, wakes))
 
     def refresh(self) -> None:
@@ -180,6 +181,15 @@ class Hub:
         self._rivals = talking
         if gone:
             self._news(gone)
+
+    def _end_syncs(self, now: datetime) -> tuple[set[str], datetime | None]:
+        """End the syncs whose time is up; whose target changed, and when the next one is over."""
+        with self.store.read() as c:
+            due = next_end(c)
+        if due is None or due > now:
+            return set(), due
+        with self.store.write() as c:
+            return set(end_overdue(c, now)), next_end(c)
 
     def _next_silence(self, now: datetime) -> datetime:
         """When somebody could be offline next; at the latest in a heartbeat's time."""

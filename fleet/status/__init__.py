@@ -4,6 +4,7 @@
     fleets      the whole fleet, clusters, groups
     bundles     bundles and bundle deployments
     runs        rollout runs with their stages
+    syncs       what agents were asked to reconcile, and what became of it
     explain     why a cluster runs what it runs of one bundle
 
 An offline cluster's states are shown as of its last report and counted as `offline`, never among
@@ -23,6 +24,7 @@ from fleet.status.fleets import (
 )
 from fleet.status.runs import event_document, run_details, run_document
 from fleet.status.sync import Tally, health_of, sync_of, tally
+from fleet.status.syncs import sync_document
 
 __all__ = [
     "Tally",
@@ -38,6 +40,7 @@ __all__ = [
     "problem_document",
     "run_details",
     "run_document",
+    "sync_document",
     "sync_of",
     "tally",
 ]

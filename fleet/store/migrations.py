@@ -12,6 +12,7 @@ of `fleet.store.views`, which are made anew whenever the hub opens the file.
        └──< group_member >── cluster_group
     run ──< run_bundle, run_cluster, decision         one attempt; its plan is never edited
     held_change                                       what is wanted and not released, and why
+    sync ──< sync_bundle                              who was asked to reconcile now, with answers
     plan_commit, problem, event, meta
 """
 
@@ -49,6 +50,13 @@ def decisions(db: sqlite_utils.Database) -> None:
 def aliases(db: sqlite_utils.Database) -> None:
     """Under which other names Git knows a person who decided."""
     db.execute("ALTER TABLE decision ADD COLUMN aliases TEXT NOT NULL DEFAULT '[]'")
+
+
+@migrations(name="0004_syncs")
+def syncs(db: sqlite_utils.Database) -> None:
+    """Syncs that people ask for, and what each bundle deployment answered."""
+    for statement in _SYNCS:
+        db.execute(statement)
 
 
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"
@@ -189,4 +197,20 @@ _HISTORY = (
         bundle TEXT NOT NULL, cluster TEXT NOT NULL,
         commit_id TEXT NOT NULL DEFAULT '', since TEXT NOT NULL,
         PRIMARY KEY (origin, code, what, at, bundle, cluster)) WITHOUT ROWID""",
+)
+
+_SYNCS = (
+    """CREATE TABLE sync (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL,
+        asked_at TEXT NOT NULL, ends_at TEXT NOT NULL,
+        actor TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+        bundle TEXT NOT NULL DEFAULT '', selector TEXT NOT NULL DEFAULT '',
+        force INTEGER NOT NULL DEFAULT 0, dry_run INTEGER NOT NULL DEFAULT 0,
+        limit_seconds REAL NOT NULL, most_objects INTEGER NOT NULL)""",
+    "CREATE INDEX sync_by_uid ON sync (uid)",
+    """CREATE TABLE sync_bundle (
+        sync TEXT NOT NULL, cluster TEXT NOT NULL, bundle TEXT NOT NULL,
+        state TEXT NOT NULL, at TEXT NOT NULL, result TEXT NOT NULL DEFAULT '{}',
+        PRIMARY KEY (sync, cluster, bundle)) WITHOUT ROWID""",
+    "CREATE INDEX sync_bundle_open ON sync_bundle (cluster) WHERE state = 'Asked'",
 )

@@ -24,6 +24,7 @@ from fleet.store.agents import find_agent, speaks, touch_incarnation, was_replac
 from fleet.store.codec import json_text, text_of
 from fleet.store.database import Connection
 from fleet.store.events import add_event, epoch, set_meta
+from fleet.store.syncs import take_results
 from fleet.store.targets import raise_serials
 
 LARGEST_NUMBER = 2**53
@@ -63,13 +64,14 @@ def take_report(c: Connection, report: Report, now: datetime) -> Taken:
     changed = _take_deployments(c, report, now)
     gone = _drop_what_is_gone(c, report)
     restored = _catch_up_counters(c, report)
+    synced = take_results(c, report.cluster, report.syncs, now)
     if gone or restored:
         raise_serials(c, [report.cluster])
     return Taken(
         accepted=True,
         changed=changed,
         came_back=came_back,
-        target_changed=gone or restored,
+        target_changed=gone or restored or synced,
     )
 
 

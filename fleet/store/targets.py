@@ -24,6 +24,7 @@ from fleet.store.agents import was_replaced
 from fleet.store.codec import moment_of, text_of
 from fleet.store.database import Connection
 from fleet.store.events import add_event, epoch
+from fleet.store.syncs import open_requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ def read_target(c: Connection, cluster: str) -> Target:
         current=current,
         offers=_offers(c, cluster),
         generations=generations,
+        syncs=open_requests(c, cluster),
     )
 
 

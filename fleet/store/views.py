@@ -58,6 +58,13 @@ VIEWS = {
     "decisions": """
         SELECT number, run, verb, actor, at, reason, stage, clusters FROM decision""",
     "events": "SELECT number, at, kind, run, stage, cluster, message FROM event",
+    "syncs": """
+        SELECT uid AS sync, asked_at, ends_at, actor, reason, bundle, selector, force, dry_run
+        FROM sync""",
+    "syncresults": """
+        SELECT sync, cluster, bundle, state, at, result ->> '$.sync' AS result,
+            result ->> '$.code' AS code, result ->> '$.message' AS message
+        FROM sync_bundle""",
     "problems": """
         SELECT severity, code, what, at, fix, bundle, cluster, origin, commit_id AS "commit", since
         FROM problem""",

@@ -19,6 +19,8 @@ from agents.protocol import (
     Report,
     ReportAnswer,
     StartRequest,
+    SyncRequest,
+    SyncResult,
     SyncState,
     Target,
 )
@@ -44,6 +46,8 @@ class MemoryHub:
         self.registrations: list[RegisterRequest] = []
         self.received: list[Report] = []
         self.known: dict[str, DeploymentReport] = {}
+        self.answers: dict[tuple[str, str], SyncResult] = {}
+        """The newest answer to each sync, by sync and bundle."""
         self.known_incarnations: set[str] = set()
         self.lose_answers = 0
         """That many reports are taken, and their answers lost on the way."""
@@ -61,6 +65,15 @@ class MemoryHub:
         offer = Offer(run=run, generation=self._generation, deployments=deployments)
         self._change(offers=(*self.held.offers, offer))
         return self._generation
+
+    def ask_sync(self, uid: str, *bundles: str, **how: Any) -> None:
+        """Ask the agent to reconcile these bundles now."""
+        request = SyncRequest(uid=uid, bundles=bundles, **how)
+        self._change(syncs=(*self.held.syncs, request))
+
+    def end_sync(self, uid: str) -> None:
+        """Nobody waits for that sync any more."""
+        self._change(syncs=tuple(item for item in self.held.syncs if item.uid != uid))
 
     def withdraw(self, generation: int) -> None:
         """Take an offer back without the agent being told."""
@@ -137,6 +150,11 @@ class MemoryHub:
         for item in report.deployments:
             if item.digest == "absent" and item.sync is SyncState.SYNCED:
                 self.remove_from_target(item.bundle)
+        self.answers |= {(item.uid, item.bundle): item for item in report.syncs}
+        for request in self.held.syncs:
+            said = [self.answers.get((request.uid, name)) for name in request.bundles]
+            if all(item is not None and item.done for item in said):
+                self.end_sync(request.uid)
         if self.lose_answers:
             self.lose_answers -= 1
             raise HubUnreachableError("the answer was lost")

@@ -155,3 +155,20 @@ async def _ana_decides(hub: Served) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "operator-token-needed")
     answer = await hub.ask("GET", "/v1/clusters/staging-1/target", ANA)
     assert (answer.status_code, answer.json()["code"]) == (403, "agent-token-needed")
+
+
+async def test_a_sync_is_asked_for_and_followed_by_people(hub: Served) -> None:
+    await turned(hub, lambda: not hub.rig.live())
+    body = {"actor": "ana", "selector": "env=staging", "dryRun": True, "limitSeconds": 30}
+    answer = await hub.ask("POST", "/v1/syncs", OPERATOR, json=body)
+    assert answer.status_code == 201
+    begun = answer.json()
+    assert [(i["cluster"], i["state"]) for i in begun["items"]] == [("staging-1", "Asked")]
+    assert (begun["dryRun"], begun["force"], begun["done"]) == (True, False, False)
+    assert "objects" not in begun["items"][0]
+    assert (await hub.get(f"/v1/syncs/{begun['sync']}"))["items"][0]["objects"] == []
+    assert [item["sync"] for item in (await hub.get("/v1/syncs"))["items"]] == [begun["sync"]]
+    answer = await hub.ask("GET", "/v1/syncs/x", OPERATOR)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+    answer = await hub.ask("POST", "/v1/syncs", OPERATOR, json={**body, "limitSeconds": 1e9})
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad-body")
