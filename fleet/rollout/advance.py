@@ -18,6 +18,7 @@ from fleet.rollout import budgets, deadlines, history, rulings, slots, standing,
 from fleet.rollout.caps import Room
 from fleet.rollout.evidence import Evidence
 from fleet.rollout.explain import words_for
+from fleet.rollout.gates import Turnstile
 from fleet.rollout.marks import Marks
 from fleet.rollout.memory import Memory
 from fleet.rollout.progress import View, walk
@@ -48,10 +49,10 @@ def advance(run: RunPlan, marks: Marks, intent: Intent, evidence: Evidence, now:
         walk(run, views, memory, evidence, may_act, now, wakes)
     state, reason = _run_state(run, views, marks, memory, intent, evidence)
     moving = _moving(run, views, memory) if may_act and state not in tables.ENDED else []
-    withdraw = _withdraw(views, moving, evidence, memory, now)
+    withdraw = _withdraw(run, views, moving, evidence, memory, now, wakes)
     if withdraw and moving:
         wakes.append(now)
-    offer = _offer(run, moving, evidence, memory, now)
+    offer = _offer(run, moving, evidence, memory, now, wakes)
     if offer:
         wakes.append(_first_due(run, now))
     for view in views:
@@ -67,6 +68,7 @@ def advance(run: RunPlan, marks: Marks, intent: Intent, evidence: Evidence, now:
         stages=tuple(view.status(memory) for view in views),
         clusters=statuses,
         offer=tuple(offer),
+        closes=tuple((cluster, at) for cluster, at in offer.items() if at is not None),
         withdraw=tuple(withdraw),
         marks=memory.close(),
         events=tuple(events),
@@ -171,31 +173,48 @@ def _moving(run: RunPlan, views: list[View], memory: Memory) -> list[View]:
 
 
 def _withdraw(
-    views: list[View], moving: list[View], evidence: Evidence, memory: Memory, now: datetime
+    run: RunPlan,
+    views: list[View],
+    moving: list[View],
+    evidence: Evidence,
+    memory: Memory,
+    now: datetime,
+    wakes: list[datetime],
 ) -> list[str]:
     """Unstarted offers that must not be started any more; their clusters are free at once."""
     taken = []
     names = {view.plan.name for view in moving}
     for view in views:
         acts = view.plan.name in names
+        turnstile = Turnstile.of(run, view.plan, evidence, memory, now)
         for one in view.standings:
             if not one.unstarted:
                 continue
             if acts and not one.lapsed and one.state is ClusterState.ASSIGNED:
-                continue
+                passage = turnstile.passage(one.cluster)
+                wakes.extend([passage.closes] if passage.closes else [])
+                one.refused = passage.refused
+                if one.refused is None:
+                    continue
             taken.append(one.cluster)
             if one.state is ClusterState.ASSIGNED:
                 known = evidence.clusters.get(one.cluster, NOWHERE)
                 one.state = ClusterState.QUEUED if known.online else ClusterState.OFFLINE
-                one.lapsed = True
+                one.lapsed = one.refused is None
                 standing.stop_clock(memory, one.cluster, now)
     return taken
 
 
 def _offer(
-    run: RunPlan, views: list[View], evidence: Evidence, memory: Memory, now: datetime
-) -> list[str]:
-    offered = []
+    run: RunPlan,
+    views: list[View],
+    evidence: Evidence,
+    memory: Memory,
+    now: datetime,
+    wakes: list[datetime],
+) -> dict[str, datetime | None]:
+    """Cluster → from when on the offer must not be started, whatever its lease."""
+    offered: dict[str, datetime | None] = {}
     room = Room(run, evidence, now)
     for view in views:
         if view.state is not StageState.UPDATING:
@@ -205,5 +224,17 @@ def _offer(
             one.state, one.reason, one.code = ClusterState.ASSIGNED, "offered", "Offered"
             spent, _ = memory.clocks.get(one.cluster, (0.0, None))
             memory.clocks[one.cluster] = (spent, now)
-            offered.append(one.cluster)
+            offered[one.cluster] = closes = starts.turnstile.passage(one.cluster).closes
+            wakes.extend([closes] if closes else [])
+        _show_turnstile(view, starts.turnstile, wakes)
     return offered
+
+
+def _show_turnstile(view: View, turnstile: Turnstile, wakes: list[datetime]) -> None:
+    """Show how gates let clusters through, and look again when the next one may."""
+    queued = [one.cluster for one in view.standings if one.state is ClusterState.QUEUED]
+    found = turnstile.statuses(queued)
+    untils = [status.until for status in found if status.until is not None]
+    view.gates = (*view.gates, *found)
+    view.until = min(untils, default=view.until)
+    wakes.extend(untils)

@@ -19,6 +19,7 @@ from pydantic.alias_generators import to_camel
 from fleet.durations import read_duration, say_duration
 from fleet.rollout.gate_kinds import P90
 from fleet.rollout.numbers import Amount, read_amount
+from fleet.rollout.opening_hours import is_cron
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", re.ASCII)
 CRON = re.compile(r"[0-9A-Za-z*/,#?LW-]+( [0-9A-Za-z*/,#?LW-]+){4}", re.ASCII)
@@ -59,6 +60,13 @@ def _matching(pattern: re.Pattern[str], what: str) -> Callable[[object], str]:
         return value
 
     return read
+
+
+def _cron(value: object) -> str:
+    text = _matching(CRON, "cron expression of five fields, like 0 9 * * MON-THU")(value)
+    if not is_cron(text):
+        raise ValueError(f"{text!r} never comes: write a cron expression like 0 9 * * MON-THU")
+    return text
 
 
 def _zone(value: object) -> str:
@@ -119,7 +127,7 @@ Name = Annotated[
 Cron = Annotated[
     str,
     PlainValidator(
-        _matching(CRON, "cron expression of five fields, like 0 9 * * MON-THU"),
+        _cron,
         json_schema_input_type=_pattern(CRON),
     ),
 ]

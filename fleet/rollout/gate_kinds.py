@@ -60,7 +60,7 @@ class DependencyCondition(StrEnum):
     CLUSTER_HAS_REVISION = "ClusterHasRevision"
 
 
-P90 = "P90"
+P90: Literal["P90"] = "P90"
 """`Window.min_remaining`: the stage's observed 90th percentile duration of one cluster."""
 HOUR = 3600.0
 

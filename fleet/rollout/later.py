@@ -15,13 +15,11 @@ NOT_YET = frozenset(
         "stages.gates.before.dependency",
         "stages.gates.before.proven",
         "stages.gates.before.webhook",
-        "stages.gates.before.window",
         "stages.gates.after.analysis",
         "stages.gates.after.soak.max",
         "stages.gates.after.soak.minSamples",
         "stages.gates.after.soak.noDataTimeout",
         "stages.gates.after.soak.onNoData",
-        "stages.gates.after.soak.resetOn",
         # failure, supersede, decisions
         "history",
         "onFailure.action=Abort",

@@ -192,7 +192,7 @@ def _inside(
     budgets.judge_settled(stage, healthy, memory)
     if stage.name in memory.breached:
         return _breached(view, memory)
-    _anchor_soak(view, memory)
+    _keep_soak(view, memory)
     gate = gates.judge(run, stage, Side.AFTER, evidence, memory, now)
     view.until, view.gates = gate.until, gate.gates
     if gate.verdict is Verdict.FAIL:
@@ -208,15 +208,9 @@ def _inside(
     return StageEvent.FINISHED
 
 
-def _anchor_soak(view: View, memory: Memory) -> None:
-    """Remember when the last cluster became Healthy: from then on the stage soaks."""
-    name = view.plan.name
-    known = memory.soak_anchor.get(name)
+def _keep_soak(view: View, memory: Memory) -> None:
     healthy = (one for one in view.standings if one.state is ClusterState.HEALTHY)
-    times = [one.since for one in healthy if one.since is not None]
-    anchor = max([*times, *((known,) if known else ())], default=None)
-    if anchor is not None:
-        memory.soak_anchor[name] = anchor
+    gates.keep_clock(view.plan, {o.cluster: o.since for o in healthy if o.since}, memory)
 
 
 def nobody_online(view: View) -> bool:

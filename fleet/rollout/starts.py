@@ -16,9 +16,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from fleet.rollout import gates, tables
+from fleet.rollout import tables
 from fleet.rollout.caps import Room
 from fleet.rollout.evidence import ClusterEvidence, Evidence
+from fleet.rollout.gates import Turnstile
 from fleet.rollout.memory import Memory
 from fleet.rollout.reasons import Reason
 from fleet.rollout.run_plan import RunPlan, StagePlan
@@ -37,6 +38,7 @@ class Starts:
     memory: Memory
     room: Room
     now: datetime
+    turnstile: Turnstile
     in_domain: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -51,7 +53,8 @@ class Starts:
         now: datetime,
     ) -> Starts:
         """Those of a stage whose clusters stand there."""
-        found = cls(run, stage, evidence, memory, room, now)
+        turnstile = Turnstile.of(run, stage, evidence, memory, now)
+        found = cls(run, stage, evidence, memory, room, now, turnstile)
         if stage.spread is not None:
             found.in_domain.update(
                 stage.spread.domain_of.get(one.cluster, "")
@@ -67,9 +70,7 @@ class Starts:
             return held_by(known)
         if one.lapsed:
             return LEASE_ENDED
-        gated = self.stage.before and gates.refusal(
-            self.run, self.stage, one.cluster, self.evidence, self.memory, self.now
-        )
+        gated = self.turnstile.passage(one.cluster).refused
         return gated or self._spread(one.cluster) or self.room.refusal(one.cluster)
 
     def _spread(self, cluster: str) -> Reason | None:

@@ -91,6 +91,8 @@ class Step:
     clusters: tuple[ClusterStatus, ...]
     offer: tuple[str, ...] = ()
     """Clusters to be offered this run's changes, in order."""
+    closes: tuple[tuple[str, datetime], ...] = ()
+    """(cluster, when): its offer must not be started from then on, whatever its lease."""
     withdraw: tuple[str, ...] = ()
     """Clusters whose unstarted offer is taken back."""
     revert: tuple[str, ...] = ()

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from sqlite3 import Row
 
 from agents.protocol import Health, SyncState
+from fleet.model import Labels
 from fleet.rollout.evidence import AssignmentEvidence, BundleEvidence, ClusterEvidence, Evidence
+from fleet.rollout.gate_kinds import P90, Window
 from fleet.rollout.run_plan import RunPlan
-from fleet.store.codec import moment_of, moment_or_none
+from fleet.store.codec import json_value, moment_of, moment_or_none
 from fleet.store.database import Connection
+from fleet.store.durations import p90_by_stage
 from fleet.store.runs import RunRow, decisions_of
 
 UNSETTLED_SYNC = frozenset({"Syncing", "Waiting", "Unknown"})
 UNSETTLED_HEALTH = frozenset({"Progressing", "Unknown"})
+
+NO_LABELS: Labels = {}
 
 Agents = Mapping[str, bool]
 """Registered clusters, and whether each is online."""
@@ -40,6 +46,8 @@ def read_evidence(
     assignments = _assignments(c, run.uid)
     bundles, unsettled = _bundles(c, plan)
     holders = _holders(c, run.uid, plan.bundles)
+    windows = [gate for stage in plan.stages for gate in stage.before if isinstance(gate, Window)]
+    labels = labels_by_cluster(c) if any(window.zone_label for window in windows) else {}
     clusters = {
         name: ClusterEvidence(
             registered=name in agents,
@@ -48,6 +56,7 @@ def read_evidence(
             assignment=assignments.get(name),
             bundles=bundles.get(name, {}),
             unsettled_since=unsettled.get(name),
+            labels=labels.get(name, NO_LABELS),
         )
         for name in plan.changes
     }
@@ -56,7 +65,20 @@ def read_evidence(
         decisions=decisions_of(c, run.uid),
         superseded_by=run.superseded_by,
         waits_for=waits_for,
+        durations=p90_by_stage(c, plan) if any(w.min_remaining == P90 for w in windows) else {},
     )
+
+
+def labels_by_cluster(c: Connection) -> dict[str, Labels]:
+    """Every cluster's labels as Git last declared them; equal texts are parsed once."""
+    rows = c.execute("SELECT name, labels FROM cluster")
+    return {row["name"]: _labels(row["labels"]) for row in rows}
+
+
+@lru_cache(maxsize=32768)
+def _labels(text: str) -> Labels:
+    found: Labels = json_value(text)
+    return found
 
 
 def _assignments(c: Connection, run: str) -> dict[str, AssignmentEvidence]:

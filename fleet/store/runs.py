@@ -161,9 +161,10 @@ def perform(
     if not written:
         return None
     changed = {x for x in step.withdraw if withdraw(c, run.uid, x, step.reason, now)}
+    closes = dict(step.closes)
     for cluster in step.offer:
         if not has_open_offer(c, run.uid, cluster):
-            _offer(c, plan, cluster, now)
+            _offer(c, plan, cluster, now, closes.get(cluster))
             changed.add(cluster)
     if ended:
         changed |= _withdraw_all(c, run.uid, f"run {run.uid} is {step.state}", now)
@@ -175,9 +176,14 @@ def perform(
     return changed
 
 
-def _offer(c: Connection, plan: RunPlan, cluster: str, now: datetime) -> None:
+def _offer(
+    c: Connection, plan: RunPlan, cluster: str, now: datetime, closes: datetime | None
+) -> None:
     changes: tuple[Change, ...] = plan.changes[cluster]
-    offer(c, plan.uid, cluster, changes, plan.lease_seconds, now)
+    lease = plan.lease_seconds
+    if closes is not None:
+        lease = min(lease, (closes - now).total_seconds())
+    offer(c, plan.uid, cluster, changes, lease, now)
 
 
 def _withdraw_all(c: Connection, run: str, why: str, now: datetime) -> set[str]:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from time import process_time
+from zoneinfo import available_timezones
 
 import click
 
 from fleet.model import Cluster
 from fleet.rollout import Situation, advance, propose, read_policies
 from fleet.rollout.evidence import Evidence
+from fleet.rollout.gate_kinds import OpenHours, Window
 from fleet.rollout.marks import Marks
 from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.states import Intent
@@ -42,7 +44,17 @@ def main() -> None:
     _time_advance("nothing offered yet", plan, Marks(), empty)
     _time_advance("half healthy, 2,500 in flight", plan, moving.marks, half)
     _time_advance("all healthy, soaking", plan, soaking.marks, every)
+    _time_windows()
     _time_propose()
+
+
+def _time_windows() -> None:
+    """Clusters of forty time zones, none of which may start."""
+    zones = sorted(zone for zone in available_timezones() if zone.startswith("Europe/"))[:40]
+    window = Window((OpenHours("0 12 31 12 *", 60.0),), zone_label="tz", min_remaining=30.0)
+    plan = run(stage("all", *CLUSTERS, parallelism=2500, before=(window,)))
+    known = {name: cluster(labels={"tz": zones[place % 40]}) for place, name in enumerate(CLUSTERS)}
+    _time_advance("closed windows in 40 time zones", plan, Marks(), Evidence(known))
 
 
 def _time_advance(what: str, plan: RunPlan, marks: Marks, evidence: Evidence) -> None:

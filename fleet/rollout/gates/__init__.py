@@ -3,7 +3,8 @@
 ::
 
     judge(run, stage, side, evidence, memory, now)      → Judgement       all gates of a list
-    refusal(run, stage, cluster, evidence, memory, now) → Reason | None   those judged per cluster
+    keep_clock(stage, healthy, memory)                  when the stage's soak began
+    Turnstile.of(run, stage, evidence, memory, now)     → .passage(cluster), those judged one by one
 
 All gates of a list are judged at once and must PASS at the same evaluation; FAIL outweighs NONE.
 No data never passes. A run that only restores has no gates; neither has the catch-up lane.
@@ -11,7 +12,10 @@ No data never passes. A run that only restores has no gates; neither has the cat
 
 from __future__ import annotations
 
-from fleet.rollout.gates.judging import is_gated, judge, refusal, waiting
+from fleet.rollout.gates.judging import judge, waiting
+from fleet.rollout.gates.scope import is_gated
+from fleet.rollout.gates.soak import keep_clock
+from fleet.rollout.gates.turnstile import Turnstile
 from fleet.rollout.gates.verdict import Judgement, Verdict
 
-__all__ = ["Judgement", "Verdict", "is_gated", "judge", "refusal", "waiting"]
+__all__ = ["Judgement", "Turnstile", "Verdict", "is_gated", "judge", "keep_clock", "waiting"]

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from fleet.rollout.evidence import Evidence
 from fleet.rollout.memory import Memory
+from fleet.rollout.reasons import Reason
 from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.step import GateStatus
 
@@ -45,6 +46,15 @@ class Judgement:
     """When time alone changes the answer."""
     gates: tuple[GateStatus, ...] = ()
     """Of all of a list: each by itself, for people to see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """The answer of a gate that lets clusters through one by one, for one of them."""
+
+    refused: Reason | None = None
+    closes: datetime | None = None
+    """An offer that is made now must not be started from then on, if its lease is longer."""
 
 
 PASS = Judgement(Verdict.PASS)

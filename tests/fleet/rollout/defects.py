@@ -16,7 +16,7 @@ from fleet.rollout import budgets, numbers, progress, runs, standing, tables
 from fleet.rollout.decisions import Decision, Verb
 from fleet.rollout.evidence import BundleEvidence
 from fleet.rollout.gate_kinds import Soak
-from fleet.rollout.gates import approval, judging, soak
+from fleet.rollout.gates import approval, scope, soak
 from fleet.rollout.gates.judging import JUDGES
 from fleet.rollout.gates.verdict import PASS, Judgement, Question
 from fleet.rollout.memory import Memory
@@ -133,7 +133,7 @@ def revert_waits_behind_its_own_failure(patch: Patch) -> None:
 
 def revert_needs_an_approval(patch: Patch) -> None:
     """A run that only restores passes gates and soaks like any other."""
-    patch.setattr(judging, "is_gated", lambda run: True)
+    patch.setattr(scope, "is_gated", lambda run: True)
 
 
 def dark_cluster_keeps_the_run_open(patch: Patch) -> None:
