@@ -357,7 +357,7 @@ class Holdings:
         if state.touched:
             return now + timedelta(seconds=self._settings.event_delay_seconds)
         check = now + timedelta(seconds=self._settings.check_interval_seconds)
-        return min(check, state.full_check or check)
+        return min(check, state.full_check or check, outcome.look_again or check)
 
     def _next_look(self, bundle: str, now: datetime) -> datetime:
         return now if self._syncs.due(bundle, now) else self.states[bundle].next_look or now

@@ -15,6 +15,7 @@ from datetime import datetime
 
 from agents.apply import BundleState, Outcome
 from agents.apply.outcome import Failure
+from agents.apply.state import Drift
 from agents.protocol import (
     BundleDeployment,
     DeploymentReport,
@@ -54,6 +55,8 @@ def describe(
         objects_ready=states.count(Health.HEALTHY),
         objects=_objects(state, outcome)[:limit],
         drifted=len(state.drift),
+        contested=sum(item.code == "contested" for item in state.drift.values()),
+        paused=len(_paused(state, outcome)),
         healed=state.healed,
     )
 
@@ -64,6 +67,13 @@ def _health(deployment: BundleDeployment, state: BundleState, outcome: Outcome) 
     if outcome.sync is SyncState.SYNCED or state.health:
         return Health.worst([item.health for item in state.health.values()])
     return Health.UNKNOWN
+
+
+def _paused(state: BundleState, outcome: Outcome) -> set[ObjectKey]:
+    """Objects that are paused: those that differ, and those that only say so."""
+    notes = outcome.notes or {}
+    drifted = {key for key, item in state.drift.items() if item.code == "paused"}
+    return drifted | {key for key in state.pauses if key in notes}
 
 
 def _total(deployment: BundleDeployment, state: BundleState) -> int:
@@ -98,20 +108,34 @@ def _objects(state: BundleState, outcome: Outcome) -> tuple[ObjectReport, ...]:
 
 def _object(key: ObjectKey, state: BundleState, failure: Failure | None, note: str) -> ObjectReport:
     health = state.health.get(key)
-    drift = state.drift.get(key, ())
+    drift = state.drift.get(key)
     sync = SyncState.SYNCED
     if failure is not None:
         sync = SyncState.FAILED
-    elif drift or note:
+    elif drift:
+        sync = SyncState.OUT_OF_SYNC
+    elif key in state.pauses:
+        sync = SyncState.SYNCED
+    elif note:
         sync = SyncState.OUT_OF_SYNC
     return ObjectReport(
         object=str(key),
         sync=sync,
         health=health.health if health else Health.UNKNOWN,
-        code=failure.code if failure else ("drift" if drift else ""),
-        message=failure.text() if failure else note or (health.message if health else ""),
-        drift=drift,
+        code=failure.code if failure else _code(drift, key in state.pauses and bool(note)),
+        message=_message(failure, drift, note, health.message if health else ""),
+        drift=drift.fields if drift else (),
     )
+
+
+def _code(drift: Drift | None, paused: bool) -> str:
+    return drift.code if drift else "paused" if paused else ""
+
+
+def _message(failure: Failure | None, drift: Drift | None, note: str, health: str) -> str:
+    if failure is not None:
+        return failure.text()
+    return (drift.message if drift else "") or note or health
 
 
 class Reporter:

@@ -1,33 +1,33 @@
 """Holding a bundle to what is applied: find drift, set it back or report it, look at health.
 
 A full check lists what is owned; otherwise only what a watch touched and what is not healthy is
-looked at. An object that looks as it was last known costs no comparison. A suspect is read again
-and tried by a server-side dry-run: if that would change nothing, it is no drift. So no drift is
-ever reported with an empty diff, and no write is made that changes nothing.
+looked at, and what is paused or contested when that may be over. What becomes of one object is
+`drift`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
+from agents.apply.drift import Holding, Live
 from agents.apply.move import Order, prune_leftovers, synced
 from agents.apply.observe import find_scaled, list_owned, note_health
 from agents.apply.order import waves
-from agents.apply.outcome import Failure, Outcome, failed
-from agents.apply.policy import ApplyPolicy
+from agents.apply.outcome import Outcome, failed
+from agents.apply.pauses import pause_over
+from agents.apply.pausing import look_again, note_namespaces, paused_namespaces
 from agents.apply.prune import Pruned
 from agents.apply.site import Site
 from agents.apply.state import BundleState
-from agents.apply.wanted import Prepared, Wanted
-from agents.diff import describe, differences, settle
-from agents.inventory import Inventory, InventoryStore, ensure_namespace
-from agents.protocol import DriftMode, FieldDrift, Health, SyncState
-from clusters.errors import ClusterError, NotFoundError
+from agents.apply.wanted import Prepared
+from agents.inventory import Inventory, InventoryStore
+from agents.protocol import Health, SyncState
+from clusters.errors import NotFoundError
 from clusters.objects import Object, ObjectKey
 
 _CALM = (Health.HEALTHY, Health.SUSPENDED)
-Live = dict[ObjectKey, Object | None]
 
 
 async def check(
@@ -45,19 +45,27 @@ async def check(
     if full:
         await store.restore(state.inventory)
         await find_scaled(site, state, prepared)
+        await note_namespaces(site, state, prepared, {key.namespace for key in prepared.objects})
         live = await _all_live(site, prepared)
     else:
-        live = await _some_live(site, state, prepared, touched)
+        await note_namespaces(site, state, prepared, paused_namespaces(state))
+        live = await _some_live(site, state, prepared, touched, now)
+    holding = Holding(site, state, order, prepared, live, now)
     for wave in waves(live):
-
-        async def hold(key: ObjectKey) -> None:
-            await _hold(site, state, order, prepared.objects[key], live)
-
-        await site.each(wave, hold)
+        await site.each(wave, holding.hold)
     limit_seconds = order.deployment.options.timeout_seconds
-    await note_health(site, state, live, now, limit_seconds)
+    await note_health(site, state, _counted(prepared, live), now, limit_seconds)
     pruned = await _leftovers(site, store, state, order, prepared, now)
-    return _outcome(state, prepared, pruned)
+    return _outcome(state, prepared, pruned, now)
+
+
+def _counted(prepared: Prepared, live: Live) -> Live:
+    """All but what is ignored and gone: nobody misses it."""
+    return {
+        key: found
+        for key, found in live.items()
+        if found is not None or not prepared.objects[key].is_ignored
+    }
 
 
 async def _all_live(site: Site, prepared: Prepared) -> Live:
@@ -67,11 +75,21 @@ async def _all_live(site: Site, prepared: Prepared) -> Live:
 
 
 async def _some_live(
-    site: Site, state: BundleState, prepared: Prepared, touched: Mapping[ObjectKey, Object | None]
+    site: Site,
+    state: BundleState,
+    prepared: Prepared,
+    touched: Mapping[ObjectKey, Object | None],
+    now: datetime,
 ) -> Live:
+    waited = {
+        key
+        for key, item in state.drift.items()
+        if (item.until is not None and item.until <= now)
+        or (item.code == "paused" and pause_over(key, state.pauses, now) is None)
+    }
     restless = {key for key, found in state.health.items() if found.health not in _CALM}
     restless |= state.check_failures.keys()
-    due = {key for key in {*restless, *touched} if key in prepared.objects}
+    due = {key for key in {*restless, *touched, *waited} if key in prepared.objects}
     seen: Live = {}
     for key in due:
         shown = touched.get(key)
@@ -113,84 +131,6 @@ async def _read(site: Site, keys: list[ObjectKey]) -> Live:
     return dict(zip(keys, await site.each(keys, read), strict=True))
 
 
-async def _hold(site: Site, state: BundleState, order: Order, wanted: Wanted, live: Live) -> None:
-    """Compare one object and do what the drift mode says; `live` is brought up to date."""
-    key, found = wanted.key, live[wanted.key]
-    state.check_failures.pop(key, None)
-    if found is not None and found["metadata"].get("deletionTimestamp"):
-        return
-    if found is not None and wanted.policy is ApplyPolicy.IF_NOT_PRESENT:
-        return
-    if found is not None and state.is_known(key, wanted.digest, found):
-        _in_order(state, wanted, found)
-        return
-    try:
-        drift = await _confirmed(site, state, wanted, live)
-        if not drift:
-            _in_order(state, wanted, live[key])
-        elif order.deployment.options.drift is DriftMode.WARN:
-            state.drift[key] = drift
-        else:
-            await _heal(site, state, order, wanted, live)
-    except ClusterError as error:
-        state.check_failures[key] = Failure.of(key, error, wanted.object)
-
-
-def _in_order(state: BundleState, wanted: Wanted, live: Object | None) -> None:
-    state.drift.pop(wanted.key, None)
-    if live is not None:
-        state.remember(wanted.digest, live)
-
-
-async def _confirmed(
-    site: Site, state: BundleState, wanted: Wanted, live: Live
-) -> tuple[FieldDrift, ...]:
-    """The drift of one object, empty if the server would change nothing. Never writes."""
-    scaled = wanted.key in state.scaled
-    found = live[wanted.key]
-    if found is not None and not differences(settle(wanted.object, found, scaled=scaled), found):
-        return ()
-    found = live[wanted.key] = await site.cluster.get(wanted.key)
-    if found is None:
-        return (FieldDrift(path="", wanted="present", live=None),)
-    if found["apiVersion"] != wanted.object["apiVersion"]:
-        found = await _in_version_of(site, wanted)
-    target = settle(wanted.object, found, scaled=scaled)
-    suspects = differences(target, found)
-    if not suspects:
-        return ()
-    would_be = await site.cluster.apply(target, manager=site.manager, force=True, dry_run=True)
-    # What the server would again make of it as it is now is its own normalisation, no drift.
-    normalised = {item.path for item in differences(target, would_be)}
-    real = tuple(item for item in suspects if item.path not in normalised)
-    return describe(real, found, site.manager)
-
-
-async def _in_version_of(site: Site, wanted: Wanted) -> Object:
-    """The live object in the wanted API version: what an apply of nothing would store."""
-    nothing = {name: wanted.object[name] for name in ("apiVersion", "kind")}
-    where = {k: v for k, v in wanted.object["metadata"].items() if k in ("name", "namespace")}
-    return await site.cluster.apply(
-        {**nothing, "metadata": where}, manager="fleet/probe", dry_run=True
-    )
-
-
-async def _heal(site: Site, state: BundleState, order: Order, wanted: Wanted, live: Live) -> None:
-    key = wanted.key
-    rivals = order.claims.others(key, site.bundle)
-    if rivals:
-        text = f"is wanted by bundle {', bundle '.join(rivals)} too"
-        state.check_failures[key] = Failure(key, "owned-elsewhere", text)
-        return
-    if live[key] is None and key.namespace == (order.deployment.options.namespace or "default"):
-        await ensure_namespace(site.cluster, key.namespace)
-    target = settle(wanted.object, live[key], scaled=key in state.scaled)
-    stored = await site.cluster.apply(target, manager=site.manager, force=True)
-    live[key] = stored
-    state.healed += 1
-    _in_order(state, wanted, stored)
-
-
 async def _leftovers(
     site: Site,
     store: InventoryStore,
@@ -211,13 +151,28 @@ async def _leftovers(
     return pruned
 
 
-def _outcome(state: BundleState, prepared: Prepared, pruned: Pruned) -> Outcome:
+def _outcome(state: BundleState, prepared: Prepared, pruned: Pruned, now: datetime) -> Outcome:
     failures = [*prepared.failures, *state.check_failures.values(), *pruned.failures]
+    later = look_again(state, now)
     if failures:
-        return failed(failures)
+        return replace(failed(failures), look_again=later)
+    paused = {key: pause.text() for key, pause in state.pauses.items() if pause.holds(now)}
     if state.drift:
-        key = min(state.drift)
+        key = min(state.drift, key=lambda each: (_CODES.index(state.drift[each].code), each))
+        first = state.drift[key]
         more = f", and {len(state.drift) - 1} more" if len(state.drift) > 1 else ""
-        text = f"{key} differs from what is applied{more}"
-        return Outcome(SyncState.OUT_OF_SYNC, "drift", text, pending=bool(pruned.remaining))
-    return synced(pruned)
+        text = f"{key} {first.message or 'differs from what is applied'}{more}"
+        return Outcome(
+            SyncState.OUT_OF_SYNC,
+            first.code,
+            text,
+            pending=bool(pruned.remaining),
+            look_again=later,
+            notes=paused,
+        )
+    done = synced(pruned)
+    return replace(done, look_again=later, notes={**(done.notes or {}), **paused})
+
+
+_CODES = ("contested", "paused", "drift")
+"""What speaks for the bundle, the first that there is."""

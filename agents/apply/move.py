@@ -17,6 +17,7 @@ from agents.apply.namespace import make_default_namespace
 from agents.apply.observe import find_scaled, list_owned, note_health
 from agents.apply.outcome import Failure, Outcome, failed, failed_bundle, syncing
 from agents.apply.ownership import Claimant, Claims
+from agents.apply.pausing import waits_for_pauses
 from agents.apply.prune import Pruned, Rules, prune
 from agents.apply.site import Site
 from agents.apply.stages import Written, write_stages
@@ -58,7 +59,10 @@ async def move(
         return refusal
     live = await list_owned(site, state.inventory.objects)
     await find_scaled(site, state, prepared)
-    live |= await _scaled_live(site, state, prepared, live)
+    live |= await _shared_live(site, state, prepared, live)
+    paused = await waits_for_pauses(site, state, prepared, live, now)
+    if paused is not None:
+        return paused
     await _intend(site, store, state, order, prepared)
     await make_default_namespace(site, order.deployment.options, prepared)
     waiting = await _hooks(site, store, state, order, prepared, now, "pre")
@@ -112,11 +116,12 @@ def _wipe(inventory: Inventory, order: Order, prepared: Prepared) -> str:
     return ""
 
 
-async def _scaled_live(
+async def _shared_live(
     site: Site, state: BundleState, prepared: Prepared, live: dict[ObjectKey, Object]
 ) -> dict[ObjectKey, Object]:
-    """Autoscaled objects that are there without our label: their replicas must stay."""
-    keys = [key for key in prepared.objects if key in state.scaled and key not in live]
+    """Objects without our label of which others' fields must stay as they are, if they exist."""
+    shared = {key for key, item in prepared.objects.items() if item.ignore} | state.scaled
+    keys = [key for key in prepared.objects if key in shared and key not in live]
     found = await site.live(keys)
     return {key: item for key, item in found.items() if isinstance(item, dict)}
 
@@ -209,7 +214,7 @@ async def _finish(
         hooks_done=(),
     )
     await _save(store, state, done)
-    for memory in (state.drift, state.check_failures, state.hooks_seen):
+    for memory in (state.drift, state.contests, state.check_failures, state.hooks_seen):
         memory.clear()
     return synced(pruned)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from agents.diff import redacted
 from agents.errors import cure_of
@@ -62,6 +63,8 @@ class Outcome:
     failures: tuple[Failure, ...] = ()
     pending: bool = False
     """Something is under way that the next pass should look at soon."""
+    look_again: datetime | None = None
+    """When the next pass is due at the latest, if nothing else asks for one."""
     notes: Mapping[ObjectKey, str] | None = None
     """Objects to say something about that failed nothing: kept, being deleted."""
 

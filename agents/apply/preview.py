@@ -23,7 +23,7 @@ from agents.apply.results import MOST_FIELDS, failed_object, ranked
 from agents.apply.site import Site
 from agents.apply.state import BundleState
 from agents.apply.wanted import Prepared, Wanted, WantedHook
-from agents.diff import describe, differences, settle
+from agents.diff import describe, differences
 from agents.inventory import is_part_of
 from agents.protocol import Deed, FieldDrift, ObjectResult
 from clusters.errors import ClusterError, KindNotFoundError
@@ -118,7 +118,7 @@ class _Look:
                 self.site,
                 self._claimant(),
                 wanted,
-                settle(wanted.object, live, scaled=scaled),
+                wanted.settled(live, self.site.manager, scaled=scaled),
                 live,
                 self.order.deployment.options.force or may_recreate(wanted.object),
             )

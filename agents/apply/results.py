@@ -6,7 +6,7 @@
 | was written in this sync; before that deleted | `Applied`; `Recreated` |
 | was deleted, and is gone or on its way | `Pruned`; `Waiting`, saying for what |
 | is no longer wanted and stays | `Kept`, saying why |
-| has drifted and is only warned of | `Differs`, with the fields |
+| has drifted and is only warned of, contested or paused | `Differs`, with the fields |
 | is as wanted | `Unchanged` |
 | was not come to: its stage failed or waits | `Waiting` |
 
@@ -38,6 +38,7 @@ def results_of(state: BundleState, outcome: Outcome, deeds: Deeds) -> list[Objec
     wanted = state.prepared.objects if state.prepared is not None else {}
     hooks = {item.key for item in state.prepared.hooks} if state.prepared is not None else set()
     keys = {*wanted, *failures, *notes, *deeds.applied, *deeds.deleted}
+    keys -= state.pauses.keys() - wanted.keys()  # a namespace is paused, and not the bundle's
     found = []
     for key in keys:
         failure = failures.get(key)
@@ -73,10 +74,11 @@ def _wanted(key: ObjectKey, state: BundleState, outcome: Outcome, deeds: Deeds) 
     if key in deeds.applied:
         deed = Deed.RECREATED if key in deeds.deleted else Deed.APPLIED
         return _result(key, state, deed)
-    drift = state.drift.get(key, ())
-    if drift:
-        result = _result(key, state, Deed.DIFFERS, "differs, and is only warned of", "drift")
-        return result.model_copy(update={"changes": drift[:MOST_FIELDS]})
+    drift = state.drift.get(key)
+    if drift is not None:
+        message = drift.message or "differs, and is only warned of"
+        result = _result(key, state, Deed.DIFFERS, message, drift.code)
+        return result.model_copy(update={"changes": drift.fields[:MOST_FIELDS]})
     assert state.prepared is not None, "what is wanted was prepared"
     known = state.known.get(key)
     reached = known is not None and known.wanted == state.prepared.objects[key].digest

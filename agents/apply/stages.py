@@ -20,7 +20,7 @@ from agents.apply.policy import ApplyPolicy, may_recreate
 from agents.apply.site import Site
 from agents.apply.state import BundleState
 from agents.apply.wanted import Wanted
-from agents.diff import differences, settle
+from agents.diff import differences
 from agents.health import assess
 from agents.protocol import Health
 from clusters.errors import ClusterError
@@ -144,7 +144,7 @@ class _StageWork:
 
     def _settled(self, item: Wanted) -> Object:
         scaled = item.key in self.state.scaled
-        return settle(item.object, self.live.get(item.key), scaled=scaled)
+        return item.settled(self.live.get(item.key), self.site.manager, scaled=scaled)
 
     async def _write(self, attempt: Attempt, permit: Permit, total: Written) -> None:
         item = attempt.wanted

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from agents.apply.contests import Contests
 from agents.apply.outcome import Failure, Outcome
+from agents.apply.pauses import Pause
 from agents.apply.wanted import Prepared
 from agents.health import Assessment, overdue, status_matters
 from agents.inventory import Inventory
@@ -29,6 +31,19 @@ class Known:
     resource_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One object that differs and is left so for now."""
+
+    fields: tuple[FieldDrift, ...]
+    """Never empty."""
+    code: str = "drift"
+    """`drift` (only reported), `contested` or `paused`."""
+    message: str = ""
+    until: datetime | None = None
+    """When to look again, if no watch shows a change before."""
+
+
 @dataclass(slots=True)
 class BundleState:
     """Memory of one bundle; changed by the passes, read by reports."""
@@ -42,7 +57,10 @@ class BundleState:
     health: dict[ObjectKey, Assessment] = field(default_factory=dict)
     progressing_since: dict[ObjectKey, datetime] = field(default_factory=dict)
     """For objects that are not healthy yet; their time-out counts from here."""
-    drift: dict[ObjectKey, tuple[FieldDrift, ...]] = field(default_factory=dict)
+    drift: dict[ObjectKey, Drift] = field(default_factory=dict)
+    contests: dict[ObjectKey, Contests] = field(default_factory=dict)
+    pauses: dict[ObjectKey, Pause] = field(default_factory=dict)
+    """Objects that somebody asked to leave alone, by themselves or by their namespace."""
     check_failures: dict[ObjectKey, Failure] = field(default_factory=dict)
     touched: dict[ObjectKey, Object | None] = field(default_factory=dict)
     """Objects that changed since the last pass, as a watch showed them: whole, or metadata."""
@@ -86,6 +104,8 @@ class BundleState:
             self.health,
             self.progressing_since,
             self.drift,
+            self.contests,
+            self.pauses,
             self.check_failures,
             self.touched,
         )

@@ -7,14 +7,23 @@ settled is a `Failure` of that object; the rest goes on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.apply.outcome import Failure
 from agents.apply.policy import ApplyPolicy, apply_policy
+from agents.diff import Path, settle
 from agents.inventory import PART_OF, applyset_id
-from agents.protocol import Artifact, BundleDeployment, HealthCheck, Hook, Options, substitute
+from agents.protocol import (
+    Artifact,
+    BundleDeployment,
+    HealthCheck,
+    Hook,
+    IgnoreRule,
+    Options,
+    substitute,
+)
 from clusters.cluster import Discovery
 from clusters.objects import (
     Digest,
@@ -22,6 +31,7 @@ from clusters.objects import (
     Kind,
     Object,
     ObjectKey,
+    annotations_of,
     check_envelope,
     digest_of,
     key_of,
@@ -39,6 +49,10 @@ _SERVER_FIELDS = (
 )
 
 
+_FLUX_DRIFT = "helm.toolkit.fluxcd.io/driftDetection"
+"""`disabled`: Flux's way to say that nobody looks at the drift of one object."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """One object as this cluster is to hold it."""
@@ -47,6 +61,26 @@ class Wanted:
     object: Object
     digest: Digest
     policy: ApplyPolicy = ApplyPolicy.JUDGED
+    ignore: tuple[IgnoreRule, ...] = ()
+    """Rules about this object."""
+
+    @property
+    def is_ignored(self) -> bool:
+        """Is all of it left alone, once it was made?"""
+        return any(rule.everything for rule in self.ignore)
+
+    def settled(
+        self, live: Object | None, manager: str, *, scaled: bool, contested: Iterable[Path] = ()
+    ) -> Object:
+        """As it is to be compared and sent, given what is live: others' fields left to them."""
+        return settle(
+            self.object,
+            live,
+            scaled=scaled,
+            rules=self.ignore,
+            manager=manager,
+            contested=contested,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +159,11 @@ def _wanted(raw: Object, deployment: BundleDeployment, scope: _Scope) -> Wanted 
     except ValueError as error:
         return Failure(key_of(settled), "malformed", str(error))
     owned = _labelled(settled, deployment.bundle)
-    return Wanted(key_of(owned), owned, digest_of(owned), policy)
+    key = key_of(owned)
+    rules = tuple(rule for rule in deployment.options.ignore if rule.is_about(key))
+    if annotations_of(owned).get(_FLUX_DRIFT) == "disabled":
+        rules = (IgnoreRule(everything=True),)
+    return Wanted(key, owned, digest_of(owned), policy, rules)
 
 
 def _own_kinds(artifact: Artifact) -> dict[Kind, bool]:

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from agents.diff.lists import DEFAULTS, is_set, map_keys
-from agents.diff.path import Key, Path
+from agents.diff.lists import element_key, is_keyed, is_set, map_keys
+from agents.diff.path import Path
 from agents.diff.quantity import equal_quantities
 from clusters.objects import Object, kind_of
 
@@ -105,7 +105,7 @@ def _lists(path: Path, wanted: list[Any], live: list[Any], kind: str) -> Iterato
             yield Difference(path, wanted, live)
         return
     names = map_keys(path, kind) if kind else ()
-    if names and _keyed(wanted, names) and _keyed(live, names):
+    if is_keyed(wanted, names) and is_keyed(live, names):
         yield from _keyed_lists(path, wanted, live, names, kind)
     elif len(wanted) != len(live):
         yield Difference(path, wanted, live)
@@ -114,30 +114,16 @@ def _lists(path: Path, wanted: list[Any], live: list[Any], kind: str) -> Iterato
             yield from _values((*path, index), left, right, kind)
 
 
-def _keyed(elements: list[Any], names: tuple[str, ...]) -> bool:
-    """Does every element have a key of its own? Otherwise the list is no map."""
-    if not all(isinstance(item, dict) and names[0] in item for item in elements):
-        return False
-    if not all(isinstance(item.get(name, ""), str | int) for item in elements for name in names):
-        return False
-    return len({_key(item, names) for item in elements}) == len(elements)
-
-
 def _keyed_lists(
     path: Path, wanted: list[Any], live: list[Any], names: tuple[str, ...], kind: str
 ) -> Iterator[Difference]:
-    there = {_key(item, names): item for item in live}
+    there = {element_key(item, names): item for item in live}
     for item in wanted:
-        key = _key(item, names)
+        key = element_key(item, names)
         if key in there:
             yield from _maps((*path, key), item, there[key], kind)
         else:
             yield Difference((*path, key), item, None)
-
-
-def _key(element: dict[str, Any], names: tuple[str, ...]) -> Key:
-    defaults = {name: DEFAULTS[name] for name in names if name in DEFAULTS}
-    return Key.of({**defaults, **element}, names)
 
 
 _AMOUNTS = frozenset(

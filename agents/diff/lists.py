@@ -6,7 +6,9 @@ belongs to one manager as a whole and is compared element by element.
 
 from __future__ import annotations
 
-from agents.diff.path import Path
+from typing import Any
+
+from agents.diff.path import Key, Path
 
 _MAP_KEYS: dict[str, tuple[str, ...]] = {
     "containers": ("name",),
@@ -47,8 +49,23 @@ def is_set(path: Path) -> bool:
     return path == ("metadata", "finalizers")
 
 
-DEFAULTS = {_PROTOCOL: "TCP"}
+_DEFAULTS = {_PROTOCOL: "TCP"}
 """What the API server fills in for a key field that is left out."""
+
+
+def is_keyed(elements: list[Any], names: tuple[str, ...]) -> bool:
+    """Does every element have a key of its own? Otherwise the list is no map."""
+    if not names or not all(isinstance(item, dict) and names[0] in item for item in elements):
+        return False
+    if not all(isinstance(item.get(name, ""), str | int) for item in elements for name in names):
+        return False
+    return len({element_key(item, names) for item in elements}) == len(elements)
+
+
+def element_key(element: dict[str, Any], names: tuple[str, ...]) -> Key:
+    """What names the element among its like, with the fields that the server would fill in."""
+    defaults = {name: _DEFAULTS[name] for name in names if name in _DEFAULTS}
+    return Key.of({**defaults, **element}, names)
 
 
 def _names(path: Path) -> set[str]:

@@ -25,6 +25,11 @@ class Key:
         """The key of `element` by the fields `names` that it has."""
         return cls(tuple(sorted((name, element[name]) for name in names if name in element)))
 
+    def is_in(self, name: str) -> bool:
+        """Is this the element that managedFields call `name` (`k:{"name":"app"}`)?"""
+        said = orjson.loads(name[2:])
+        return all(said.get(field) == value for field, value in self.fields)
+
 
 Segment = str | int | Key
 Path = tuple[Segment, ...]
@@ -55,6 +60,24 @@ def managers_of(managed_fields: list[dict[str, Any]], path: Path) -> list[str]:
     return [manager for _, manager in sorted(found, reverse=True)]
 
 
+def others_own(managed_fields: list[dict[str, Any]], path: Path, ours: str) -> bool:
+    """Does a manager other than `ours` own just this field, so that it stays if we let go?
+
+    What lies in an atomic value has no owner of its own: who writes it writes all of it.
+    """
+    return any(
+        entry.get("manager") != ours and _child_at(entry.get("fieldsV1") or {}, path) is not None
+        for entry in managed_fields
+    )
+
+
+def _child_at(node: Any, path: Path) -> Any:
+    for segment in path:
+        if node is not None:
+            node = _child(node, segment)
+    return node
+
+
 def _owns(fields: dict[str, Any], path: Path) -> bool:
     node: Any = fields
     for segment in path:
@@ -71,12 +94,7 @@ def _child(node: dict[str, Any], segment: Segment) -> Any:
         return node.get(f"f:{segment}")
     if isinstance(segment, int):
         return node.get(f"i:{segment}")
-    wanted = dict(segment.fields)
     for name, child in node.items():
-        if name.startswith("k:") and _covers(orjson.loads(name[2:]), wanted):
+        if name.startswith("k:") and segment.is_in(name):
             return child
     return None
-
-
-def _covers(key: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    return all(key.get(name) == value for name, value in wanted.items())

@@ -19,6 +19,8 @@ from clusters.objects import Object, canonical_bytes
 REDACTED = "(redacted)"
 LIMIT = 200
 """Characters of a value that are shown."""
+_CONTEXT = 20
+"""Characters before the first difference, where that lies behind the limit."""
 
 
 def describe(
@@ -35,21 +37,48 @@ def _describe(
 ) -> FieldDrift:
     hidden = secret and item.path[:2] != ("metadata", "labels")
     others = [name for name in managers_of(managed, item.path) if name != manager]
-    return FieldDrift(
-        path=path_text(item.path),
-        wanted=_shown(item.wanted, hidden),
-        live=_shown(item.live, hidden),
-        manager=others[0] if others else "",
-    )
+    wanted, live = (_hide if hidden else _show)(item.wanted, item.live)
+    blamed = others[0] if others else ""
+    return FieldDrift(path=path_text(item.path), wanted=wanted, live=live, manager=blamed)
 
 
-def _shown(value: Any, hidden: bool) -> str | None:
-    if value is None:
-        return None
-    if hidden:
-        return REDACTED
-    text = value if isinstance(value, str) else canonical_bytes(value).decode()
-    return text if len(text) <= LIMIT else text[: LIMIT - 1] + "…"
+def _hide(wanted: Any, live: Any) -> tuple[str | None, str | None]:
+    return _hidden(wanted), _hidden(live)
+
+
+def _hidden(value: Any) -> str | None:
+    return None if value is None else REDACTED
+
+
+def _show(wanted: Any, live: Any) -> tuple[str | None, str | None]:
+    """Both as short text that differs: `1` and `"1"` too, and long ones that begin alike."""
+    left, right = _text(wanted), _text(live)
+    if left is None or right is None:
+        return _cut(left, 0), _cut(right, 0)
+    if left == right:
+        left, right = canonical_bytes(wanted).decode(), canonical_bytes(live).decode()
+    start = _first_difference(left, right)
+    start = 0 if start < LIMIT - _CONTEXT else start - _CONTEXT
+    return _cut(left, start), _cut(right, start)
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return canonical_bytes(value).decode()
+
+
+def _first_difference(left: str, right: str) -> int:
+    pairs = enumerate(zip(left, right, strict=False))
+    shorter = min(len(left), len(right))
+    return next((index for index, (one, other) in pairs if one != other), shorter)
+
+
+def _cut(text: str | None, start: int) -> str | None:
+    if text is None or (not start and len(text) <= LIMIT):
+        return text
+    part = ("…" if start else "") + text[start:]
+    return part if len(part) <= LIMIT else part[: LIMIT - 1] + "…"
 
 
 def redacted(message: str, obj: Object) -> str:

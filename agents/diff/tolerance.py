@@ -1,41 +1,92 @@
-"""Fields that others legitimately fill in: taken from the live object, so that nobody fights.
+"""Fields that others legitimately fill in, without any rule being written: nobody fights over them.
 
-| field | whose it is |
-|---|---|
-| `spec.replicas` of what a HorizontalPodAutoscaler scales | the autoscaler's |
-| `rules` of a ClusterRole with an `aggregationRule` | the aggregation controller's |
-| `caBundle` of webhooks, APIServices, CRD conversions, empty or injected | the injector's |
+`OUT_OF_THE_BOX` is the table. What the server defaults or adds is no difference in the first place
+(`fields`), nor is what it makes of a value again and again (a dry-run confirms that).
 
-Live replicas are *applied*, not left out: leaving a field out that only we own would remove it.
+    settle   the wanted object as it is to be compared and applied, given what is live
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+from agents.diff.fields import is_built_in
+from agents.diff.ignoring import ignored_paths, left_to_others
+from agents.diff.path import Path
+from agents.protocol import IgnoreRule
 from clusters.objects import Object, ObjectKey, annotations_of, kind_of, split_api_version
 
-_INJECTED = ("cert-manager.io/inject-ca-from", "cert-manager.io/inject-apiserver-ca")
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """One row of the table."""
+
+    field: str
+    where: str
+    reason: str
+
+
+OUT_OF_THE_BOX = (
+    Tolerance(
+        "spec.replicas",
+        "what a HorizontalPodAutoscaler scales, whoever made it (KEDA makes one too)",
+        "the autoscaler decides; Git's number is where a new workload starts",
+    ),
+    Tolerance(
+        "rules",
+        "a ClusterRole with an `aggregationRule`",
+        "the aggregation controller writes them",
+    ),
+    Tolerance(
+        "caBundle",
+        "webhook configurations, APIServices, CRD conversions: where Git leaves it empty or as a "
+        "placeholder, or an annotation asks cert-manager or OpenShift to inject it",
+        "the injector writes it, and again when the certificate is renewed",
+    ),
+)
+
+_INJECTED = (
+    "cert-manager.io/inject-ca-from",
+    "cert-manager.io/inject-apiserver-ca",
+    "service.beta.openshift.io/inject-cabundle",
+)
 _PLACEHOLDERS = ("", "Cg==", None)
 
 
-def settle(wanted: Object, live: Object | None, *, scaled: bool) -> Object:
+def settle(
+    wanted: Object,
+    live: Object | None,
+    *,
+    scaled: bool,
+    rules: Iterable[IgnoreRule] = (),
+    manager: str = "",
+    contested: Iterable[Path] = (),
+) -> Object:
     """A copy of `wanted` with the fields of others as they are in `live`; itself if there are none.
 
-    `scaled` says that an autoscaler targets it. With no live object only placeholders are dropped.
+    `scaled` says that an autoscaler targets it; `rules` are those about this object; `contested`
+    are fields that are left to another manager for now. `manager` is our own field manager.
+    With no live object only placeholders are dropped.
     """
     group, kind = kind_of(wanted)
-    if scaled and live is not None and "replicas" in (wanted.get("spec") or {}):
-        replicas = (live.get("spec") or {}).get("replicas", wanted["spec"]["replicas"])
-        return {**wanted, "spec": {**wanted["spec"], "replicas": replicas}}
     if kind == "ClusterRole" and wanted.get("aggregationRule"):
-        return {name: value for name, value in wanted.items() if name != "rules"}
+        wanted = {name: value for name, value in wanted.items() if name != "rules"}
     if group in _CA_CARRIERS:
-        return _without_foreign_ca(wanted)
-    return wanted
+        wanted = _without_foreign_ca(wanted)
+    if live is None:
+        return wanted
+    known = kind if is_built_in(group) else ""
+    paths = (
+        *ignored_paths(rules, wanted, live, known),
+        *contested,
+        *([_REPLICAS] if scaled else []),
+    )
+    return left_to_others(wanted, live, paths, manager, known) if paths else wanted
 
 
+_REPLICAS: Path = ("spec", "replicas")
 _CA_CARRIERS = ("admissionregistration.k8s.io", "apiregistration.k8s.io", "apiextensions.k8s.io")
 
 

@@ -4,6 +4,8 @@
     health_checks user-declared rules of health, in CEL
     deployment    `Options`, `BundleDeployment` and its digest
     artifact      a rendered bundle as canonical bytes: objects and hooks
+    ignoring      `IgnoreRule`: fields that are not Fleet's business
+    expressions   JSON pointers and jq paths, so that none can loop
     substitution  `${NAME}` in the agent, the same function that `fleet render` uses
     syncing       a sync that a person asked for, and its results
     body          what every body is, and a field that differs
@@ -18,6 +20,7 @@ from agents.protocol.artifact import Artifact, ArtifactError, Hook, HookEvent, r
 from agents.protocol.body import FieldDrift
 from agents.protocol.deployment import ABSENT, BundleDeployment, Options, deployment_digest
 from agents.protocol.health_checks import ExpressionError, HealthCheck, check_expression, holds
+from agents.protocol.ignoring import IgnoreRule
 from agents.protocol.retrying import Retry
 from agents.protocol.substitution import SubstitutionError, substitute
 from agents.protocol.syncing import Deed, ObjectResult, SyncRequest, SyncResult
@@ -35,7 +38,7 @@ from agents.protocol.wire import (
     StartRequest,
     Target,
 )
-from agents.protocol.words import Deletion, DriftMode, Health, Readiness, SyncState
+from agents.protocol.words import Deletion, DriftMode, Health, Readiness, SyncState, was_applied
 
 __all__ = [
     "ABSENT",
@@ -54,6 +57,7 @@ __all__ = [
     "HealthCheck",
     "Hook",
     "HookEvent",
+    "IgnoreRule",
     "ObjectReport",
     "ObjectResult",
     "Offer",
@@ -76,4 +80,5 @@ __all__ = [
     "holds",
     "read_artifact",
     "substitute",
+    "was_applied",
 ]

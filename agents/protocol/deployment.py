@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.protocol.health_checks import HealthCheck
+from agents.protocol.ignoring import IgnoreRule
 from agents.protocol.retrying import Retry
 from agents.protocol.words import Deletion, DriftMode, Readiness
 from clusters.objects import Digest, digest_of
@@ -30,6 +31,10 @@ class Options(BaseModel):
     force_namespace: bool = False
     """`namespace:` of fleet.yaml: every namespaced object goes there; cluster-wide ones fail."""
     drift: DriftMode = DriftMode.CORRECT
+    drift_force: bool = False
+    """Recreate an object whose healing is refused as immutable."""
+    ignore: tuple[IgnoreRule, ...] = ()
+    """Fields that are neither compared nor overwritten."""
     prune: bool = True
     keep_resources: bool = False
     """Rancher Fleet's way to say `deletion: orphan`."""

@@ -130,7 +130,12 @@ class DeploymentReport(WireBody):
     objects_ready: int = 0
     objects: tuple[ObjectReport, ...] = ()
     drifted: int = 0
-    """Objects that differ now (`warn`)."""
+    """Objects that differ now and are left so (`warn`, contested, paused). Where there are some,
+    OutOfSync means applied, and changed since: no step back in a release."""
+    contested: int = 0
+    """Those of which another manager keeps setting a field back."""
+    paused: int = 0
+    """Objects that an annotation keeps from being healed, differing or not."""
     healed: int = 0
     """Objects set back since this incarnation started (`correct`)."""
     since: datetime | None = None

@@ -16,6 +16,14 @@ class SyncState(StrEnum):
     UNKNOWN = "Unknown"
 
 
+def was_applied(sync: SyncState, drifted: int) -> bool:
+    """Is a bundle deployment completely applied, also if live objects were changed since?
+
+    Drift that is left alone is OutOfSync and says so by `drifted`; it is no step back.
+    """
+    return sync is SyncState.SYNCED or (sync is SyncState.OUT_OF_SYNC and drifted > 0)
+
+
 class Health(StrEnum):
     """Do the objects work? `UNKNOWN` never counts as success."""
 

@@ -70,6 +70,9 @@ TROUBLE_COLUMNS = (
     Column("MESSAGE", "message"),
 )
 
+MARKS = ("drifted", "contested", "paused")
+"""What is said of live state that was changed, where there is any."""
+
 
 def clock_time(moment: str | None) -> str:
     """`2026-11-24T00:31:35.123456+00:00` → `2026-11-24 00:31:35`."""
@@ -86,7 +89,7 @@ def status_text(fleet: Document) -> str:
         f"Clusters            {fleet['clusters']['total']}: {counts(clusters)}",
         f"Bundle deployments  {deployments['synced']}/{deployments['total']} Synced"
         f" ({counts(deployments['sync'])}); {counts(deployments['health'])}"
-        + (f"; {deployments['drifted']} drifted" if deployments["drifted"] else ""),
+        + "".join(f"; {deployments[mark]} {mark}" for mark in MARKS if deployments[mark]),
         f"Problems            {problems['errors']} errors, {problems['warnings']} warnings",
     ]
     parts = ["\n".join(head) + "\n", table("", fleet["groups"], GROUP_COLUMNS)]

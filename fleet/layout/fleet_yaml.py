@@ -17,12 +17,12 @@ from agents.protocol.substitution import NAME as VARIABLE_NAME
 from fleet.layout.fields import Fields
 from fleet.layout.files import Files, join, relative, within
 from fleet.layout.helm_fields import read_helm
+from fleet.layout.ignore_rules import read_drift_mode, read_ignore_rules
 from fleet.layout.reconcile_fields import read_accepted_states, read_reconciling
 from fleet.model import Customization, HelmSpec, Selector, TargetRule
 
 _LATER = "Fleet does not honour it yet; remove it, or do without what it asks for"
 UNSUPPORTED = {
-    "diff": "Fleet does not read it yet: ignore a field by leaving it out of the manifest",
     "rolloutStrategy": "say it in a document `kind: Rollout` under clusters/",
     "ignore": _LATER,
     "imageScans": _LATER,
@@ -134,7 +134,7 @@ def _read_namespaces(fields: Fields, options: dict[str, Any]) -> None:
 
 
 def read_options(fields: Fields) -> dict[str, Any]:
-    """correctDrift, waiting, trying again and removal, as fields of `Options`."""
+    """Drift, what of it is ignored, waiting, trying again and removal, as fields of `Options`."""
     options: dict[str, Any] = {}
     deletion = fields.text("deletionPolicy")
     if deletion in {item.value for item in Deletion}:
@@ -157,12 +157,14 @@ def read_options(fields: Fields) -> dict[str, Any]:
         # Fleet keeps no Helm releases, so there is no history of failed ones to keep or drop.
         drift.flag("keepFailHistory")
         if drift.flag("force"):
-            path = (*drift.path, "force")
-            drift.page.warning(
-                "unsupported-field", "correctDrift.force is not honoured", path,
-                "use helm.force if objects with immutable fields are to be made again",
-            )  # fmt: skip
+            options["drift_force"] = True
         drift.done()
+    mode = read_drift_mode(fields)
+    if mode is not None:
+        options["drift"] = mode
+    ignore = read_ignore_rules(fields)
+    if ignore:
+        options["ignore"] = ignore
     return options
 
 

@@ -220,6 +220,8 @@ def _options(options: Options, chosen: Customization | None) -> Options:
     if chosen is None:
         return options
     changes = dict(chosen.options)
+    if "ignore" in changes:
+        changes["ignore"] = (*options.ignore, *changes["ignore"])
     if chosen.namespace:
         changes |= {"namespace": chosen.namespace, "force_namespace": True}
     elif chosen.default_namespace and not options.force_namespace:

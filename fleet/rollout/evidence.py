@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from agents.protocol import Health, SyncState
+from agents.protocol import Health, SyncState, was_applied
 from clusters.objects import Digest
 from fleet.model import Labels
 from fleet.rollout.decisions import Decision
@@ -39,6 +39,13 @@ class BundleEvidence:
     """Hub time at which exactly this (digest, generation, sync, health) was first received."""
     code: str = ""
     message: str = ""
+    drifted: int = 0
+    """Objects that were applied, changed since, and are left so: no step back of the release."""
+
+    @property
+    def is_applied(self) -> bool:
+        """Did the cluster get all of it, whatever was changed there afterwards?"""
+        return was_applied(self.sync, self.drifted)
 
 
 @dataclass(frozen=True, slots=True)

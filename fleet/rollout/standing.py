@@ -176,7 +176,7 @@ def _look_at_bundle(
     report = evidence.bundles.get(change.bundle)
     if report is None or not counts(change, report, generation):
         return Sight(ClusterEvent.STARTED, reason=f"{change.bundle}: no report yet", code="Started")
-    if report.sync is not SyncState.SYNCED:
+    if not report.is_applied:
         said = f"{change.bundle}: {report.message or report.sync.value}"
         if report.sync is SyncState.FAILED:
             return Sight(ClusterEvent.BROKEN, report.since, None, said, report.code or "Failed")

@@ -130,6 +130,13 @@ def _there(d: Document, cluster: Document, stray: Row) -> list[str]:
         said.append(f"the agent says: {d['message']}")
     if d["drifted"]:
         said.append(f"objects that differ from what was applied and are left so: {d['drifted']}")
+    if d["contested"]:
+        said.append(
+            f"Contested: of {d['contested']} of them another manager keeps setting a field back;"
+            " they are left to it for a while"
+        )
+    if d["paused"]:
+        said.append(f"paused by annotation, so not healed: {d['paused']}")
     if d["healed"]:
         said.append(f"{d['healed']} objects were set back since the agent started")
     if stray["stray"]:

@@ -57,6 +57,8 @@ class Tally:
     sync: Mapping[str, int] = field(default_factory=dict)
     health: Mapping[str, int] = field(default_factory=dict)
     drifted: int = 0
+    contested: int = 0
+    paused: int = 0
 
     @property
     def synced(self) -> int:
@@ -70,6 +72,8 @@ class Tally:
             "synced": self.synced,
             "offline": self.offline,
             "drifted": self.drifted,
+            "contested": self.contested,
+            "paused": self.paused,
             "sync": dict(self.sync),
             "health": dict(self.health),
         }
@@ -83,8 +87,9 @@ class Tally:
 
 def tally(rows: Iterable[Row]) -> Tally:
     """Add up rows of facts: `granted`, `answered`, `as_wanted`, `sync`, `health`, `online`,
-    `drifted`, and `n`, how many bundle deployments are like that."""
-    total = offline = drifted = 0
+    `drifted`, `contested`, `paused`, and `n`, how many bundle deployments are like that."""
+    total = offline = 0
+    marks = dict.fromkeys(("drifted", "contested", "paused"), 0)
     sync: dict[str, int] = {}
     health: dict[str, int] = {}
     for row in rows:
@@ -98,5 +103,6 @@ def tally(rows: Iterable[Row]) -> Tally:
         word = health_of(granted, answered, row["health"])
         sync[str(state)] = sync.get(str(state), 0) + n
         health[str(word)] = health.get(str(word), 0) + n
-        drifted += n if row["drifted"] else 0
-    return Tally(total, offline, dict(sorted(sync.items())), dict(sorted(health.items())), drifted)
+        for mark in marks:
+            marks[mark] += n if row[mark] else 0
+    return Tally(total, offline, dict(sorted(sync.items())), dict(sorted(health.items())), **marks)

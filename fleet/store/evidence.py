@@ -107,7 +107,8 @@ def _bundles(
     ended = _ended_badly(c, plan)
     rows = c.execute(
         "SELECT cluster, bundle, reported, reported_generation, sync, health, since, code, message,"
-        " generation, current_run FROM bundle_deployment INDEXED BY bundle_deployment_by_bundle"
+        " drifted, generation, current_run"
+        " FROM bundle_deployment INDEXED BY bundle_deployment_by_bundle"
         f" WHERE bundle IN ({_marks(plan.bundles)})",
         plan.bundles,
     )
@@ -133,6 +134,7 @@ def _report(row: Row) -> BundleEvidence:
         since=moment_of(row["since"]),
         code=row["code"],
         message=row["message"],
+        drifted=row["drifted"],
     )
 
 

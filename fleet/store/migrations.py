@@ -59,6 +59,13 @@ def syncs(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations(name="0005_drift")
+def drift(db: sqlite_utils.Database) -> None:
+    """Which of the drifted objects are contested, and which ones somebody paused."""
+    for column in ("contested", "paused"):
+        db.execute(f"ALTER TABLE bundle_deployment ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
+
+
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"
 
 _DECLARED = (

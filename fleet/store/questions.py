@@ -19,7 +19,8 @@ _FACTS = (
     "d.current <> '' AS granted,"
     " d.reported = d.current AND d.reported_generation = d.generation AS answered,"
     " d.wanted IN ('', d.current) AS as_wanted, d.sync, d.health,"
-    " coalesce(a.online, 0) AS online, d.drifted > 0 AS drifted, count(*) AS n"
+    " coalesce(a.online, 0) AS online, d.drifted > 0 AS drifted, d.contested > 0 AS contested,"
+    " d.paused > 0 AS paused, count(*) AS n"
 )
 
 
@@ -66,7 +67,7 @@ def facts_by(c: Connection, column: str, value: str = "") -> dict[str, list[Row]
     rows = c.execute(
         f"SELECT {name} AS name, {_FACTS} FROM bundle_deployment d"
         f" LEFT JOIN agent a ON a.cluster = d.cluster{join}"
-        f" WHERE {HIDDEN} AND ? IN ('', {name}) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8",
+        f" WHERE {HIDDEN} AND ? IN ('', {name}) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
         (value,),
     )
     found: dict[str, list[Row]] = {}

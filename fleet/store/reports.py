@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from sqlite3 import Row
 
-from agents.protocol import ABSENT, DeploymentReport, Report, SyncState
+from agents.protocol import ABSENT, DeploymentReport, Report, SyncState, was_applied
 from fleet.store.agents import find_agent, speaks, touch_incarnation, was_replaced
 from fleet.store.codec import json_text, text_of
 from fleet.store.database import Connection
@@ -94,7 +94,7 @@ def _take_deployments(c: Connection, report: Report, now: datetime) -> tuple[str
         row["bundle"]: row
         for row in c.execute(
             "SELECT bundle, current, generation, reported, reported_generation, sync, health,"
-            " since, code, message FROM bundle_deployment WHERE cluster = ?",
+            " drifted, since, code, message FROM bundle_deployment WHERE cluster = ?",
             (report.cluster,),
         )
     }
@@ -115,14 +115,20 @@ def _is_given(row: Row | None, d: DeploymentReport) -> bool:
 
 
 def _is_news(row: Row, d: DeploymentReport) -> bool:
-    return _identity(row) != (d.digest, d.generation, str(d.sync), str(d.health)) or (
-        row["code"],
-        row["message"],
-    ) != (d.code, d.message)
+    told = (row["sync"], row["code"], row["message"])
+    return not _stays(row, d) or told != (str(d.sync), d.code, d.message)
 
 
-def _identity(row: Row) -> tuple[str, int, str, str]:
-    return (row["reported"], row["reported_generation"], row["sync"], row["health"])
+def _stays(row: Row, d: DeploymentReport) -> bool:
+    """Is it as it was to a release? Drift that is left alone changes nothing there."""
+    before = (row["reported"], row["reported_generation"], row["health"])
+    return before == (d.digest, d.generation, str(d.health)) and _word(
+        SyncState(row["sync"]), row["drifted"]
+    ) is _word(d.sync, _bounded(d.drifted))
+
+
+def _word(sync: SyncState, drifted: int) -> SyncState:
+    return SyncState.SYNCED if was_applied(sync, drifted) else sync
 
 
 def _write_answers(
@@ -136,13 +142,14 @@ def _write_answers(
     c.executemany(
         "UPDATE bundle_deployment SET reported = ?, reported_generation = ?, sync = ?, health = ?,"
         " code = ?, message = ?, since = ?, reported_at = ?, objects_total = ?, objects_ready = ?,"
-        " drifted = ?, healed = ?, objects = ?, stray = '', stray_generation = NULL,"
-        " stray_at = NULL WHERE cluster = ? AND bundle = ?",
+        " drifted = ?, contested = ?, paused = ?, healed = ?, objects = ?, stray = '',"
+        " stray_generation = NULL, stray_at = NULL WHERE cluster = ? AND bundle = ?",
         [
             (
                 *(d.digest, d.generation, str(d.sync), str(d.health), d.code, d.message),
                 *(_since(known[d.bundle], d, at), at, _bounded(d.objects_total)),
-                *(_bounded(d.objects_ready), _bounded(d.drifted), _bounded(d.healed)),
+                *(_bounded(d.objects_ready), _bounded(d.drifted), _bounded(d.contested)),
+                *(_bounded(d.paused), _bounded(d.healed)),
                 json_text([o.model_dump(mode="json") for o in d.objects]),
                 *(cluster, d.bundle),
             )
@@ -152,8 +159,7 @@ def _write_answers(
 
 
 def _since(row: Row, d: DeploymentReport, at: str) -> str:
-    same = _identity(row) == (d.digest, d.generation, str(d.sync), str(d.health))
-    return row["since"] if same and row["since"] else at
+    return row["since"] if row["since"] and _stays(row, d) else at
 
 
 def _write_strays(

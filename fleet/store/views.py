@@ -41,7 +41,8 @@ VIEWS = {
             d.wanted, d.current, d.reported, d.wanted_commit, d.current_commit AS "commit",
             d.current_run AS run, d.generation, d.code, d.message, d.reason,
             d.source_path AS directory, d.customization, d.objects_total AS objects,
-            d.objects_ready, d.drifted, d.healed, d.images, d.charts, d.source, d.project
+            d.objects_ready, d.drifted, d.contested, d.paused, d.healed, d.images, d.charts,
+            d.source, d.project
         FROM bundle_deployment d LEFT JOIN agent a USING (cluster)
         WHERE NOT (d.gone AND d.wanted IN ('', 'absent'))""",
     "runs": """

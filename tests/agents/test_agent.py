@@ -45,7 +45,9 @@ async def test_what_is_in_order_costs_no_write(lab: Lab) -> None:
     assert lab.recorder.dry_runs == 0
 
 
-async def test_the_cost_of_a_check_is_one_list_for_each_kind(lab: Lab) -> None:
+async def test_the_cost_of_a_check_is_one_list_for_each_kind_and_a_look_at_the_namespace(
+    lab: Lab,
+) -> None:
     lab.release("web", *[config_map(f"settings-{number}") for number in range(30)])
     await lab.settled("web")
     await lab.run_for(30)
@@ -53,7 +55,7 @@ async def test_the_cost_of_a_check_is_one_list_for_each_kind(lab: Lab) -> None:
     await lab.run_for(61)
     own = ("bundle-web", "Node")
     owned = [line for line in lab.recorder.reads if not any(part in line for part in own)]
-    assert owned == ["list ConfigMap"]
+    assert owned == ["get Namespace shop", "list ConfigMap"]
 
 
 async def test_a_grant_is_on_disk_before_the_first_write(lab: Lab) -> None:

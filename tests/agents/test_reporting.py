@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from agents.apply import BundleState, Outcome
 from agents.apply.outcome import Failure, failed
+from agents.apply.state import Drift
 from agents.health import Assessment
 from agents.inventory import Inventory
 from agents.protocol import (
@@ -55,7 +56,7 @@ def test_nothing_known_is_unknown_unless_it_is_in_sync() -> None:
 
 def test_failures_come_first_then_drift_then_what_is_unhealthy_then_notes() -> None:
     state = _state(sick=Health.DEGRADED)
-    state.drift[SETTINGS] = (FieldDrift(path="data.a"),)
+    state.drift[SETTINGS] = Drift((FieldDrift(path="data.a"),))
     outcome = failed([Failure(WEB, "invalid", "no")])
     noted = Outcome(
         outcome.sync,

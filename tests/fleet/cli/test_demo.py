@@ -39,7 +39,8 @@ def teller_of(**answers: list[dict[str, Any]]) -> Teller:
 
 def deployment(cluster: str, sync: str, health: str, message: str = "") -> dict[str, Any]:
     """A row of the API."""
-    numbers = {"objects": 1, "objectsReady": 0, "drifted": 0, "healed": 0}
+    numbers = {"objects": 1, "objectsReady": 0, "drifted": 0, "contested": 0, "paused": 0}
+    numbers |= {"healed": 0}
     words = {"sync": sync, "health": health, "message": message, "commit": ""}
     return {"cluster": cluster, "bundle": "web", **numbers, **words}
 

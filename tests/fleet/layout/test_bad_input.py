@@ -186,7 +186,6 @@ def test_a_dependency_may_be_selected_by_its_labels() -> None:
 WARNINGS = {
     "a misspelt field": ("nmae: x\n", "unknown-field", "did you mean 'name'?"),
     "rolloutStrategy": ("rolloutStrategy: {}\n", "unsupported-field", "kind: Rollout"),
-    "diff": ("diff: {comparePatches: []}\n", "unsupported-field", "not read it yet"),
     "deep down": ("helm: {releaseNme: x}\n", "unknown-field", "did you mean 'releaseName'?"),
     "in a customization": (
         "targetCustomizations: [{clusterName: a, doNotDeply: true}]\n",
@@ -199,7 +198,11 @@ WARNINGS = {
         "clusterSelector",
     ),
     "values without a chart": ("helm: {values: {a: 1}}\n", "values-unused", "helm.chart"),
-    "correctDrift.force": ("correctDrift: {force: true}\n", "unsupported-field", "helm.force"),
+    "driftDetection.mode": (
+        "driftDetection: {mode: disabled}\n",
+        "unsupported-field",
+        "reported all the same",
+    ),
 }
 
 

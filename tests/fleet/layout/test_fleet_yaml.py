@@ -33,7 +33,7 @@ variables:
   REGION: "${ .ClusterLabels.region }"
   PLAIN: null
 dependsOn: [{name: dns}]
-correctDrift: {enabled: true, keepFailHistory: true}
+correctDrift: {enabled: true, force: true, keepFailHistory: true}
 targetCustomizations:
   - name: eu
     clusterSelector:
@@ -72,6 +72,7 @@ def test_every_honoured_field_arrives() -> None:
         force=True,
         timeout_seconds=90,
         drift=DriftMode.CORRECT,
+        drift_force=True,
         depends_on=("dns",),
     )
     assert source.helm == HelmSpec(

@@ -47,6 +47,12 @@ ROWS: list[tuple[str, ClusterEvidence, float, str]] = [
         1,
         "Applying",
     ),
+    (
+        "drifted after it was applied",
+        cluster(replace(report(sync=SyncState.OUT_OF_SYNC), drifted=1), offered=0, started=0),
+        1,
+        "Healthy",
+    ),
     ("unknown sync", cluster(report(sync=SyncState.UNKNOWN), offered=0, started=0), 1, "Applying"),
     (
         "progressing",

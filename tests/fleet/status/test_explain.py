@@ -34,6 +34,8 @@ ROW: dict[str, Any] = {
     "objects_total": 2,
     "objects_ready": 2,
     "drifted": 0,
+    "contested": 0,
+    "paused": 0,
     "healed": 0,
     "stray": "",
     "stray_generation": None,

@@ -45,6 +45,8 @@ def fact(**changed: Any) -> dict[str, Any]:
         "health": "Healthy",
         "online": 1,
         "drifted": 0,
+        "contested": 0,
+        "paused": 0,
         "n": 1,
         **changed,
     }
@@ -55,6 +57,13 @@ def test_offline_ones_are_counted_apart() -> None:
     assert (found.total, found.offline, found.synced, found.drifted) == (6, 2, 4, 1)
     assert found.health == {"Healthy": 3, "Degraded": 1}
     assert found.worst_health() == "Degraded"
+
+
+def test_contested_and_paused_are_counted_for_themselves() -> None:
+    found = tally([fact(n=2, contested=1, drifted=1), fact(paused=1), fact()])
+    assert (found.drifted, found.contested, found.paused) == (2, 2, 1)
+    said = found.document()
+    assert (said["drifted"], said["contested"], said["paused"]) == (2, 2, 1)
 
 
 def test_nobody_online_is_unknown_never_healthy() -> None:

@@ -123,6 +123,22 @@ def test_since_is_hub_time_and_stays_while_the_state_stays(tmp_path: Path) -> No
     assert web["health"] == "Degraded"
 
 
+def test_drift_that_is_left_alone_is_shown_and_does_not_move_since(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    drifted = said("web", SyncState.OUT_OF_SYNC).model_copy(update={"drifted": 2, "paused": 1})
+    take(store, report(1, said("web")), report(2, drifted))
+    (web,) = (row for row in rows(store) if row["bundle"] == "web")
+    assert web["since"] == (NOW + timedelta(seconds=1)).isoformat(timespec="microseconds")
+    assert (web["sync"], web["drifted"], web["paused"]) == ("OutOfSync", 2, 1)
+    take(store, report(3, said("web", SyncState.OUT_OF_SYNC)))
+    (web,) = (row for row in rows(store) if row["bundle"] == "web")
+    assert web["since"] == (NOW + timedelta(seconds=1)).isoformat(timespec="microseconds")
+    take(store, report(4, said("web")), report(5, drifted))
+    with store.write() as c:
+        taken = take_report(c, report(6, said("web")), NOW + timedelta(seconds=9))
+    assert taken.changed == ("web",), "whoever waits for it in sync hears of it"
+
+
 def test_other_digests_and_generations_are_kept_apart_from_evidence(tmp_path: Path) -> None:
     store = opened(tmp_path)
     take(

@@ -1,0 +1,115 @@
+"""A field that another manager sets back three times is left to it for a while."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from agents.apply.contests import (
+    FIRST_BACKOFF,
+    LONGEST_BACKOFF,
+    NONE,
+    WINDOW,
+    Contests,
+    held,
+    set_back,
+    sighted,
+)
+from agents.protocol import SyncState
+from tests.agents.lab import Lab
+from tests.agents.samples import WEB, deployment
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+FIELD = ("spec", "replicas")
+SECOND = timedelta(seconds=1)
+
+
+def fought(contests: Contests, at: datetime, times: int) -> tuple[Contests, datetime]:
+    """Seen to differ and set back, so many times, a second apart."""
+    for _ in range(times):
+        contests = set_back(sighted(contests, [FIELD], at), at)
+        at += SECOND
+    return contests, at
+
+
+def test_the_third_time_is_contested_and_not_before() -> None:
+    contests, at = fought(NONE, NOW, 2)
+    assert held(contests, at) == {}
+    third = sighted(contests, [FIELD], at)
+    assert held(third, at)[FIELD].until == at + FIRST_BACKOFF
+
+
+def test_looking_again_counts_nothing() -> None:
+    contests, at = fought(NONE, NOW, 2)
+    third = sighted(contests, [FIELD], at)
+    for seconds in range(1, 59):
+        assert sighted(third, [FIELD], at + seconds * SECOND) == third
+    seen = sighted(NONE, [FIELD], NOW)
+    for _ in range(9):
+        seen = sighted(seen, [FIELD], NOW + SECOND)
+    assert held(seen, NOW + SECOND) == {}, "a write that failed is no fight"
+
+
+def test_after_the_back_off_it_is_tried_once_and_then_left_for_twice_as_long() -> None:
+    contests, at = fought(NONE, NOW, 2)
+    contests = sighted(contests, [FIELD], at)
+    expected = FIRST_BACKOFF
+    for _ in range(12):
+        at += expected
+        assert held(sighted(contests, [FIELD], at), at) == {}
+        contests = set_back(sighted(contests, [FIELD], at), at)
+        contests = sighted(contests, [FIELD], at + SECOND)
+        expected = min(expected * 2, LONGEST_BACKOFF)
+        at += SECOND
+        assert held(contests, at)[FIELD].until == at + expected
+
+
+def test_what_stays_is_forgotten() -> None:
+    contests, at = fought(NONE, NOW, 2)
+    later = at + WINDOW + SECOND
+    assert held(sighted(contests, [FIELD], later), later) == {}
+    assert sighted(contests, [], later) == {}
+
+
+def test_three_edits_in_a_day_are_no_contest() -> None:
+    contests: Contests = NONE
+    for hour in range(0, 24, 4):
+        at = NOW + timedelta(hours=hour)
+        seen = sighted(contests, [FIELD], at)
+        assert held(seen, at) == {}
+        contests = set_back(seen, at)
+
+
+def test_a_fight_over_one_field_is_no_fight_over_another() -> None:
+    contests, at = fought(NONE, NOW, 2)
+    both = sighted(contests, [FIELD, ("spec", "paused")], at)
+    assert set(held(both, at)) == {FIELD}
+    again = set_back(both, at)
+    assert held(again, at) == held(both, at), "what is held was not set back"
+
+
+async def test_a_fight_ends_in_a_report_and_other_fields_are_still_healed(lab: Lab) -> None:
+    lab.release("web", deployment())
+    await lab.settled("web")
+    for healed in (1, 2):
+        lab.edit(WEB, {"spec": {"replicas": 5}}, manager="rival")
+        await lab.until(lambda wanted=healed: lab.report("web").healed == wanted)  # type: ignore[misc]
+    lab.recorder.writes.clear()
+    lab.edit(WEB, {"spec": {"replicas": 5}}, manager="rival")
+    await lab.until(lambda: lab.report("web").contested == 1, seconds=61)
+    report = lab.report("web")
+    assert (report.sync, report.code, report.drifted) == (SyncState.OUT_OF_SYNC, "contested", 1)
+    assert report.objects[0].code == "contested"
+    assert report.objects[0].drift[0].manager == "rival"
+    assert "rival keeps setting spec.replicas back" in report.objects[0].message
+    await lab.run_for(5)
+    assert lab.recorder.writes == []
+    image = [{"name": "main", "image": "example/other:1"}]
+    lab.edit(WEB, {"spec": {"template": {"spec": {"containers": image}}}}, manager="somebody")
+    await lab.until(lambda: lab.report("web").healed == 3, seconds=61)
+    live = lab.there("Deployment", "web", group="apps")["spec"]
+    assert live["replicas"] == 5
+    assert live["template"]["spec"]["containers"][0]["image"] == "example/web:1"
+    assert lab.report("web").contested == 1
+    await lab.until(lambda: lab.report("web").contested == 0, seconds=61)
+    assert lab.there("Deployment", "web", group="apps")["spec"]["replicas"] == 2
+    await lab.settled("web")
