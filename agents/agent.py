@@ -30,6 +30,7 @@ from agents.link import Link
 from agents.protocol import DeploymentReport, Target
 from agents.reporting import Reporter
 from agents.settings import Settings
+from agents.standing import Standing
 from agents.watching import Watches
 from clusters.clock import Clock
 from clusters.cluster import Cluster
@@ -77,6 +78,7 @@ class Agent:
         self._news = asyncio.Event()
         self._stop = asyncio.Event()
         self._looked = asyncio.Event()
+        self._turned: datetime | None = None
         self._facts_due: datetime | None = None
         self._fatal: Exception | None = None
         self._adopt()
@@ -90,6 +92,21 @@ class Agent:
     def reports(self) -> dict[str, DeploymentReport]:
         """How things stand, by bundle; what the hub is told."""
         return dict(self._reporter.now)
+
+    def standing(self) -> Standing:
+        """How the agent stands, for probes and metrics."""
+        turned = self._turned or self._clock.now()
+        return Standing(
+            cluster=self._reporter.cluster,
+            version=str(self._link.facts["agent_version"]),
+            opened=self._holdings.opened,
+            has_target=self._holdings.target is not None,
+            registered=self._link.registered is not None,
+            polls_failed=self._link.polls_failed,
+            seconds_since_turn=(self._clock.now() - turned).total_seconds(),
+            reports=self.reports,
+            passes=self._reporter.passes,
+        )
 
     async def step(self, now: datetime) -> datetime:
         """Do all that is due; when to come again. Errors: those that end the process."""
@@ -149,6 +166,7 @@ class Agent:
         try:
             while True:
                 self._work.clear()
+                self._turned = self._clock.now()
                 await self._open()
                 await self._holdings.tidy()
                 self._watches.keep(self._watched())

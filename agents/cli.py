@@ -1,4 +1,4 @@
-"""`fleet agent`: the pull agent of one cluster as an operating-system process.
+"""`fleet agent`: the pull agent of one cluster as an operating-system process; `install` prints it.
 
 Reads the token, opens the cluster and the state directory, and runs until SIGTERM or SIGINT. Logs
 are one line each on stderr. A wrong token, a hub of another wire version, an unusable kubeconfig
@@ -14,16 +14,25 @@ import logging
 import os
 import secrets
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from agents.errors import AgentError
 from agents.settings import Settings
+from clusters.logs import FORMS, begin_logs
+
+if TYPE_CHECKING:
+    from agents.agent import Agent
 
 TOKEN_VARIABLE = "FLEET_TOKEN"  # the variable's name, not a token
 DEFAULTS = Settings()
+IMAGE = "fleet-agent"
+_log = logging.getLogger(__name__)
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -40,11 +49,18 @@ class Arguments:
     in_cluster: bool
     allow_exec: bool
     settings: Settings
+    metrics_listen: str
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--hub", required=True, metavar="URL", help="Where the hub listens.")
-@click.option("--cluster", required=True, metavar="NAME", help="The cluster's name in Git.")
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    subcommand_metavar="[install ...]",
+)
+@click.option("--hub", metavar="URL", default="", help="Where the hub listens. Needed to run.")
+@click.option(
+    "--cluster", metavar="NAME", default="", help="The cluster's name in Git. Needed to run."
+)
 @click.option(
     "--token-file",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -95,8 +111,36 @@ class Arguments:
     show_default=True,
     help="Requests at once after a quiet time, where there is such a limit.",
 )
+@click.option(
+    "--metrics-listen",
+    default="",
+    metavar="HOST:PORT",
+    help="Answer /metrics, /healthz and /readyz there. Default: nowhere.",
+)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
-def agent(
+@click.option("--log-format", type=click.Choice(FORMS), default="text", show_default=True)
+@click.pass_context
+def agent(ctx: click.Context, /, log_level: str, log_format: str, **given: Any) -> None:
+    """Run the pull agent of one cluster.
+
+    It fetches what the hub grants this cluster, applies it, keeps it healed (also while the hub is
+    away) and reports.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    for name in ("hub", "cluster"):
+        if not given[name]:
+            raise click.UsageError(f"Missing option '--{name}'.", ctx)
+    try:
+        arguments = arguments_of(**given)
+        begin_logs(log_format, log_level, [arguments.token])
+        asyncio.run(serve(arguments))
+    except AgentError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def arguments_of(
+    *,
     hub: str,
     cluster: str,
     token_file: Path | None,
@@ -109,16 +153,9 @@ def agent(
     check_interval: float,
     requests_per_second: float,
     request_burst: int,
-    log_level: str,
-) -> None:
-    """Run the pull agent of one cluster.
-
-    It fetches what the hub grants this cluster, applies it, keeps it healed (also while the hub is
-    away) and reports.
-    """
-    logging.basicConfig(
-        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    metrics_listen: str,
+) -> Arguments:
+    """What the options amount to. Errors: `AgentError` (`token`)."""
     settings = replace(
         DEFAULTS,
         health_interval_seconds=health_interval,
@@ -126,23 +163,18 @@ def agent(
         requests_per_second=requests_per_second,
         request_burst=request_burst,
     )
-    directory = state_dir or Path.home() / ".local" / "state" / "fleet" / cluster
-    try:
-        token = read_token(token_file)
-        arguments = Arguments(
-            hub,
-            cluster,
-            token,
-            directory,
-            kubeconfig,
-            context,
-            in_cluster,
-            allow_exec,
-            settings,
-        )
-        asyncio.run(serve(arguments))
-    except AgentError as error:
-        raise click.ClickException(str(error)) from error
+    return Arguments(
+        hub,
+        cluster,
+        read_token(token_file),
+        state_dir or Path.home() / ".local" / "state" / "fleet" / cluster,
+        kubeconfig,
+        context,
+        in_cluster,
+        allow_exec,
+        settings,
+        metrics_listen,
+    )
 
 
 def read_token(path: Path | None) -> str:
@@ -164,6 +196,60 @@ def read_token(path: Path | None) -> str:
 def _no_token(what: str, where: str) -> AgentError:
     fix = f"pass --token-file or set {TOKEN_VARIABLE}; `fleet cluster token NAME` makes one"
     return AgentError(what, at=where, fix=fix, code="token")
+
+
+@asynccontextmanager
+async def probes_at(listen: str, running: Agent) -> AsyncIterator[None]:
+    """Answer probes and scrapes while the block runs, if they are asked for."""
+    if not listen:
+        yield
+        return
+    from agents.probes import Probes
+
+    async with Probes(listen, running.standing) as probes:
+        _log.info("probes", extra={"url": probes.url})
+        yield
+
+
+@agent.command()
+@click.option("--cluster", required=True, metavar="NAME", help="The cluster's name in Git.")
+@click.option("--hub", required=True, metavar="URL", help="Where agents reach the hub.")
+@click.option(
+    "--token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=f"File with the cluster's token; without it the variable {TOKEN_VARIABLE}.",
+)
+@click.option(
+    "--hub-key",
+    type=click.File(),
+    help="File with the hub's public key. Without it the first hub is believed.",
+)
+@click.option("--image", default="", help=f"The agent's image. Default: {IMAGE}:VERSION.")
+def install(
+    cluster: str, hub: str, token_file: Path | None, hub_key: TextIO | None, image: str
+) -> None:
+    """Print the manifests that run the agent inside its cluster; changes nothing.
+
+    They hold the cluster's token: pipe them to `kubectl apply --server-side -f -`, and keep them
+    out of Git.
+    """
+    from agents.hub_client import check_address
+    from agents.manifests import Installation, agent_manifests
+    from clusters.objects import dump_yaml
+
+    try:
+        check_address(hub)
+        token = read_token(token_file)
+    except AgentError as error:
+        raise click.ClickException(str(error)) from error
+    wanted = Installation(
+        cluster=cluster,
+        hub=hub,
+        token=token,
+        image=image or f"{IMAGE}:{_version() or 'latest'}",
+        hub_key=hub_key.read() if hub_key else "",
+    )
+    click.echo(dump_yaml(agent_manifests(wanted)), nl=False)
 
 
 async def serve(arguments: Arguments) -> None:
@@ -202,10 +288,9 @@ async def serve(arguments: Arguments) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, running.stop)
-        logging.getLogger(__name__).info(
-            "agent of cluster %s, hub %s", arguments.cluster, arguments.hub
-        )
-        await running.run()
+        _log.info("started", extra={"cluster": arguments.cluster, "hub": arguments.hub})
+        async with probes_at(arguments.metrics_listen, running):
+            await running.run()
     finally:
         await hub.close()
         await cluster.close()

@@ -254,14 +254,9 @@ class Holdings:
         report = describe(item, generation, state, outcome, self._settings.reported_objects)
         news = self._reporter.note(report, now)
         if news:
-            _log.info(
-                "bundle %s %s: %s, %s%s",
-                item.bundle,
-                item.digest[:19],
-                report.sync.value,
-                report.health.value,
-                f": {report.message}" if report.message else "",
-            )
+            facts = {"bundle": item.bundle, "digest": item.digest, "generation": generation}
+            facts |= {"sync": report.sync.value, "health": report.health.value}
+            _log.info("bundle", extra=facts | {"code": report.code, "reason": report.message})
         return news or asked is not None
 
     async def _previewed(self, asked: Asked, item: BundleDeployment, state: BundleState) -> bool:

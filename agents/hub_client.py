@@ -82,16 +82,7 @@ class HttpHub:
         Errors: `HubAnswerError` for one that is no URL, or that would send the token over a
         network in the clear.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            fix = "give the hub as http://host:port or https://host:port"
-            raise HubAnswerError(f"{url!r} is no address of a hub", fix=fix)
-        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-            raise HubAnswerError(
-                "a token does not go over plain HTTP to another machine",
-                at=url,
-                fix="use https://: a hub with a certificate, or a proxy in front that has one",
-            )
+        check_address(url)
         self._url = url.rstrip("/")
         self._cluster = cluster
         self._token = token
@@ -225,6 +216,20 @@ class HttpHub:
                 at=self._url,
                 fix="see whether --hub is a Fleet hub and both sides are of fitting versions",
             ) from error
+
+
+def check_address(url: str) -> None:
+    """Errors: `HubAnswerError` for no URL, or one that would send a token in the clear."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        fix = "give the hub as http://host:port or https://host:port"
+        raise HubAnswerError(f"{url!r} is no address of a hub", fix=fix)
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise HubAnswerError(
+            "a token does not go over plain HTTP to another machine",
+            at=url,
+            fix="use https://: a hub with a certificate, or a proxy in front that has one",
+        )
 
 
 def _refusal(data: bytes) -> Refusal:

@@ -10,6 +10,7 @@ Answers to syncs go along, `MOST_ANSWERS` at a time.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -142,12 +143,14 @@ class Reporter:
     """What was told, and what is to be told next."""
 
     def __init__(self, cluster: str, incarnation: str) -> None:
-        self._cluster = cluster
+        self.cluster = cluster
         self._incarnation = incarnation
         self._sequence = 0
         self._told: dict[str, DeploymentReport] = {}
         self._full = True
         self._unanswered: Report | None = None
+        self.passes: Counter[SyncState] = Counter()
+        """Passes by what they came to, since the process began."""
         self.now: dict[str, DeploymentReport] = {}
         """How things stand, by bundle."""
         self._answers: dict[tuple[str, str], SyncResult] = {}
@@ -164,6 +167,7 @@ class Reporter:
 
     def note(self, report: DeploymentReport, moment: datetime) -> bool:
         """Take a bundle's state; `since` stays while sync and health do. Is there news?"""
+        self.passes[report.sync] += 1
         before = self.now.get(report.bundle)
         same = before is not None and _standing(before) == _standing(report)
         since = before.since if same and before is not None else moment
@@ -191,7 +195,7 @@ class Reporter:
             said = [self.now[name] for name in sorted(self.now)] if self._full else changed
             self._sequence += 1
             self._unanswered = Report(
-                cluster=self._cluster,
+                cluster=self.cluster,
                 incarnation=self._incarnation,
                 sequence=self._sequence,
                 full=self._full,

@@ -25,6 +25,7 @@ from typing import Self
 
 import uvicorn
 
+from fleet.api.answers import Answers
 from fleet.api.app import make_app
 from fleet.api.face import HubFace
 from fleet.errors import ServeError
@@ -48,6 +49,8 @@ class Listen:
     tls_key: str = ""
     plain_http: bool = False
     """Listen beyond loopback without TLS: something in front of the hub encrypts."""
+    metrics: str = ""
+    """`HOST:PORT` for /metrics and /healthz, in the clear and for everybody; empty: nowhere."""
 
 
 class Serving:
@@ -55,7 +58,8 @@ class Serving:
 
     def __init__(self, hub: HubFace, access: Access, listen: Listen) -> None:
         self._hub, self._listen = hub, listen
-        self._socket = bind(listen)
+        self._metrics = _Metrics(hub, listen.metrics) if listen.metrics else None
+        self._socket = self._bound()
         self._server = _Server(
             uvicorn.Config(
                 make_app(hub, access),
@@ -70,12 +74,19 @@ class Serving:
         )
         self._tasks: list[asyncio.Task[None]] = []
 
+    def _bound(self) -> socket.socket:
+        """Errors: `ServeError`, with nothing left open."""
+        try:
+            return bind(self._listen)
+        except ServeError:
+            if self._metrics is not None:
+                self._metrics.close()
+            raise
+
     @property
     def url(self) -> str:
         """Where it answers, for a client on this machine."""
-        host, port = self._socket.getsockname()[:2]
-        scheme = "https" if self._listen.tls_certificate else "http"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        return url_of(self._socket, "https" if self._listen.tls_certificate else "http")
 
     async def __aenter__(self) -> Self:
         self._tasks = [
@@ -87,6 +98,8 @@ class Serving:
                 await self._tasks[0]
                 raise ServeError("the hub did not begin to listen", at=self.url)
             await asyncio.sleep(0.01)
+        if self._metrics is not None:
+            self._metrics.begin()
         return self
 
     async def __aexit__(
@@ -95,12 +108,19 @@ class Serving:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._metrics is not None:
+            await self._metrics.end()
         self._server.should_exit = True
         server, loop = self._tasks
         loop.cancel()
         await asyncio.gather(loop, return_exceptions=True)
         await server
         self._socket.close()
+
+    @property
+    def metrics_url(self) -> str:
+        """Where metrics are answered; empty if nowhere."""
+        return self._metrics.url if self._metrics is not None else ""
 
     async def until_ended(self) -> None:
         """Wait for SIGINT or SIGTERM, or for the end of server or loop (which is a failure)."""
@@ -115,6 +135,49 @@ class Serving:
             waiting.cancel()
             for name in (signal.SIGINT, signal.SIGTERM):
                 running.remove_signal_handler(name)
+
+
+class _Metrics:
+    """The port for Prometheus, beside the one for people and agents."""
+
+    def __init__(self, hub: HubFace, listen: str) -> None:
+        """Errors: `ServeError`."""
+        from fleet.api.metrics import make_metrics_app
+
+        host, _, port = listen.rpartition(":")
+        if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+            raise ServeError(
+                f"{listen!r} is no address to listen on",
+                fix="give HOST:PORT, for example 127.0.0.1:8782",
+                code="cannot-listen",
+            )
+        # Nothing that is told here is secret, so it may be told in the clear.
+        self._socket = bind(Listen(host.strip("[]"), int(port), plain_http=True))
+        app = make_metrics_app(Answers(hub.store, hub.location))
+        self._server = _Server(
+            uvicorn.Config(app, lifespan="off", log_config=None, access_log=False)
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return url_of(self._socket, "http")
+
+    def begin(self) -> None:
+        """Answer from now on."""
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+
+    async def end(self) -> None:
+        """Answer no more."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+        self.close()
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._socket.close()
 
 
 class _Server(uvicorn.Server):
@@ -164,6 +227,12 @@ def bind(listen: Listen) -> socket.socket:
         opened.close()
         raise _cannot(error, where) from error
     return opened
+
+
+def url_of(opened: socket.socket, scheme: str) -> str:
+    """The address of a listening socket."""
+    host, port = opened.getsockname()[:2]
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _is_loopback(address: str) -> bool:

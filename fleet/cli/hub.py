@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import click
 
+from clusters.logs import FORMS, begin_logs
 from fleet.api.client import TOKEN_FILE, default_state_dir
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 @click.command()
@@ -40,7 +38,14 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
     default=None,
     help="File of people, their groups and tokens, for approvals.",
 )
+@click.option(
+    "--metrics-listen",
+    default="",
+    metavar="HOST:PORT",
+    help="Answer /metrics and /healthz there, without a token. Default: nowhere.",
+)
 @click.option("--log-level", default="info", show_default=True, help="debug, info, warning, error")
+@click.option("--log-format", type=click.Choice(FORMS), default="text", show_default=True)
 def hub(
     repo: str,
     branch: str,
@@ -55,7 +60,9 @@ def hub(
     degraded_after: float,
     advance_every: float,
     people: Path | None,
+    metrics_listen: str,
     log_level: str,
+    log_format: str,
 ) -> None:
     """Run the hub: follow a fleet repository, release in stages, answer agents and people."""
     from clusters.clock import SystemClock
@@ -63,7 +70,7 @@ def hub(
     from fleet.hub.opening import open_hub
     from fleet.hub.settings import HubSettings
 
-    logging.basicConfig(level=log_level.upper(), format=LOG_FORMAT)
+    begin_logs(log_format, log_level)
     settings = HubSettings(
         repo=repo,
         branch=branch,
@@ -74,7 +81,7 @@ def hub(
         advance_seconds=advance_every,
         people=people,
     )
-    listen = Listen(host, port, tls_certificate, tls_key, plain_http)
+    listen = Listen(host, port, tls_certificate, tls_key, plain_http, metrics_listen)
 
     def ready(url: str) -> None:
         click.echo(f"hub listens on {url}")

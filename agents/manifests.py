@@ -1,0 +1,193 @@
+"""The manifests that bring an agent into its own cluster. Pure.
+
+    Namespace fleet-system      inventories and the agent; Pod Security "restricted" is enforced
+    ServiceAccount, ClusterRole, ClusterRoleBinding     fleet-agent
+    Secret fleet-agent-token    the cluster's token, and the hub's key where one is given
+    Deployment fleet-agent      one pod; never two at once (Recreate)
+
+The pod runs as nobody, with a read-only root, no capability and the runtime's seccomp profile; it
+keeps what it knows in an emptyDir, since the inventory is in the cluster. `rules` is the seam for
+rights that are cut to what is deployed; without it the agent may do everything, as it must to apply
+whatever Git brings.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agents.inventory import NAMESPACE
+from clusters.objects import Object
+
+NAME = "fleet-agent"
+TOKEN_SECRET = "fleet-agent-token"  # the Secret's name, not a token
+PORT = 8781
+USER = 65532
+"""A user that is nobody's; the image has no other."""
+STATE_DIR = "/var/lib/fleet"
+_SECRETS = "/var/run/fleet"
+EVERYTHING: tuple[dict[str, list[str]], ...] = (
+    {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+    {"nonResourceURLs": ["*"], "verbs": ["*"]},
+)
+_LABELS = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": "fleet"}
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What one cluster's agent is to be."""
+
+    cluster: str
+    hub: str
+    token: str
+    image: str
+    hub_key: str = ""
+    """Empty: the first hub that answers is believed."""
+    rules: Sequence[dict[str, list[str]]] = EVERYTHING
+
+
+def agent_manifests(wanted: Installation) -> list[Object]:
+    """Everything that the agent needs, in the order in which it is applied."""
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "name": NAMESPACE,
+                "labels": {**_LABELS, "pod-security.kubernetes.io/enforce": "restricted"},
+            },
+        },
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _metadata(NAME)},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": NAME, "labels": _LABELS},
+            "rules": list(wanted.rules),
+        },
+        _binding(),
+        _secret(wanted),
+        _deployment(wanted),
+    ]
+
+
+def _metadata(name: str) -> Object:
+    return {"name": name, "namespace": NAMESPACE, "labels": _LABELS}
+
+
+def _binding() -> Object:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": NAME, "labels": _LABELS},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": NAME},
+        "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
+    }
+
+
+def _secret(wanted: Installation) -> Object:
+    data = {"token": wanted.token}
+    if wanted.hub_key:
+        data["hub-key"] = wanted.hub_key
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(TOKEN_SECRET),
+        "type": "Opaque",
+        "data": {k: base64.b64encode(v.encode()).decode() for k, v in data.items()},
+    }
+
+
+def _deployment(wanted: Installation) -> Object:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(NAME),
+        "spec": {
+            "replicas": 1,
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": {"app.kubernetes.io/name": NAME}},
+            "template": {
+                "metadata": {
+                    "labels": _LABELS,
+                    "annotations": {
+                        "prometheus.io/scrape": "true",
+                        "prometheus.io/port": str(PORT),
+                    },
+                },
+                "spec": _pod(wanted),
+            },
+        },
+    }
+
+
+def _pod(wanted: Installation) -> Object:
+    return {
+        "serviceAccountName": NAME,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 10,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(wanted)],
+        "volumes": [
+            {"name": "state", "emptyDir": {"sizeLimit": "1Gi"}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+            {"name": "token", "secret": {"secretName": TOKEN_SECRET, "defaultMode": 0o440}},
+        ],
+    }
+
+
+def _container(wanted: Installation) -> Object:
+    return {
+        "name": "agent",
+        "image": wanted.image,
+        "args": arguments(wanted),
+        "ports": [{"name": "probes", "containerPort": PORT}],
+        "livenessProbe": _probe("/healthz", period=20, failures=3),
+        "readinessProbe": _probe("/readyz", period=10, failures=3),
+        "startupProbe": _probe("/healthz", period=2, failures=30),
+        "resources": {
+            "requests": {"cpu": "50m", "memory": "96Mi"},
+            "limits": {"memory": "256Mi"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "state", "mountPath": STATE_DIR},
+            {"name": "tmp", "mountPath": "/tmp"},
+            {"name": "token", "mountPath": _SECRETS, "readOnly": True},
+        ],
+    }
+
+
+def arguments(wanted: Installation) -> list[str]:
+    """The arguments of `fleet agent` in the pod."""
+    key = [f"--hub-key={_SECRETS}/hub-key"] if wanted.hub_key else []
+    return [
+        f"--cluster={wanted.cluster}",
+        f"--hub={wanted.hub}",
+        f"--token-file={_SECRETS}/token",
+        *key,
+        "--in-cluster",
+        f"--state-dir={STATE_DIR}",
+        f"--metrics-listen=0.0.0.0:{PORT}",
+        "--log-format=json",
+    ]
+
+
+def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": path, "port": "probes"},
+        "periodSeconds": period,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }
