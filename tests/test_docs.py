@@ -151,7 +151,7 @@ def test_every_gate_that_is_shown_is_read() -> None:
             {"name": "canary", "group": "staging"},
             {"name": "eu", "select": {"catchAll": True}, **read_yaml(snippet)},
         ]
-        document = PolicyDocument("Rollout", "default", {"stages": stages}, "gates.md:1")
+        document = PolicyDocument("Rollout", "payments", {"stages": stages}, "gates.md:1")
         assert read_policies([document], {"staging"}).problems == (), snippet
 
 

@@ -92,12 +92,18 @@ def warnings_of_change(before: Planned | None, planned: Planned) -> tuple[Proble
             by_policy.setdefault(policy.name, set()).add(change.bundle)
     found: list[Problem] = []
     for name, policy in sorted(policies.items()):
-        if any(isinstance(gate, Proven) for stage in policy.stages for gate in stage.before):
-            continue
-        stages = _stages(policy, planned.repo)
+        stages = _unproven(policy, _stages(policy, planned.repo))
         warnings = skipped_stages(before.plan, planned.plan, stages)
         found.extend(problem for problem in warnings if problem.bundle in by_policy[name])
     return tuple(sorted(found))
+
+
+def _unproven(
+    policy: Policy, stages: Sequence[tuple[str, frozenset[str]]]
+) -> tuple[tuple[str, frozenset[str]], ...]:
+    """The first stage, and the later ones that no `proven` gate guards."""
+    proven = {s.name for s in policy.stages if any(isinstance(g, Proven) for g in s.before)}
+    return (*stages[:1], *(stage for stage in stages[1:] if stage[0] not in proven))
 
 
 def _stages(policy: Policy, repo: Repo) -> tuple[tuple[str, frozenset[str]], ...]:

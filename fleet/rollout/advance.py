@@ -18,7 +18,7 @@ from fleet.rollout import budgets, deadlines, history, rulings, slots, standing,
 from fleet.rollout.caps import Room
 from fleet.rollout.evidence import Evidence
 from fleet.rollout.explain import words_for
-from fleet.rollout.gates import Turnstile
+from fleet.rollout.gates import POLLED, Turnstile, Verdict
 from fleet.rollout.marks import Marks
 from fleet.rollout.memory import Memory
 from fleet.rollout.progress import View, walk
@@ -226,15 +226,16 @@ def _offer(
             memory.clocks[one.cluster] = (spent, now)
             offered[one.cluster] = closes = starts.turnstile.passage(one.cluster).closes
             wakes.extend([closes] if closes else [])
-        _show_turnstile(view, starts.turnstile, wakes)
+        _show_turnstile(view, starts.turnstile, now, wakes)
     return offered
 
 
-def _show_turnstile(view: View, turnstile: Turnstile, wakes: list[datetime]) -> None:
+def _show_turnstile(view: View, turnstile: Turnstile, now: datetime, wakes: list[datetime]) -> None:
     """Show how gates let clusters through, and look again when the next one may."""
     queued = [one.cluster for one in view.standings if one.state is ClusterState.QUEUED]
     found = turnstile.statuses(queued)
     untils = [status.until for status in found if status.until is not None]
     view.gates = (*view.gates, *found)
     view.until = min(untils, default=view.until)
-    wakes.extend(untils)
+    shut = any(status.verdict == Verdict.NONE and status.until is None for status in found)
+    wakes.extend([*untils, now + POLLED] if shut else untils)

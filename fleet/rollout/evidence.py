@@ -114,8 +114,10 @@ class Proof:
 
     material: str
     """`image:registry/name:tag`, `chart:name@version`."""
-    healthy_since: datetime | None
-    """`None`: it is not Healthy there."""
+    healthy_since: datetime | None = None
+    """`None`: it is not Healthy there now."""
+    healthy_seconds: float | None = None
+    """For how long it once was; `None`: never."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from fleet.model import Bundle, Labels, PolicyDocument, Problem, Selector, Severity
-from fleet.rollout import later, presets
+from fleet.rollout import gate_rules, later, presets
 from fleet.rollout.budget_document import BudgetSpec
 from fleet.rollout.document import Source, Spec, Stage
 from fleet.rollout.shared_budget import RolloutBudget
@@ -106,11 +106,16 @@ def read_policies(
     problems.extend(found)
     if found:
         closed = found[0].what
+    names = {presets.NO_POLICY, *(d.name for d in ordered if d.kind == "Rollout")}
     for document in ordered:
         if document.kind != "Rollout":
             continue
         policy, found = read_policy(document, groups)
         problems.extend(found)
+        if policy is not None and (strange := gate_rules.unknown_rollouts(policy, names)):
+            what = f"no other rollout {strange[0]!r}"
+            problems.append(_mistake(document, "gates.before.dependency", what))
+            policy = None
         if policy is None:
             broken.append(Broken(document.name, document.at, _bundles_of(document)))
         else:
@@ -290,6 +295,7 @@ def _mistakes_in(stages: Sequence[Stage], groups: Collection[str]) -> list[tuple
         for other in stage.depends_on or ():
             if other not in names:
                 found.append((f"{where}.dependsOn", f"no stage {other!r}"))
+    found.extend(gate_rules.mistakes(stages))
     if sum(1 for stage in stages if stage.select and stage.select.catch_all) > 1:
         found.append(("spec.stages", "more than one stage has catchAll"))
     if not found and in_order(_stages(stages)) is None:

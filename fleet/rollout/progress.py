@@ -37,6 +37,8 @@ class View:
     reason: str = ""
     code: str = ""
     until: datetime | None = None
+    again: datetime | None = None
+    """When its gates are to be judged again; nobody is shown it."""
     gates: tuple[GateStatus, ...] = ()
     count: Counter[ClusterState] = field(default_factory=Counter)
 
@@ -93,8 +95,7 @@ def walk(
             memory.done[name] = now
             for cluster in view.plan.clusters:
                 memory.clocks.pop(cluster, None)
-        if view.until is not None and view.until > now:
-            wakes.append(view.until)
+        wakes.extend(at for at in (view.until, view.again) if at is not None and at > now)
         view.state = tables.stage_after(before, event)
 
 
@@ -153,7 +154,7 @@ def _before(
     """Why the stage cannot start; `None` once it has."""
     stage = view.plan
     gate = gates.judge(run, stage, Side.BEFORE, evidence, memory, now)
-    view.gates = gate.gates
+    view.gates, view.again = gate.gates, gate.again
     if gate.verdict is Verdict.FAIL:
         memory.breached[stage.name] = gate.reason
         return _breached(view, memory)
@@ -194,7 +195,7 @@ def _inside(
         return _breached(view, memory)
     _keep_soak(view, memory)
     gate = gates.judge(run, stage, Side.AFTER, evidence, memory, now)
-    view.until, view.gates = gate.until, gate.gates
+    view.until, view.again, view.gates = gate.until, gate.again, gate.gates
     if gate.verdict is Verdict.FAIL:
         memory.breached[stage.name] = gate.reason
         return _breached(view, memory)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter
 
 from clusters.objects import Digest, digest_of
 from fleet.model import Cluster, ClusterGroup
 from fleet.rollout import numbers, ordering
+from fleet.rollout.gate_kinds import Proven
 from fleet.rollout.numbers import Amount
 from fleet.rollout.run_plan import Change, Ramp, SpreadPlan, StagePlan
 from fleet.rollout.stages import Policy, StagePolicy, in_order
@@ -95,7 +96,11 @@ def stage_plans(
         clusters[who.stage_of[name]].append(name)
     in_dag = in_order(policy.stages)
     assert in_dag is not None, "read_policy refuses circles"
-    return tuple(_stage_plan(stage, clusters[stage.name], who, uid) for stage in in_dag)
+    plans = [_stage_plan(stage, clusters[stage.name], who, uid) for stage in in_dag]
+    asked = {gate.stage for one in plans for gate in one.before if isinstance(gate, Proven)}
+    return tuple(
+        replace(one, proving=who.clusters[one.name]) if one.name in asked else one for one in plans
+    )
 
 
 def _stage_plan(stage: StagePolicy, names: list[str], who: Membership, uid: str) -> StagePlan:

@@ -68,6 +68,8 @@ class StagePlan:
     cluster_deadline_seconds: float = 1800
     stage_deadline_seconds: float | None = None
     """From the stage's start to Done; past it the stage is breached."""
+    proving: tuple[str, ...] = ()
+    """All its clusters, changing or not, if a `proven` gate of the run looks at this stage."""
     before: tuple[BeforeGate, ...] = ()
     after: tuple[AfterGate, ...] = ()
     failure_budget_said: str = ""

@@ -19,6 +19,7 @@ from fleet.rollout.run_plan import RunPlan
 from fleet.store.codec import json_value, moment_of, moment_or_none
 from fleet.store.database import Connection
 from fleet.store.durations import p90_by_stage
+from fleet.store.proofs import dependencies, proofs
 from fleet.store.runs import RunRow, decisions_of
 
 UNSETTLED_SYNC = frozenset({"Syncing", "Waiting", "Unknown"})
@@ -48,6 +49,10 @@ def read_evidence(
     holders = _holders(c, run.uid, plan.bundles)
     windows = [gate for stage in plan.stages for gate in stage.before if isinstance(gate, Window)]
     labels = labels_by_cluster(c) if any(window.zone_label for window in windows) else {}
+    started = {name for name, _ in run.marks.started}
+    waiting = [stage for stage in plan.stages if stage.name not in started]
+    moving = [stage for stage in plan.stages if stage.name not in dict(run.marks.done)]
+    online = {name for name, is_online in agents.items() if is_online}
     clusters = {
         name: ClusterEvidence(
             registered=name in agents,
@@ -65,6 +70,8 @@ def read_evidence(
         decisions=decisions_of(c, run.uid),
         superseded_by=run.superseded_by,
         waits_for=waits_for,
+        proofs=proofs(c, plan, waiting, online),
+        dependencies=dependencies(c, moving),
         durations=p90_by_stage(c, plan) if any(w.min_remaining == P90 for w in windows) else {},
     )
 

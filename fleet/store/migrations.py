@@ -66,6 +66,20 @@ def drift(db: sqlite_utils.Database) -> None:
         db.execute(f"ALTER TABLE bundle_deployment ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
 
 
+@migrations(name="0006_proofs")
+def proofs(db: sqlite_utils.Database) -> None:
+    """What artifacts hold, and for how long it was Healthy where something newer runs by now."""
+    db.execute(
+        "CREATE TABLE artifact_material (artifact TEXT PRIMARY KEY, images TEXT NOT NULL,"
+        " charts TEXT NOT NULL) WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE healthy_span (cluster TEXT NOT NULL, bundle TEXT NOT NULL,"
+        " digest TEXT NOT NULL, seconds REAL NOT NULL, until TEXT NOT NULL,"
+        " PRIMARY KEY (cluster, bundle, digest)) WITHOUT ROWID"
+    )
+
+
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"
 
 _DECLARED = (

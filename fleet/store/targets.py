@@ -24,6 +24,7 @@ from fleet.store.agents import was_replaced
 from fleet.store.codec import moment_of, text_of
 from fleet.store.database import Connection
 from fleet.store.events import add_event, epoch
+from fleet.store.proofs import keep_spans
 from fleet.store.syncs import open_requests
 
 
@@ -208,6 +209,7 @@ def _overtaken(c: Connection, cluster: str, generation: int) -> bool:
 
 def _grant(c: Connection, cluster: str, asked: StartRequest, commit: str, now: datetime) -> None:
     at = text_of(now)
+    keep_spans(c, cluster, asked.generation, now)
     c.execute(
         "UPDATE assignment SET started_at = ?, incarnation = ?"
         " WHERE cluster = ? AND generation = ?",

@@ -19,6 +19,7 @@ from fleet.plan.entries import Plan, PlanEntry
 from fleet.store.codec import json_text, text_of
 from fleet.store.database import Connection
 from fleet.store.events import add_event
+from fleet.store.proofs import keep_material
 from fleet.store.targets import keep_bodies
 
 UNREADABLE = frozenset({"", "Bundle", "Cluster", "ClusterGroup"})
@@ -42,6 +43,9 @@ def record_wanted(c: Connection, repo: Repo, plan: Plan, now: datetime) -> Recor
     _declare_bundles(c, repo, plan)
     keep_bodies(
         c, {e.deployment.digest: e.deployment for e in _entries(plan) if e.deployment}.values()
+    )
+    keep_material(
+        c, {e.deployment.artifact: (e.images, e.charts) for e in _entries(plan) if e.deployment}
     )
     changed = _write_entries(c, plan)
     removed = _write_absences(c, plan)

@@ -16,6 +16,15 @@ from fleet.rollout.gates.judging import judge, waiting
 from fleet.rollout.gates.scope import is_gated
 from fleet.rollout.gates.soak import keep_clock
 from fleet.rollout.gates.turnstile import Turnstile
-from fleet.rollout.gates.verdict import Judgement, Verdict
+from fleet.rollout.gates.verdict import POLLED, Judgement, Verdict
 
-__all__ = ["Judgement", "Turnstile", "Verdict", "is_gated", "judge", "keep_clock", "waiting"]
+__all__ = [
+    "POLLED",
+    "Judgement",
+    "Turnstile",
+    "Verdict",
+    "is_gated",
+    "judge",
+    "keep_clock",
+    "waiting",
+]

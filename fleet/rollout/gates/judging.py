@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from fleet.rollout.evidence import Evidence
-from fleet.rollout.gate_kinds import Approval, Gate, Side, Soak
-from fleet.rollout.gates import approval, soak
+from fleet.rollout.gate_kinds import Approval, Gate, Proven, Side, Soak
+from fleet.rollout.gates import approval, proven, soak
 from fleet.rollout.gates.scope import gates_of
 from fleet.rollout.gates.verdict import PASS, Judgement, Question, Verdict
 from fleet.rollout.memory import Memory
@@ -19,6 +19,7 @@ from fleet.rollout.step import GateStatus, StageStatus
 
 JUDGES: Mapping[type[Gate], Callable[[Question, Any], Judgement]] = {
     Approval: approval.judge,
+    Proven: proven.judge,
     Soak: soak.judge,
 }
 """Gates of a stage as a whole."""
@@ -49,7 +50,14 @@ def _together(answers: list[Judgement]) -> Judgement:
         if same:
             reasons = "; ".join(dict.fromkeys(one.reason for one in same if one.reason))
             untils = [one.until for one in same if one.until is not None]
-            return Judgement(verdict, reasons, same[0].code, max(untils, default=None))
+            agains = [one.again for one in answers if one.again is not None]
+            return Judgement(
+                verdict,
+                reasons,
+                same[0].code,
+                max(untils, default=None),
+                again=min(agains, default=None),
+            )
     return PASS
 
 

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from fleet.rollout.evidence import Evidence
-from fleet.rollout.gate_kinds import Gate, Side, Window
-from fleet.rollout.gates import window
+from fleet.rollout.gate_kinds import Dependency, Gate, Side, Window
+from fleet.rollout.gates import dependency, window
 from fleet.rollout.gates.scope import gates_of
 from fleet.rollout.gates.verdict import Passage, Question, Verdict
 from fleet.rollout.memory import Memory
@@ -23,6 +23,7 @@ from fleet.rollout.step import GateStatus
 OPEN = Passage()
 
 PASSAGES: Mapping[type[Gate], Callable[[Question, Any], Callable[[str], Passage]]] = {
+    Dependency: dependency.passages,
     Window: window.passages,
 }
 """Gates that are judged for each cluster by itself, when it is to start."""

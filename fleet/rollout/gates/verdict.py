@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from fleet.rollout.evidence import Evidence
@@ -44,6 +44,8 @@ class Judgement:
     """`WaitsForApproval`, `Soaking`, …"""
     until: datetime | None = None
     """When time alone changes the answer."""
+    again: datetime | None = None
+    """When it is to be judged again at the latest; nobody is shown it."""
     gates: tuple[GateStatus, ...] = ()
     """Of all of a list: each by itself, for people to see."""
 
@@ -58,3 +60,5 @@ class Passage:
 
 
 PASS = Judgement(Verdict.PASS)
+POLLED = timedelta(seconds=30)
+"""How often a gate is judged again of which no news tells that it may have opened."""

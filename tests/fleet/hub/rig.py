@@ -248,6 +248,7 @@ class Rig:
             repo="values", state_dir=folder, degraded_seconds=5, heartbeat_seconds=10
         )
         self.agents: dict[str, Agent] = {}
+        self.policies: tuple[PolicyDocument, ...] = ()
         self._mint = iter(counter())
         self.store = self.open_store()
         self.hub = self._hub()

@@ -9,7 +9,7 @@ import pytest
 from fleet.model import Bundle, PolicyDocument, Severity, Source
 from fleet.model import Form as SourceForm
 from fleet.rollout import overlaps, read_policies
-from fleet.rollout.gate_kinds import Approval, Soak
+from fleet.rollout.gate_kinds import Approval, Proven, Soak
 from fleet.rollout.later import NOT_YET
 from fleet.rollout.policy import Unprotected
 from fleet.rollout.stages import Policy, in_order
@@ -260,8 +260,8 @@ def test_the_other_presets_differ_as_they_are_documented() -> None:
         ("not-yet-supported", Severity.WARNING)
     ]
     safe = book.policies[0]
-    assert [stage.before for stage in safe.stages] == [(), (Approval(),), ()]
+    assert [stage.before for stage in safe.stages] == [(), (Approval(), Proven("staging")), ()]
     assert {stage.after for stage in safe.stages} == {(Soak(1800),)}
     ramps = [[str(step) for step in stage.parallelism] for stage in safe.stages]
     assert ramps == [["1"], ["1", "1", "5%", "10%"], ["1", "1", "5%", "10%"]]
-    assert "gates.before[1].proven, onFailure.action: Rollback" in book.problems[0].what
+    assert "without onFailure.action: Rollback" in book.problems[0].what
