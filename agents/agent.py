@@ -3,10 +3,11 @@
 ::
 
     step(now)   poll → passes over the bundles that are due → report; when it next wants to run
-    run()       the same as three loops beside each other, each at its own pace, and watches:
+    run()       the same as loops beside each other, each at its own pace, and watches:
                 polling    holds a request open until the target changes
                 working    starts a pass for every bundle that is due, never two of one bundle
                 telling    gathers news for a moment, and sends heartbeats
+                announcing makes Kubernetes Events of changes of state
 
 On start it takes up the last target from disk, so it heals without the hub. `step` is for tests
 and simulated time; both drive the same parts (`link`, `holdings`, `watching`).
@@ -23,6 +24,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
+from agents.announcing import Announcer
 from agents.cache import Cache
 from agents.holdings import Holdings
 from agents.hub_client import Hub
@@ -68,8 +70,15 @@ class Agent:
         self._reporter = Reporter(name, incarnation)
         self._link = Link(hub, Cache(state_dir), name, incarnation, self._settings, dice)
         self._link.facts["agent_version"] = version
+        self._announcer = Announcer(cluster, clock)
         self._holdings = Holdings(
-            cluster, clock, self._settings, dice, self._reporter, self._link.artifact
+            cluster,
+            clock,
+            self._settings,
+            dice,
+            self._reporter,
+            self._link.artifact,
+            self._announcer,
         )
         self._watches = Watches(
             cluster, clock, self._settings, dice, self._holdings, self._wake_worker
@@ -117,6 +126,7 @@ class Agent:
         await asyncio.gather(*(self._holdings.pass_over(bundle) for bundle in due))
         await self._holdings.tidy()
         await self._link.tell(self._reporter, now)
+        await self._announce()
         soon = now + timedelta(seconds=self._settings.health_interval_seconds)
         times = [self._link.next_poll, self._link.next_tell, self._holdings.next_look(now)]
         if not self._holdings.opened:
@@ -127,7 +137,7 @@ class Agent:
         """Go on until `stop`. Errors: `HubUnauthorizedError` and other ends of the process."""
         loops = [
             asyncio.create_task(self._guarded(loop()), name=loop.__name__)
-            for loop in (self._polling, self._working, self._telling)
+            for loop in (self._polling, self._working, self._telling, self._announcing)
         ]
         try:
             await self._stop.wait()
@@ -193,6 +203,15 @@ class Agent:
             await self._link.tell(self._reporter, self._clock.now())
             await self._wait(self._news, self._link.next_tell)
             await self._clock.sleep(self._settings.report_delay_seconds)
+
+    async def _announcing(self) -> None:
+        while True:
+            await self._announce()
+            await self._clock.sleep(self._settings.events_pause_seconds)
+
+    async def _announce(self) -> None:
+        if self._settings.events:
+            await self._announcer.tell()
 
     async def _wait(self, event: asyncio.Event, until: datetime | None) -> None:
         """Until the event, or that moment; without one, at most a heartbeat's while."""

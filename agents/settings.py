@@ -41,5 +41,9 @@ class Settings:
     """Part of the delay that is drawn, 0.2 for ±20 %."""
     request_limit_seconds: float = 20.0
     """Time limit of one request to the hub, without the wait."""
+    events: bool = True
+    """Make Kubernetes Events about changes of state."""
+    events_pause_seconds: float = 1.0
+    """How long changes are gathered before Events are made of them."""
     reported_objects: int = 50
     """Objects of one bundle that a report details at most."""
