@@ -98,10 +98,14 @@ def _by_severity(state: BundleState) -> list[ObjectKey]:
 
 
 def _objects(state: BundleState, outcome: Outcome) -> tuple[ObjectReport, ...]:
-    """Failed, then drifted, then unhealthy objects, then those with a note; each once."""
+    """Failed, drifted, unhealthy ones, those with a note, and what was healed; each once."""
     failures = {item.key: item for item in outcome.failures}
     notes = outcome.notes or {}
-    keys = [*sorted(failures), *sorted(state.drift), *_by_severity(state), *sorted(notes)]
+    healed = reversed(state.healings)
+    keys = [
+        *(*sorted(failures), *sorted(state.drift), *_by_severity(state), *sorted(notes)),
+        *healed,
+    ]
     return tuple(
         _object(key, state, failures.get(key), notes.get(key, "")) for key in dict.fromkeys(keys)
     )
@@ -110,6 +114,7 @@ def _objects(state: BundleState, outcome: Outcome) -> tuple[ObjectReport, ...]:
 def _object(key: ObjectKey, state: BundleState, failure: Failure | None, note: str) -> ObjectReport:
     health = state.health.get(key)
     drift = state.drift.get(key)
+    told = drift or state.healings.get(key)
     sync = SyncState.SYNCED
     if failure is not None:
         sync = SyncState.FAILED
@@ -123,20 +128,24 @@ def _object(key: ObjectKey, state: BundleState, failure: Failure | None, note: s
         object=str(key),
         sync=sync,
         health=health.health if health else Health.UNKNOWN,
-        code=failure.code if failure else _code(drift, key in state.pauses and bool(note)),
-        message=_message(failure, drift, note, health.message if health else ""),
-        drift=drift.fields if drift else (),
+        code=failure.code if failure else _code(told, key in state.pauses and bool(note)),
+        message=_message(failure, told, note, health.message if health else ""),
+        drift=told.fields if told else (),
     )
 
 
 def _code(drift: Drift | None, paused: bool) -> str:
-    return drift.code if drift else "paused" if paused else ""
+    if drift is not None and drift.code != "healed":
+        return drift.code
+    return "paused" if paused else drift.code if drift else ""
 
 
 def _message(failure: Failure | None, drift: Drift | None, note: str, health: str) -> str:
     if failure is not None:
         return failure.text()
-    return (drift.message if drift else "") or note or health
+    if drift is not None and drift.code != "healed" and drift.message:
+        return drift.message
+    return note or health or (drift.message if drift else "")
 
 
 class Reporter:

@@ -199,9 +199,13 @@ class Holding:
         target = self._settled(wanted, self.live[key], left)
         stored = await self.site.cluster.apply(target, manager=self.site.manager, force=True)
         self.live[key] = stored
-        state.healed += 1
+        state.note_healing(key, self._healing(found, left))
         state.contests[key] = contests.set_back(state.contests[key], self.now)
         self._in_order(wanted, stored)
+
+    def _healing(self, found: Found, left: tuple[Path, ...]) -> Drift:
+        done = Found(tuple(item for item in found.real if item.path not in left), found.live)
+        return self._drift(done, "healed", f"set back at {self.now.isoformat(timespec='seconds')}")
 
     async def _recreate(self, wanted: Wanted, refused: ImmutableError) -> None:
         """Delete an object that cannot be set back, if that is allowed; the next look makes it."""

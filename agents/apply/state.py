@@ -31,6 +31,10 @@ class Known:
     resource_version: str
 
 
+HEALINGS = 20
+"""Objects of a bundle of which the last healing is told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Drift:
     """One object that differs and is left so for now."""
@@ -38,7 +42,7 @@ class Drift:
     fields: tuple[FieldDrift, ...]
     """Never empty."""
     code: str = "drift"
-    """`drift` (only reported), `contested` or `paused`."""
+    """`drift` (only reported), `contested`, `paused` or, set back meanwhile, `healed`."""
     message: str = ""
     until: datetime | None = None
     """When to look again, if no watch shows a change before."""
@@ -61,6 +65,8 @@ class BundleState:
     contests: dict[ObjectKey, Contests] = field(default_factory=dict)
     pauses: dict[ObjectKey, Pause] = field(default_factory=dict)
     """Objects that somebody asked to leave alone, by themselves or by their namespace."""
+    healings: dict[ObjectKey, Drift] = field(default_factory=dict)
+    """The newest ones: what was set back, and who had changed it."""
     check_failures: dict[ObjectKey, Failure] = field(default_factory=dict)
     touched: dict[ObjectKey, Object | None] = field(default_factory=dict)
     """Objects that changed since the last pass, as a watch showed them: whole, or metadata."""
@@ -75,6 +81,14 @@ class BundleState:
     """Attempts at what is current, but for those that failed for the cluster's own trouble."""
     next_look: datetime | None = None
     full_check: datetime | None = None
+
+    def note_healing(self, key: ObjectKey, healing: Drift) -> None:
+        """Remember a healing, of the newest `HEALINGS` objects."""
+        self.healed += 1
+        self.healings.pop(key, None)
+        self.healings[key] = healing
+        while len(self.healings) > HEALINGS:
+            del self.healings[next(iter(self.healings))]
 
     def remember(self, wanted: Digest, live: Object) -> None:
         """Note that this object is in order as it is."""
@@ -106,6 +120,7 @@ class BundleState:
             self.drift,
             self.contests,
             self.pauses,
+            self.healings,
             self.check_failures,
             self.touched,
         )

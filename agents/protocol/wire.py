@@ -113,6 +113,7 @@ class ObjectReport(WireBody):
     code: str = ""
     message: str = ""
     drift: tuple[FieldDrift, ...] = ()
+    """How it differs; with code `healed`, how it differed when it was last set back."""
 
 
 class DeploymentReport(WireBody):

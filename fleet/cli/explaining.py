@@ -129,6 +129,7 @@ def explanation_text(answer: Document) -> str:
     parts = [
         "\n".join(head) + "\n",
         table("Drift", answer["drift"], DRIFT_COLUMNS),
+        table("Set back lately", answer["healed"], DRIFT_COLUMNS),
         table("Objects in trouble", answer["troubles"], TROUBLE_COLUMNS),
         *(
             visible_lines(f"{p['severity']}: {p['what']} ({p['at']})\n  fix: {p['fix']}\n")

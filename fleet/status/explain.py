@@ -12,6 +12,8 @@ from typing import Any
 from fleet.status.sync import Row
 
 Document = Mapping[str, Any]
+HEALED = "healed"
+"""The code of an object of which a report says what was set back."""
 
 
 def explain(
@@ -49,7 +51,8 @@ def explain(
         "reported": _reported_part(deployment),
         "runs": carriers,
         "held": reasons,
-        "drift": [entry for o in objects for entry in _drift(o)],
+        "drift": [entry for o in objects if o["code"] != HEALED for entry in _drift(o)],
+        "healed": [entry for o in objects if o["code"] == HEALED for entry in _drift(o)],
         "troubles": [_trouble(o) for o in objects if not _fine(o)],
         "problems": list(problems),
         "because": [
