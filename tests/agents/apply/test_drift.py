@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from agents.protocol import DriftMode, Options, SyncState
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.protocol import DriftMode, IgnoreRule, Options, SyncState
+from clusters.errors import AdmissionError
 from clusters.objects import Object, ObjectKey
 from tests.agents.lab import Lab
 from tests.agents.samples import SETTINGS, WEB, config_map, deployment, key, secret
@@ -194,3 +201,97 @@ async def test_an_object_in_another_api_version_than_the_servers_own_is_no_drift
     lab.edit(where, {"spec": {"maxReplicas": 50}})
     await lab.until(lambda: lab.report("web").healed == 1)
     assert lab.recorder.writes == ["apply HorizontalPodAutoscaler web"]
+
+
+FIELDS = ("colour", "size", "other")
+edits = st.lists(
+    st.tuples(st.sampled_from(FIELDS), st.sampled_from(["", "1", "2", None]), st.booleans()),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(edits, st.sampled_from(DriftMode), st.sampled_from(["", "size", "colour"]))
+def test_no_drift_is_ever_reported_with_an_empty_diff(
+    made: list[tuple[str, str | None, bool]], mode: DriftMode, ignored: str
+) -> None:
+    async def story(folder: Path) -> None:
+        lab = Lab(folder)
+        rules = (IgnoreRule(pointers=(f"/data/{ignored}",)),) if ignored else ()
+        options = Options(namespace="shop", drift=mode, ignore=rules)
+        lab.release("web", config_map(colour="1", size="2"), options=options)
+        await lab.settled("web")
+        for name, value, pauses in made:
+            said = {"fleet.dev/pause": "why" if pauses else None}
+            lab.edit(SETTINGS, {"data": {name: value}, "metadata": {"annotations": said}})
+            await lab.run_for(61)
+        for report in lab.hub.received:
+            for item in (item for told in report.deployments for item in told.objects):
+                assert bool(item.drift) is (item.code in ("drift", "contested", "healed")) or (
+                    item.code == "paused"
+                ), item
+                assert bool(item.drift) >= (item.sync is SyncState.OUT_OF_SYNC), item
+                assert all(field.wanted != field.live and field.path for field in item.drift)
+                assert all(field.path != f"data.{ignored}" for field in item.drift)
+
+    with TemporaryDirectory() as folder:
+        asyncio.run(story(Path(folder)))
+
+
+async def test_an_ignored_field_is_left_alone_and_an_ignored_object_is_not_missed(
+    lab: Lab,
+) -> None:
+    rules = (
+        IgnoreRule(kind="Deployment", pointers=("/spec/replicas",)),
+        IgnoreRule(kind="ConfigMap", name="gone", everything=True),
+    )
+    options = Options(namespace="shop", ignore=rules)
+    lab.release("web", deployment(), config_map("gone"), options=options)
+    await lab.settled("web")
+    lab.recorder.writes.clear()
+    lab.edit(WEB, {"spec": {"replicas": 5}}, manager="they")
+    lab.cluster.server.delete(key("ConfigMap", "gone"))
+    await lab.run_for(130)
+    assert lab.recorder.writes == []
+    await lab.settled("web")
+    assert lab.report("web").objects == ()
+    lab.release("web", deployment(image="example/web:2"), options=options, run="second")
+    await lab.settled("web")
+    assert lab.there("Deployment", "web", group="apps")["spec"]["replicas"] == 5
+
+
+async def test_flux_says_in_the_manifest_that_nobody_looks_at_an_object(lab: Lab) -> None:
+    quiet = config_map()
+    quiet["metadata"]["annotations"] = {"helm.toolkit.fluxcd.io/driftDetection": "disabled"}
+    lab.release("web", quiet)
+    await lab.settled("web")
+    lab.edit(SETTINGS, {"data": {"colour": "red"}})
+    await lab.run_for(130)
+    assert lab.there("ConfigMap", "settings")["data"] == {"colour": "red"}
+    assert lab.report("web").sync is SyncState.SYNCED
+
+
+async def test_what_was_set_back_is_told_with_who_changed_it(lab: Lab) -> None:
+    lab.release("web", config_map())
+    await lab.settled("web")
+    lab.edit(SETTINGS, {"data": {"colour": "red"}})
+    await lab.until(lambda: lab.report("web").healed == 1)
+    (told,) = lab.report("web").objects
+    assert (told.code, told.sync) == ("healed", SyncState.SYNCED)
+    assert told.message.startswith("set back at ")
+    assert (told.drift[0].live, told.drift[0].manager) == ("red", "kubectl-edit")
+
+
+async def test_a_webhook_that_cannot_dry_run_costs_the_dry_run_not_the_healing(lab: Lab) -> None:
+    lab.release("web", config_map())
+    await lab.settled("web")
+    error = AdmissionError('admission webhook "x" does not support dry run')
+    error.refuses_dry_run = True
+    lab.recorder.refuse = lambda call, name: error if call == "dry-run" else None
+    lab.edit(SETTINGS, {"data": {"colour": "red"}})
+    await lab.until(lambda: lab.report("web").healed == 1)
+    assert lab.there("ConfigMap", "settings")["data"] == {"colour": "blue"}
+    await lab.run_for(130)
+    assert lab.report("web").healed == 1
+    await lab.settled("web")

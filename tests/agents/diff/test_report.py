@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agents.diff import REDACTED, describe, differences, redacted
+from agents.diff.report import LIMIT
 from clusters.objects import Object
-from tests.agents.samples import config_map, deployment, secret
+from tests.agents.samples import config_map, deployment, secret, widget
 
 
 def _managed(live: Object, manager: str, fields: dict[str, object], time: str = "1") -> Object:
@@ -89,3 +93,41 @@ def test_the_decoded_form_is_removed_too() -> None:
 
 def test_other_kinds_keep_their_message() -> None:
     assert redacted("blue is invalid", config_map()) == "blue is invalid"
+
+
+scalars = st.none() | st.booleans() | st.integers(-3, 3) | st.text("ab1", max_size=3)
+scalars |= st.text("ab", min_size=190, max_size=420) | st.sampled_from(["1", "true", "null", 1.5])
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(values, values, st.sampled_from(["ConfigMap", "Widget"]))
+def test_what_is_reported_always_differs_in_what_is_said(one: Any, other: Any, kind: str) -> None:
+    version = "v1" if kind == "ConfigMap" else "example.com/v1"
+    wanted: Object = {"apiVersion": version, "kind": kind, "metadata": {}, "spec": {"x": one}}
+    live = {**wanted, "spec": {"x": other}}
+    found = differences(wanted, live)
+    said = describe(found, live, "fleet/web")
+    assert len(said) == len(found)
+    for item in said:
+        assert item.path
+        assert item.wanted != item.live
+        assert max(len(item.wanted or ""), len(item.live or "")) <= LIMIT
+
+
+def test_long_values_are_shown_where_they_begin_to_differ() -> None:
+    wanted, live = config_map(colour="x" * 500 + "wanted"), config_map(colour="x" * 500 + "live")
+    (found,) = describe(differences(wanted, live), live, "")
+    assert found.wanted == "…" + "x" * 20 + "wanted"
+    assert found.live == "…" + "x" * 20 + "live"
+
+
+def test_a_number_and_its_text_are_told_apart() -> None:
+    wanted, live = widget(size=1), widget()
+    live["spec"]["size"] = "1"
+    (found,) = describe(differences(wanted, live), live, "")
+    assert (found.wanted, found.live) == ("1", '"1"')

