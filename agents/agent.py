@@ -2,17 +2,19 @@
 
 ::
 
-    step(now)   poll → passes over the bundles that are due → report; when it next wants to run
+    step(now)   lease → poll → passes over the bundles that are due → report → copy; when next
     run()       the same as loops beside each other, each at its own pace, and watches:
+                leasing    keeps the cluster to itself (`lease`), or waits for whoever has it
                 polling    holds a request open until the target changes
                 working    starts a pass for every bundle that is due, never two of one bundle
                 telling    gathers news for a moment, and sends heartbeats
-                announcing makes Kubernetes Events of changes of state
+                keeping    has the cluster keep a copy of target and artifacts (`cluster_copy`)
 
-On start it takes up the last target from disk, so it heals without the hub. `step` is for tests
-and simulated time; both drive the same parts (`link`, `holdings`, `watching`).
+On start it takes up the last target from disk, or from the cluster where the disk is empty, so it
+heals without the hub. `step` is for tests and simulated time; both drive the same parts.
 
-What it never does: apply what the hub has not granted, or act on a target older than one it held.
+What it never does: apply what the hub has not granted or signed, act on a target older than one it
+held, or write to the cluster while another agent may.
 """
 
 from __future__ import annotations
@@ -24,15 +26,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
-from agents.announcing import Announcer
 from agents.cache import Cache
+from agents.cluster_copy import ClusterCopy
+from agents.errors import LeaseLostError
 from agents.holdings import Holdings
 from agents.hub_client import Hub
+from agents.lease import Hold, Lease
 from agents.link import Link
 from agents.protocol import DeploymentReport, Target
 from agents.reporting import Reporter
 from agents.settings import Settings
 from agents.standing import Standing
+from agents.trust import Trust
 from agents.watching import Watches
 from clusters.clock import Clock
 from clusters.cluster import Cluster
@@ -57,37 +62,39 @@ class Agent:
         seed: int = 0,
         settings: Settings | None = None,
         version: str = "",
+        hub_key: str = "",
+        host: str = "",
     ) -> None:
         """`name` is the cluster's; `incarnation` is new for every process start; `seed` is
-        of the dice that spread retries.
+        of the dice that spread retries; `hub_key` is whom to believe, if that is known; `host`
+        tells people where this agent runs.
 
-        Errors: `StateError` if the state directory cannot be used.
+        Errors: `StateError` if the state directory cannot be used, `AgentError` for a bad key.
         """
         self._cluster = cluster
         self._clock = clock
         self._settings = settings or Settings()
         dice = Random(seed)
         self._reporter = Reporter(name, incarnation)
-        self._link = Link(hub, Cache(state_dir), name, incarnation, self._settings, dice)
+        self._cache = Cache(state_dir)
+        trust = Trust(self._cache, hub_key)
+        self._link = Link(hub, self._cache, trust, name, incarnation, self._settings, dice)
+        self._lease = Lease(
+            cluster, self._cache.identity(f"{host or name}_{incarnation}"), self._settings
+        )
+        self._copy = ClusterCopy(cluster, name)
+        self._recalled = False
         self._link.facts["agent_version"] = version
-        self._announcer = Announcer(cluster, clock)
         self._holdings = Holdings(
-            cluster,
-            clock,
-            self._settings,
-            dice,
-            self._reporter,
-            self._link.artifact,
-            self._announcer,
+            cluster, clock, self._settings, dice, self._reporter, self._link.artifact
         )
         self._watches = Watches(
             cluster, clock, self._settings, dice, self._holdings, self._wake_worker
         )
-        self._work = asyncio.Event()
-        self._news = asyncio.Event()
-        self._stop = asyncio.Event()
-        self._looked = asyncio.Event()
+        self._work, self._news, self._stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._looked, self._to_keep = asyncio.Event(), asyncio.Event()
         self._turned: datetime | None = None
+        self._passes: set[asyncio.Task[None]] = set()
         self._facts_due: datetime | None = None
         self._fatal: Exception | None = None
         self._adopt()
@@ -101,6 +108,11 @@ class Agent:
     def reports(self) -> dict[str, DeploymentReport]:
         """How things stand, by bundle; what the hub is told."""
         return dict(self._reporter.now)
+
+    @property
+    def waits_for(self) -> str:
+        """The agent that holds this cluster while this one waits; empty if this one may work."""
+        return self._lease.waits_for
 
     def standing(self) -> Standing:
         """How the agent stands, for probes and metrics."""
@@ -119,16 +131,21 @@ class Agent:
 
     async def step(self, now: datetime) -> datetime:
         """Do all that is due; when to come again. Errors: those that end the process."""
+        await self._lease.step(now)
+        if self._lease.waits_for:
+            return self._lease.next_look or now
         await self._open()
         if self._link.next_poll is None or self._link.next_poll <= now:
             await self._poll(now, wait_seconds=0.0)
-        due = self._holdings.due(now)
-        await asyncio.gather(*(self._holdings.pass_over(bundle) for bundle in due))
-        await self._holdings.tidy()
+        if self._may_write():
+            due = self._holdings.due(now)
+            await asyncio.gather(*(self._holdings.pass_over(bundle) for bundle in due))
+            await self._holdings.tidy()
+            await self._keep()
         await self._link.tell(self._reporter, now)
-        await self._announce()
         soon = now + timedelta(seconds=self._settings.health_interval_seconds)
-        times = [self._link.next_poll, self._link.next_tell, self._holdings.next_look(now)]
+        times = [self._link.next_poll, self._link.next_tell, self._lease.next_look]
+        times.append(self._holdings.next_look(now) if self._may_write() else None)
         if not self._holdings.opened:
             times.append(soon)
         return max(now, min((at for at in times if at is not None), default=soon))
@@ -137,7 +154,13 @@ class Agent:
         """Go on until `stop`. Errors: `HubUnauthorizedError` and other ends of the process."""
         loops = [
             asyncio.create_task(self._guarded(loop()), name=loop.__name__)
-            for loop in (self._polling, self._working, self._telling, self._announcing)
+            for loop in (
+                self._leasing,
+                self._polling,
+                self._working,
+                self._telling,
+                self._keeping,
+            )
         ]
         try:
             await self._stop.wait()
@@ -146,6 +169,8 @@ class Agent:
                 task.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
             await self._watches.close()
+        if not isinstance(self._fatal, LeaseLostError):
+            await self._lease.release()
         if self._fatal is not None:
             raise self._fatal
 
@@ -161,36 +186,57 @@ class Agent:
             self._fatal = error
             self.stop()
 
+    async def _leasing(self) -> None:
+        """Two agents must never write to one cluster: without the Lease nothing goes on here."""
+        while True:
+            await self._lease.step(self._clock.now())
+            self._wake_worker()
+            if not self._may_write():
+                for task in self._passes:
+                    task.cancel()
+            if self._lease.next_look is None:
+                return
+            wait = (self._lease.next_look - self._clock.now()).total_seconds()
+            await self._clock.sleep(max(wait, self._settings.poll_pause_seconds))
+
     async def _polling(self) -> None:
         patience = timedelta(seconds=self._settings.first_look_seconds)
         await self._wait(self._looked, self._clock.now() + patience)
         while True:
             await self._poll(self._clock.now(), wait_seconds=self._settings.poll_wait_seconds)
             wait = self._settings.poll_pause_seconds
+            if not self._may_ask():
+                wait = self._settings.health_interval_seconds
             if self._link.polls_failed and self._link.next_poll is not None:
                 wait = (self._link.next_poll - self._clock.now()).total_seconds()
             await self._clock.sleep(max(wait, self._settings.poll_pause_seconds))
 
     async def _working(self) -> None:
-        passes: set[asyncio.Task[None]] = set()
         try:
             while True:
                 self._work.clear()
                 self._turned = self._clock.now()
-                await self._open()
-                await self._holdings.tidy()
-                self._watches.keep(self._watched())
-                now = self._clock.now()
-                for bundle in self._holdings.due(now):
-                    task = asyncio.create_task(self._one_pass(bundle), name=f"pass {bundle}")
-                    passes.add(task)
-                    task.add_done_callback(passes.discard)
+                if self._is_the_one():
+                    await self._open()
+                if self._may_write():
+                    await self._holdings.tidy()
+                    self._watches.keep(self._watched())
+                    self._start_passes()
                 await asyncio.sleep(0)
-                await self._wait(self._work, self._holdings.next_look(self._clock.now()))
+                await self._wait(self._work, self._next_work(self._clock.now()))
         finally:
-            for task in passes:
+            for task in self._passes:
                 task.cancel()
-            await asyncio.gather(*passes, return_exceptions=True)
+            await asyncio.gather(*self._passes, return_exceptions=True)
+
+    def _start_passes(self) -> None:
+        for bundle in self._holdings.due(self._clock.now()):
+            task = asyncio.create_task(self._one_pass(bundle), name=f"pass {bundle}")
+            self._passes.add(task)
+            task.add_done_callback(self._passes.discard)
+
+    def _next_work(self, now: datetime) -> datetime | None:
+        return self._holdings.next_look(now) if self._may_write() else None
 
     async def _one_pass(self, bundle: str) -> None:
         if await self._holdings.pass_over(bundle):
@@ -204,14 +250,21 @@ class Agent:
             await self._wait(self._news, self._link.next_tell)
             await self._clock.sleep(self._settings.report_delay_seconds)
 
-    async def _announcing(self) -> None:
+    async def _keeping(self) -> None:
         while True:
-            await self._announce()
-            await self._clock.sleep(self._settings.events_pause_seconds)
+            self._to_keep.clear()
+            await self._keep()
+            await self._wait(self._to_keep, None)
 
-    async def _announce(self) -> None:
-        if self._settings.events:
-            await self._announcer.tell()
+    async def _keep(self) -> None:
+        """Have the cluster keep what the agent goes by; asked again it writes what is missing."""
+        target = self._holdings.target
+        if target is None or not self._may_write():
+            return
+        try:
+            await self._copy.keep(target, self._link.pinned, self._cache.artifact_bytes)
+        except ClusterError as error:
+            _log.warning("the copy in the cluster is not up to date: %s", error)
 
     async def _wait(self, event: asyncio.Event, until: datetime | None) -> None:
         """Until the event, or that moment; without one, at most a heartbeat's while."""
@@ -229,12 +282,39 @@ class Agent:
     async def _open(self) -> None:
         """Learn of the cluster, and read the inventories once; until then nothing is applied."""
         await self._learn_facts()
+        await self._recall()
         if not self._holdings.opened:
             try:
                 await self._holdings.open()
             except ClusterError as error:
                 _log.warning("the cluster cannot be read: %s", error)
         self._looked.set()
+
+    async def _recall(self) -> None:
+        """Once, what the cluster kept for an agent whose disk is empty."""
+        if self._recalled:
+            return
+        try:
+            kept = await self._copy.load()
+        except ClusterError as error:
+            _log.debug("the copy in the cluster: %s", error)
+            return
+        self._recalled = True
+        if kept is not None and self._link.recall(kept):
+            _log.info("target %s is taken up from the cluster's copy", kept.target.etag)
+            self._adopt()
+
+    def _may_write(self) -> bool:
+        return self._lease.hold(self._clock.now()) is Hold.HELD
+
+    def _may_ask(self) -> bool:
+        """A hub is asked by the one agent, and only when it is known whom to believe, if anybody:
+        the first hub that answers an agent without a pin is believed ever after."""
+        return self._is_the_one() and (self._link.is_pinned or self._recalled)
+
+    def _is_the_one(self) -> bool:
+        """As far as can be known, does no other agent work in this cluster?"""
+        return self._lease.asked and not self._lease.waits_for
 
     async def _learn_facts(self) -> None:
         now = self._clock.now()
@@ -250,6 +330,8 @@ class Agent:
             _log.debug("facts of the cluster: %s", error)
 
     async def _poll(self, now: datetime, *, wait_seconds: float) -> None:
+        if not self._may_ask():
+            return
         registered = self._link.registered
         await self._link.poll(now, wait_seconds=wait_seconds)
         if self._link.registered is not registered:
@@ -268,6 +350,7 @@ class Agent:
             self._wake_worker()
         if self._holdings.artifacts_arrived():
             self._wake_worker()
+        self._to_keep.set()
 
     def _watched(self) -> frozenset[Kind]:
         return self._holdings.kinds() if self._holdings.opened else frozenset()

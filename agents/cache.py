@@ -1,13 +1,16 @@
-"""What an agent keeps on disk: the last target (grants are in it) and the artifacts it names.
+"""What an agent keeps on disk: the hub's key, the last target, and the artifacts it names.
 
 ::
 
-    STATE/target.json            the last accepted target, replaced atomically
+    STATE/identity               what this directory's agent is called in the cluster's Lease
+    STATE/hub-key.json           the hub's key, pinned (`trust`)
+    STATE/target.json            the last accepted target (grants are in it), replaced atomically
     STATE/artifacts/<sha256>     an artifact's bytes; verified again whenever they are read
 
 The target is on disk before anything that it grants is written to the cluster, so an agent that
 dies comes back to it and heals without the hub. A file that does not hold what its name or form
-says counts as not there. Nothing here is secret beyond what the artifacts are; files are 0600.
+says counts as not there; whether the hub signed a target is for `trust` to say. Nothing here is
+secret beyond what the artifacts are; files are 0600.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from agents.errors import StateError
 from agents.protocol import Artifact, ArtifactError, Target, read_artifact
 from clusters.objects import Digest
 
+_IDENTITY = re.compile(r"[-A-Za-z0-9._]{1,200}\Z")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})\Z")
 
 
@@ -36,6 +40,29 @@ class Cache:
             self._artifacts.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise _unwritable(directory, error) from error
+
+    def identity(self, fresh: str) -> str:
+        """Who the agent of this directory is: `fresh` at its first start, later the same again."""
+        path = self._directory / "identity"
+        try:
+            said = path.read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            said = ""
+        if not _IDENTITY.match(said):
+            said = fresh
+            self._replace(path, said.encode())
+        return said
+
+    def load_key(self) -> bytes:
+        """What was saved of the hub's key; empty if nothing was."""
+        try:
+            return (self._directory / "hub-key.json").read_bytes()
+        except OSError:
+            return b""
+
+    def save_key(self, data: bytes) -> None:
+        """Replace what is saved of the hub's key."""
+        self._replace(self._directory / "hub-key.json", data)
 
     def load_target(self, cluster: str) -> Target | None:
         """The last target saved for this cluster; `None` if there is none that can be read."""
@@ -58,6 +85,14 @@ class Cache:
             return read_artifact(path.read_bytes(), digest)
         except (OSError, ArtifactError):
             path.unlink(missing_ok=True)
+            return None
+
+    def artifact_bytes(self, digest: Digest) -> bytes | None:
+        """A saved artifact as it is on disk, not verified; `None` if there is none."""
+        path = self._path(digest)
+        try:
+            return path.read_bytes() if path is not None else None
+        except OSError:
             return None
 
     def save_artifact(self, digest: Digest, data: bytes) -> Artifact:
@@ -88,8 +123,18 @@ class Cache:
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(path)
+            _sync(path.parent)
         except OSError as error:
             raise _unwritable(self._directory, error) from error
+
+
+def _sync(directory: Path) -> None:
+    """Make a new name last: a rename is on disk when its directory is."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC

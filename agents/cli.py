@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import platform
 import secrets
 import signal
 from collections.abc import AsyncIterator
@@ -24,6 +25,7 @@ import click
 
 from agents.errors import AgentError
 from agents.settings import Settings
+from agents.state_lock import locked
 from clusters.logs import FORMS, begin_logs
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class Arguments:
     cluster: str
     token: str
     state_dir: Path
+    hub_key: str
     kubeconfig: Path | None
     context: str | None
     in_cluster: bool
@@ -65,6 +68,12 @@ class Arguments:
     "--token-file",
     type=click.Path(dir_okay=False, path_type=Path),
     help=f"File with the cluster's token; without it the variable {TOKEN_VARIABLE}.",
+)
+@click.option(
+    "--hub-key",
+    default="",
+    metavar="KEY|FILE",
+    help="The hub's key, as `fleet hub-key` prints it. Without it the first hub is believed.",
 )
 @click.option(
     "--kubeconfig",
@@ -112,12 +121,6 @@ class Arguments:
     help="Requests at once after a quiet time, where there is such a limit.",
 )
 @click.option(
-    "--events/--no-events",
-    default=True,
-    show_default=True,
-    help="Make Kubernetes Events when the state of a bundle changes.",
-)
-@click.option(
     "--metrics-listen",
     default="",
     metavar="HOST:PORT",
@@ -140,7 +143,8 @@ def agent(ctx: click.Context, /, log_level: str, log_format: str, **given: Any) 
     try:
         arguments = arguments_of(**given)
         begin_logs(log_format, log_level, [arguments.token])
-        asyncio.run(serve(arguments))
+        with locked(arguments.state_dir):
+            asyncio.run(serve(arguments))
     except AgentError as error:
         raise click.ClickException(str(error)) from error
 
@@ -150,6 +154,7 @@ def arguments_of(
     hub: str,
     cluster: str,
     token_file: Path | None,
+    hub_key: str,
     kubeconfig: Path | None,
     context: str | None,
     in_cluster: bool,
@@ -159,7 +164,6 @@ def arguments_of(
     check_interval: float,
     requests_per_second: float,
     request_burst: int,
-    events: bool,
     metrics_listen: str,
 ) -> Arguments:
     """What the options amount to. Errors: `AgentError` (`token`)."""
@@ -169,13 +173,13 @@ def arguments_of(
         check_interval_seconds=check_interval,
         requests_per_second=requests_per_second,
         request_burst=request_burst,
-        events=events,
     )
     return Arguments(
         hub,
         cluster,
         read_token(token_file),
         state_dir or Path.home() / ".local" / "state" / "fleet" / cluster,
+        read_hub_key(hub_key),
         kubeconfig,
         context,
         in_cluster,
@@ -199,6 +203,21 @@ def read_token(path: Path | None) -> str:
     if not token:
         raise _no_token("there is no token", where)
     return token
+
+
+def read_hub_key(said: str) -> str:
+    """The key itself, or what the file of that name says. Errors: `AgentError`."""
+    if not said or said.startswith("ssh-"):
+        return said
+    try:
+        return Path(said).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AgentError(
+            f"the hub's key cannot be read: {error}",
+            at=said,
+            fix="give the line ssh-ed25519 AAAA… that `fleet hub-key` prints, or a file of it",
+            code="hub-key-unreadable",
+        ) from error
 
 
 def _no_token(what: str, where: str) -> AgentError:
@@ -264,7 +283,7 @@ async def serve(arguments: Arguments) -> None:
     """Run one incarnation until a signal ends it. Errors: `AgentError`."""
     from agents.agent import Agent
     from agents.hub_client import HttpHub
-    from clusters.clock import SystemClock
+    from clusters.clock import SteadyClock
     from clusters.errors import ClusterError
     from clusters.kubernetes import KubernetesCluster, Limits, Rate
 
@@ -285,13 +304,15 @@ async def serve(arguments: Arguments) -> None:
         running = Agent(
             cluster,
             hub,
-            SystemClock(),
+            SteadyClock(),
             arguments.state_dir,
             name=arguments.cluster,
             incarnation=secrets.token_hex(8),
             seed=secrets.randbits(64),
             settings=settings,
             version=_version(),
+            hub_key=arguments.hub_key,
+            host=platform.node(),
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

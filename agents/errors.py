@@ -8,7 +8,9 @@
     │   ├── HubUnauthorizedError   401/403: wrong token       → the process ends, a person mends it
     │   ├── ProtocolMismatchError  no common wire version     → the process ends, upgrade one side
     │   ├── OfferRefusedError      409: offer withdrawn/held  → forget the offer
+    │   ├── HubKeyError            not the hub we know        → go on healing, believe nothing
     │   └── HubAnswerError         any other unusable answer  → as unreachable
+    ├── LeaseLostError             another agent took over    → the process ends, and waits anew
     ├── StateError                 the state directory cannot be written → the process ends
     └── BundleError                one bundle deployment cannot go on    → reported, others go on
 
@@ -69,6 +71,12 @@ class OfferRefusedError(HubError):
     code = "offer-refused"
 
 
+class HubKeyError(HubError):
+    """What answered is not the hub whose key is pinned, or sent what that hub did not sign."""
+
+    code = "hub-key"
+
+
 class HubAnswerError(HubError):
     """An answer that is neither a success nor one of the known refusals; `status` is HTTP's."""
 
@@ -77,6 +85,12 @@ class HubAnswerError(HubError):
     def __init__(self, what: str, *, status: int = 0, at: str = "", fix: str = "") -> None:
         super().__init__(what, at=at, fix=fix)
         self.status = status
+
+
+class LeaseLostError(AgentError):
+    """Another agent took over this cluster; two must never write to it."""
+
+    code = "lease-lost"
 
 
 class StateError(AgentError):
@@ -115,6 +129,8 @@ _CURES = {
     'ConfigMap in fleet-system with fleet.dev/allow-wipe: "true"',
     "hook-failed": "read the hook's logs; correct it in Git",
     "artifact": "look at the hub's artifact store; the agent asks again",
+    "digest": "upgrade the agent if the hub is newer: it may ask for an option that this one does "
+    "not know",
     "variables": "declare the variable or correct the text in Git",
 }
 

@@ -24,7 +24,6 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from agents.announcing import Announcer
 from agents.apply import (
     BundleState,
     Claims,
@@ -54,7 +53,7 @@ from agents.protocol import (
 from agents.reporting import Reporter, describe
 from agents.settings import Settings
 from agents.syncing import Asked, Syncs
-from agents.targets import claims_of, held_by, left_out
+from agents.targets import claims_of, held_by, is_as_named, left_out
 from clusters.clock import Clock
 from clusters.cluster import Cluster
 from clusters.errors import ClusterError
@@ -77,7 +76,6 @@ class Holdings:
         dice: Random,
         reporter: Reporter,
         artifacts: Callable[[Digest], Artifact | None],
-        announcer: Announcer,
     ) -> None:
         self._cluster = cluster
         self._clock = clock
@@ -85,7 +83,6 @@ class Holdings:
         self._dice = dice
         self._reporter = reporter
         self._artifacts = artifacts
-        self._announcer = announcer
         self._store = InventoryStore(cluster)
         self._gate = asyncio.Semaphore(settings.parallel_bundles)
         self._broken: dict[str, BundleError] = {}
@@ -212,7 +209,6 @@ class Holdings:
             return
         del self.states[name]
         self._reporter.drop(name)
-        self._announcer.drop(name)
 
     async def pass_over(self, bundle: str) -> bool:
         """One pass of one bundle; is there news to report? Does nothing if one is under way."""
@@ -257,8 +253,6 @@ class Holdings:
         state.next_look = NEVER if gave_up else self._look_again(item, state, raw, now)
         report = describe(item, generation, state, outcome, self._settings.reported_objects)
         news = self._reporter.note(report, now)
-        failed = [failure.key for failure in outcome.failures]
-        self._announcer.note(report, failed, now, moving=moving)
         if news:
             facts = {"bundle": item.bundle, "digest": item.digest, "generation": generation}
             facts |= {"sync": report.sync.value, "health": report.health.value}
@@ -276,6 +270,9 @@ class Holdings:
         self, state: BundleState, order: Order, moving: bool, asked: Asked | None
     ) -> Outcome:
         item = order.deployment
+        if not is_as_named(item):
+            message = "its variables and options are not what its digest says; nothing was applied"
+            return failed_bundle("digest", message)
         if parent_name(item.bundle) in self._broken:
             return await self._read_again(item.bundle)
         if moving and not item.is_absent and self.target is not None:

@@ -1,25 +1,31 @@
 """The agent's conversation with its hub: register, poll, start what is offered, fetch, report.
 
-    poll    register if needed → target → start each offer → artifacts of what is current
+    poll    register if needed → target → artifacts of what is offered → start → of what is current
     tell    the next report, and what the hub answers to it
 
-Every grant is on disk before `target` shows it. A target older than the one held is refused; an
-offer that the hub refuses is forgotten until the target changes. After a failure the hub is asked
-again later and later; only a token that is refused, or a hub of another wire version, at the very
-first registration ends the process (`HubUnauthorizedError`, `ProtocolMismatchError`).
+Every grant is on disk before `target` shows it. A target that the hub did not sign is refused, and
+so is one older than the one held, whether it comes from the hub, the disk or the cluster. An offer
+that the hub refuses is forgotten until the target changes. What is offered is fetched before it is
+started, so that an agent which loses its hub right after a grant has all that it needs. After a
+failure the hub is asked again later and later; only a token that is refused, or a hub of another
+wire version, at the very first registration ends the process (`HubUnauthorizedError`,
+`ProtocolMismatchError`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from datetime import datetime, timedelta
 from random import Random
 
 from agents.backoff import delay_seconds
 from agents.cache import Cache
+from agents.cluster_copy import Kept
 from agents.errors import (
     HubAnswerError,
     HubError,
+    HubKeyError,
     HubUnauthorizedError,
     OfferRefusedError,
     ProtocolMismatchError,
@@ -38,6 +44,7 @@ from agents.protocol import (
 from agents.reporting import Reporter
 from agents.settings import Settings
 from agents.targets import artifacts_of, may_replace
+from agents.trust import Trust
 from clusters.objects import Digest
 
 _log = logging.getLogger(__name__)
@@ -50,6 +57,7 @@ class Link:
         self,
         hub: Hub,
         cache: Cache,
+        trust: Trust,
         cluster: str,
         incarnation: str,
         settings: Settings,
@@ -57,6 +65,7 @@ class Link:
     ) -> None:
         self._hub = hub
         self._cache = cache
+        self._trust = trust
         self._cluster = cluster
         self._incarnation = incarnation
         self._settings = settings
@@ -67,7 +76,9 @@ class Link:
         self._refused: set[tuple[str, int, tuple[int, int]]] = set()
         self._artifacts: dict[Digest, Artifact] = {}
         self.registered: RegisterAnswer | None = None
-        self.target: Target | None = cache.load_target(cluster)
+        self._known_here = False
+        """Did the hub ever take this process's registration?"""
+        self.target: Target | None = self._found(cache.load_target(cluster))
         """What was last accepted; from disk at first."""
         self.facts: dict[str, str | int] = {}
         """What reports and registration say of the cluster."""
@@ -83,13 +94,53 @@ class Link:
             self._artifacts[digest] = found
         return self._artifacts[digest]
 
+    def _found(self, target: Target | None) -> Target | None:
+        """What lay on the disk, if the hub that is pinned signed it."""
+        if target is None:
+            return None
+        try:
+            self._trust.check(target)
+        except HubKeyError as error:
+            _log.error("the target on disk is not used: %s", error)
+            return None
+        return target
+
+    def recall(self, kept: Kept) -> bool:
+        """Take up the copy that the cluster kept, unless what is here is newer; was it?
+
+        Errors: `StateError`.
+        """
+        self._trust.recall(kept.hub_key)
+        target = self._found(kept.target)
+        if target is None or not may_replace(target, self.target, self._cluster):
+            return False
+        for digest in sorted(artifacts_of(target)):
+            data = kept.artifacts.get(digest)
+            if data is not None and self.artifact(digest) is None:
+                with contextlib.suppress(ArtifactError):
+                    self._artifacts[digest] = self._cache.save_artifact(digest, data)
+        if target != self.target:
+            self._cache.save_target(target)
+            self.target = target
+        return True
+
+    @property
+    def is_pinned(self) -> bool:
+        """Is it known which hub to believe?"""
+        return bool(self._trust.pin)
+
+    @property
+    def pinned(self) -> bytes:
+        """What to keep of the hub's key elsewhere."""
+        return self._trust.kept
+
     async def poll(self, now: datetime, *, wait_seconds: float = 0.0) -> None:
         """Bring `target` up to date and plan the next poll.
 
         Errors: at the first registration `HubUnauthorizedError`, `ProtocolMismatchError`;
         `StateError`. Every other failure of the hub is logged and leads to a later poll.
         """
-        first = self.registered is None
+        first = not self._known_here
         try:
             await self._poll(wait_seconds)
         except (HubUnauthorizedError, ProtocolMismatchError) as error:
@@ -107,6 +158,7 @@ class Link:
     async def _poll(self, wait_seconds: float) -> None:
         if self.registered is None:
             self.registered = await self._register()
+            self._known_here = True
         await self._go_on()
         etag = self.target.etag if self.target is not None else ""
         # After a failure the hub is not asked to hold: that it answers again is then known at
@@ -120,6 +172,7 @@ class Link:
     async def _go_on(self) -> None:
         """Start what is offered and fetch what is current; also what a former poll left undone."""
         try:
+            await self._fetch(self._lacking(offered=True))
             await self._start_all()
         finally:
             await self._fetch_all()
@@ -127,7 +180,12 @@ class Link:
     def _put_off(self, now: datetime, error: Exception) -> None:
         self.polls_failed += 1
         level = logging.WARNING if self.polls_failed == 1 else logging.DEBUG
-        _log.log(level, "hub: %s", str(error).splitlines()[0])
+        if isinstance(error, HubKeyError):
+            # Perhaps it has a new key, for which the old one signed: registering tells.
+            self.registered = None
+            _log.log(max(level, logging.INFO) + 10, "hub: %s", error)
+        else:
+            _log.log(level, "hub: %s", str(error).splitlines()[0])
         delay = delay_seconds(self.polls_failed, self._settings, self._dice)
         self.next_poll = now + timedelta(seconds=delay)
 
@@ -139,12 +197,17 @@ class Link:
             kubernetes_version=str(self.facts.get("kubernetes_version", "")),
         )
         answer = await self._hub.register(request)
+        self._trust.meet(answer)
         if not answer.claimed:
             _log.warning("cluster %s is not declared in Git: it receives nothing", self._cluster)
         return answer
 
     def _take(self, target: Target) -> None:
-        """Accept a target and put it on disk. Errors: `HubAnswerError` for an older one."""
+        """Accept a target and put it on disk.
+
+        Errors: `HubKeyError` for one that our hub did not sign, `HubAnswerError` for an older one.
+        """
+        self._trust.check(target)
         if not may_replace(target, self.target, self._cluster):
             held = self.target.etag if self.target is not None else "none"
             raise HubAnswerError(
@@ -184,24 +247,30 @@ class Link:
             self._refused.add((offer.run, offer.generation, held.order))
             _log.info("offer %s/%d refused: %s", offer.run, offer.generation, error.what)
 
-    def _lacking(self) -> list[Digest]:
-        """Artifacts of what is current that are not at hand."""
+    def _lacking(self, *, offered: bool = False) -> list[Digest]:
+        """Artifacts of what is current (or also of what is offered) that are not at hand."""
         if self.target is None:
             return []
         named = {item.artifact for item in self.target.current if item.artifact}
+        named |= artifacts_of(self.target) if offered else set()
         return sorted(digest for digest in named if self.artifact(digest) is None)
 
-    async def _fetch_all(self) -> None:
-        """Every artifact that is lacking; one that cannot be had does not hold up the others."""
-        if self.target is None:
-            return
+    async def _fetch(self, digests: list[Digest]) -> Exception | None:
+        """These artifacts; one that cannot be had does not hold up the others and is returned."""
         problem: Exception | None = None
-        for digest in self._lacking():
+        for digest in digests:
             try:
                 data = await self._hub.artifact(digest)
                 self._artifacts[digest] = self._cache.save_artifact(digest, data)
             except (HubError, ArtifactError) as error:
                 problem = error
+        return problem
+
+    async def _fetch_all(self) -> None:
+        """Every artifact that what is current lacks; then what nothing names any more is let go."""
+        if self.target is None:
+            return
+        problem = await self._fetch(self._lacking())
         named = artifacts_of(self.target)
         self._cache.keep_only(named)
         self._artifacts = {k: item for k, item in self._artifacts.items() if k in named}

@@ -39,11 +39,13 @@ class Settings:
     backoff_limit_seconds: float = 120.0
     backoff_jitter: float = 0.2
     """Part of the delay that is drawn, 0.2 for ±20 %."""
+    lease_seconds: float = 40.0
+    """How long an agent that is not heard of keeps its cluster to itself; 0 for no Lease at all,
+    for simulations where nothing else can be there."""
+    lease_renew_seconds: float = 10.0
+    lease_retry_seconds: float = 5.0
+    """Time between looks at a Lease that another agent holds."""
     request_limit_seconds: float = 20.0
     """Time limit of one request to the hub, without the wait."""
-    events: bool = True
-    """Make Kubernetes Events about changes of state."""
-    events_pause_seconds: float = 1.0
-    """How long changes are gathered before Events are made of them."""
     reported_objects: int = 50
     """Objects of one bundle that a report details at most."""

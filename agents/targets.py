@@ -3,6 +3,7 @@
 | question | answer |
 |---|---|
 | `may_replace` | a target of this cluster whose (epoch, serial) is not lower |
+| `is_as_named` | does a bundle deployment say what its (signed) digest stands for |
 | `claims_of` | which bundle wants which object, over the whole target |
 | `held_by` | the bundles in `dependsOn` that are in no accepted state here |
 | `left_out` | bundles with objects here that the target no longer names: kept, reported |
@@ -21,6 +22,7 @@ from agents.protocol import (
     DeploymentReport,
     Readiness,
     Target,
+    deployment_digest,
 )
 from clusters.objects import Digest, Kind, ObjectKey
 
@@ -28,6 +30,18 @@ from clusters.objects import Digest, Kind, ObjectKey
 def may_replace(new: Target, held: Target | None, cluster: str) -> bool:
     """Is `new` for this cluster, and not older than what the agent holds?"""
     return new.cluster == cluster and (held is None or new.order >= held.order)
+
+
+def is_as_named(deployment: BundleDeployment) -> bool:
+    """Are artifact, variables and options what the digest was made of?
+
+    Not so where somebody changed them on the way, or where a newer hub asks for an option that this
+    agent does not know: going on without it would be something else than what was asked for.
+    """
+    if deployment.is_absent:
+        return True
+    made_of = (deployment.artifact, deployment.variables, deployment.options)
+    return deployment.digest == deployment_digest(*made_of)
 
 
 def artifacts_of(target: Target) -> frozenset[Digest]:

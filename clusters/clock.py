@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -30,6 +31,26 @@ class SystemClock:
     def now(self) -> datetime:
         """The present moment, aware, in UTC."""
         return datetime.now(UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait on the running event loop."""
+        await asyncio.sleep(max(0.0, seconds))
+
+
+class SteadyClock:
+    """The machine's time as it was at the start, and from there on seconds that really passed.
+
+    A process that only counts seconds is not thrown off by a clock that somebody sets right, or
+    wrong, while it runs: nothing that was due in a minute is due in hours.
+    """
+
+    def __init__(self) -> None:
+        self._start = datetime.now(UTC)
+        self._counted_from = time.monotonic()
+
+    def now(self) -> datetime:
+        """The moment that the seconds counted lead to, aware, in UTC."""
+        return self._start + timedelta(seconds=time.monotonic() - self._counted_from)
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the running event loop."""

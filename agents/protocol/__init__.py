@@ -10,6 +10,7 @@
     syncing       a sync that a person asked for, and its results
     body          what every body is, and a field that differs
     wire          register, target, start, report: bodies, routes and protocol versions
+    signing       which hub a target is from (not imported here: it brings the cryptography)
 
 The hub knows an agent only by this package. It imports nothing but `clusters.objects`.
 """
@@ -36,6 +37,7 @@ from agents.protocol.wire import (
     Report,
     ReportAnswer,
     StartRequest,
+    Succession,
     Target,
 )
 from agents.protocol.words import Deletion, DriftMode, Health, Readiness, SyncState, was_applied
@@ -71,6 +73,7 @@ __all__ = [
     "Retry",
     "StartRequest",
     "SubstitutionError",
+    "Succession",
     "SyncRequest",
     "SyncResult",
     "SyncState",

@@ -9,7 +9,8 @@
     POST /v1/clusters/{c}/report             Report → ReportAnswer
 
 Every call carries `Authorization: Bearer <token>`, a token bound to that one cluster name.
-A target is ordered by (epoch, serial): agents refuse a lower one. Reports are ordered by
+A target is ordered by (epoch, serial): agents refuse a lower one; and it is signed by the hub's key
+(`signing`), which agents pin. Reports are ordered by
 (incarnation, sequence) and idempotent; an incarnation that the hub does not know is answered
 `resync`, and the next report carries everything (`full`).
 """
@@ -42,6 +43,14 @@ class RegisterRequest(WireBody):
     kubernetes_version: str = ""
 
 
+class Succession(WireBody):
+    """One key of the hub is followed by another; the old one signed that (`signing`)."""
+
+    old: str
+    new: str
+    signature: str
+
+
 class RegisterAnswer(WireBody):
     """What the agent needs to go on. `claimed` is false for a cluster that Git does not declare."""
 
@@ -51,6 +60,10 @@ class RegisterAnswer(WireBody):
     claimed: bool
     heartbeat_seconds: float
     message: str = ""
+    hub_key: str = ""
+    """The key that signs targets, as a line of OpenSSH; an agent without a pin pins it."""
+    successions: tuple[Succession, ...] = ()
+    """How that key came to be, for agents that pinned an earlier one."""
 
 
 class Offer(WireBody):
@@ -76,6 +89,8 @@ class Target(WireBody):
     """Per current bundle: the generation under which it was granted."""
     syncs: tuple[SyncRequest, ...] = ()
     """Open requests to reconcile now; they start nothing."""
+    signature: str = ""
+    """The hub's, over what `signing.statement_of` says; armoured as `ssh-keygen` has it."""
 
     @property
     def order(self) -> tuple[int, int]:

@@ -45,6 +45,11 @@ class DeskFace(Protocol):
         """Take in what an agent says."""
         ...
 
+    @property
+    def hub_key(self) -> str:
+        """The key that agents are to pin."""
+        ...
+
     def token_for(self, cluster: str) -> str:
         """A new token for a cluster's agent."""
         ...

@@ -211,7 +211,7 @@ class _People:
         await body_of(request, NoBody)
         name: str = request.path_params["name"]
         token = await run_in_threadpool(self._hub.desk.token_for, name)
-        answer = json_answer({"cluster": name, "token": token})
+        answer = json_answer({"cluster": name, "token": token, "hubKey": self._hub.desk.hub_key})
         answer.headers["Cache-Control"] = "no-store"
         return answer
 

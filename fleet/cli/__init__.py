@@ -2,6 +2,7 @@
 
     offline    plan, render                        read a repository, talk to nobody
     processes  hub, agent, demo, sandbox           run until stopped
+    keys       hub-key                             in the folder of a hub
     asking     status, clusters, groups, bundles, bundledeployments, runs, explain, query
     asking agents  sync
     deciding   rollout approve|reject|pause|resume|retry|abort, cluster token, refresh
@@ -33,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("fleet.cli.asking:explain", "Why a cluster runs what it runs of one bundle."),
     "groups": ("fleet.cli.asking:groups", "Cluster groups and their members' states."),
     "hub": ("fleet.cli.hub:hub", "Run the hub."),
+    "hub-key": ("fleet.cli.hub:hub_key", "The key that a hub signs targets with; replace it."),
     "plan": ("fleet.cli.offline:plan", "What every cluster is to run at a commit; no hub needed."),
     "query": ("fleet.cli.asking:query", "Ask the hub's store in SQL, read-only."),
     "refresh": ("fleet.cli.deciding:refresh", "Make the hub look at Git now."),

@@ -1,4 +1,7 @@
-"""`fleet hub`: the hub as a process. Says where it listens and runs until stopped."""
+"""`fleet hub`: the hub as a process. Says where it listens and runs until stopped.
+
+`fleet hub-key` shows the key that it signs targets with, for agents to pin, or replaces it.
+"""
 
 from __future__ import annotations
 
@@ -86,6 +89,40 @@ def hub(
     def ready(url: str) -> None:
         click.echo(f"hub listens on {url}")
         click.echo(f"operator token is in {settings.state_dir / TOKEN_FILE}")
+        click.echo(f"agents are to pin this key: {opened.hub.desk.hub_key}")
 
     with open_hub(settings, SystemClock()) as opened:
         serve(opened.hub, opened.access, listen, ready)
+
+
+@click.command("hub-key")
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="The hub's folder; default: FLEET_STATE or the user's data folder.",
+)
+@click.option(
+    "--rotate",
+    is_flag=True,
+    help="Replace the key by a new one, which the old one signs; the hub must be stopped.",
+)
+def hub_key(state_dir: Path | None, rotate: bool) -> None:
+    """Print the key that the hub signs targets with, as agents take it with --hub-key.
+
+    Agents follow a key that was rotated by themselves. One that may have been stolen is moved away
+    instead (the file signing-key): the hub makes another, and every agent is given that one.
+    """
+    from fleet.hub.lock import FolderLock
+    from fleet.store import hub_key as keys
+
+    folder = state_dir or default_state_dir()
+    lock = FolderLock(folder)
+    if rotate:
+        lock.take()
+    try:
+        key = keys.rotate(folder) if rotate else keys.hub_key(folder)
+    finally:
+        lock.release()
+    click.echo(key.line)
+    click.echo(f"fingerprint {key.fingerprint}", err=True)

@@ -31,6 +31,7 @@ from fleet.rollout.states import Intent
 from fleet.store import Connection, Store
 from fleet.store.agents import cluster_known, register, set_token
 from fleet.store.events import add_event, epoch
+from fleet.store.hub_key import HubKey
 from fleet.store.questions import one_uid
 from fleet.store.reports import take_report
 from fleet.store.runs import (
@@ -58,13 +59,14 @@ class Desk:
         clock: Clock,
         doorbell: Doorbell,
         mint: Callable[[], str],
+        key: HubKey,
         news: Callable[[Iterable[str], Iterable[str] | None], None],
     ) -> None:
         """`news` tells the hub's loop which bundles changed in which clusters, or (with `None`)
         that clusters came or went."""
         self.store = store
         self._settings, self._clock, self._doorbell = settings, clock, doorbell
-        self._mint, self._news = mint, news
+        self._mint, self._key, self._news = mint, key, news
 
     def register(self, asked: RegisterRequest) -> RegisterAnswer:
         """Let an agent introduce itself; one that Git does not declare is unclaimed."""
@@ -89,12 +91,20 @@ class Desk:
             claimed=claimed,
             heartbeat_seconds=self._settings.heartbeat_seconds,
             message="" if claimed else f"Git declares no cluster {asked.cluster}: it gets nothing",
+            hub_key=self._key.line,
+            successions=self._key.successions,
         )
 
+    @property
+    def hub_key(self) -> str:
+        """The key that agents are to pin."""
+        return self._key.line
+
     def target(self, cluster: str) -> Target:
-        """All that the cluster is to run now."""
+        """All that the cluster is to run now, signed."""
         with self.store.read() as c:
-            return read_target(c, cluster)
+            target = read_target(c, cluster)
+        return self._key.sign(target)
 
     async def target_after(self, cluster: str, etag: str, seconds: float) -> Target | None:
         """The target as soon as it is not what `etag` names; `None` after that many seconds."""

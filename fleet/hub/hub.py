@@ -32,6 +32,7 @@ from fleet.source import Polling
 from fleet.store import Store
 from fleet.store.agents import mark_offline, next_offline, rivals
 from fleet.store.events import replace_problems
+from fleet.store.hub_key import HubKey
 from fleet.store.syncs import end_overdue, next_end
 
 log = logging.getLogger(__name__)
@@ -51,11 +52,12 @@ class Hub:
         clock: Clock,
         *,
         mint: Callable[[], str],
+        key: HubKey,
         rng: Random,
     ) -> None:
         self.store, self.settings, self.clock = store, settings, clock
         self.doorbell = Doorbell()
-        self.desk = Desk(store, settings, clock, self.doorbell, mint, self._news)
+        self.desk = Desk(store, settings, clock, self.doorbell, mint, key, self._news)
         self._observer, self._releaser = observer, Releaser(store, settings)
         self._polling = Polling(timedelta(seconds=settings.poll_seconds), settings.poll_jitter)
         self._rng = rng

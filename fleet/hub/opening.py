@@ -21,6 +21,7 @@ from fleet.render import Renderer
 from fleet.source import Source
 from fleet.store import open_store
 from fleet.store.access import Access, operator_token
+from fleet.store.hub_key import hub_key
 from fleet.store.people import NOBODY, read_people
 
 
@@ -85,7 +86,15 @@ def open_hub(
             functools.partial(make_plan, renderer=renderer),
             location=source.location.shown,
         )
-        hub = Hub(store, observer, settings, clock, mint=mint, rng=rng or Random())
+        hub = Hub(
+            store,
+            observer,
+            settings,
+            clock,
+            mint=mint,
+            key=hub_key(folder),
+            rng=rng or Random(),
+        )
     except BaseException:
         opened.close()
         raise

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from agents.errors import HubUnauthorizedError, HubUnreachableError, OfferRefusedError
 from agents.protocol import (
     Artifact,
@@ -19,11 +21,14 @@ from agents.protocol import (
     Report,
     ReportAnswer,
     StartRequest,
+    Succession,
     SyncRequest,
     SyncResult,
     SyncState,
     Target,
 )
+from agents.protocol.signing import sign_target
+from agents.protocol.sshsig import key_line
 from clusters.objects import Digest
 
 CLUSTER = "stg-1"
@@ -40,6 +45,8 @@ class MemoryHub:
         self.heartbeat_seconds = 15.0
         self.artifacts: dict[Digest, bytes] = {}
         self.held = Target(cluster=cluster, epoch=1, serial=1)
+        self.key = Ed25519PrivateKey.generate()
+        self.successions: tuple[Succession, ...] = ()
         self.withdrawn: set[int] = set()
         self.calls: list[str] = []
         self.starts: list[StartRequest] = []
@@ -105,6 +112,8 @@ class MemoryHub:
             protocol=1,
             claimed=self.claimed,
             heartbeat_seconds=self.heartbeat_seconds,
+            hub_key=key_line(self.key),
+            successions=self.successions,
         )
 
     async def target(self, *, etag: str = "", wait_seconds: float = 0.0) -> Target | None:
@@ -112,7 +121,11 @@ class MemoryHub:
         self._check("target")
         if etag == self.held.etag and wait_seconds:
             await self._changed.wait()
-        return None if etag == self.held.etag else self.held
+        return None if etag == self.held.etag else self.signed()
+
+    def signed(self) -> Target:
+        """The target as it goes out."""
+        return sign_target(self.key, self.held)
 
     async def start(self, request: StartRequest) -> Target:
         """Grant an offer, once and for all; or refuse it."""
@@ -128,7 +141,7 @@ class MemoryHub:
             offers=tuple(o for o in self.held.offers if o is not offer),
             generations={**self.held.generations, **dict.fromkeys(granted, offer.generation)},
         )
-        return self.held
+        return self.signed()
 
     async def artifact(self, digest: Digest) -> bytes:
         """An artifact's bytes."""

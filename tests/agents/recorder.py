@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from agents.cluster_copy import HEAD
+from agents.inventory import NAMESPACE
+from agents.lease import KEY
 from clusters.cluster import Cluster
 from clusters.errors import ClusterError
 from clusters.objects import Kind, Object, ObjectKey
@@ -14,12 +17,20 @@ class Crash(BaseException):
     """The process is gone; nothing in it can catch this."""
 
 
+def _is_own(name: str) -> bool:
+    """Is that the agent's own, whatever the hub says?"""
+    return name in (KEY.name, NAMESPACE) or name.startswith(HEAD)
+
+
 class Recorder:
     """A cluster that counts calls, and dies after so many writes if told to."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self.writes: list[str] = []
+        """What was done to objects, without the agent's Lease, its namespace and its copy."""
+        self.all_writes: list[str] = []
+        """All but renewals of the Lease."""
         self.reads: list[str] = []
         self.dry_runs = 0
         self.forced: list[str] = []
@@ -30,6 +41,7 @@ class Recorder:
         self.mutate: Callable[[Object], Object] = lambda obj: obj
         """What a mutating webhook makes of everything that is applied."""
         self.before_write: Callable[[str, Object | None], None] = lambda what, obj: None
+        """Called before what counts as `writes`."""
         self.after_write: Callable[[str, str], None] = lambda what, name: None
         self.refuse: Callable[[str, str], ClusterError | None] = lambda call, name: None
         """What the cluster answers to a call instead of doing it: `dry-run`, `apply`, `patch`,
@@ -41,8 +53,12 @@ class Recorder:
             raise error
 
     def _wrote(self, what: str) -> None:
-        self.writes.append(what)
-        if self.crash_after is not None and len(self.writes) >= self.crash_after:
+        if what == f"patch {KEY.kind} {KEY.name}":
+            return  # a renewal: how many there are is a matter of time
+        self.all_writes.append(what)
+        if not _is_own(what.split()[-1]):
+            self.writes.append(what)
+        if self.crash_after is not None and len(self.all_writes) >= self.crash_after:
             raise Crash(what)
 
     async def apply(
@@ -54,7 +70,7 @@ class Recorder:
         if force:
             self.forced.append(name)
         self._refused("dry-run" if dry_run else "apply", name)
-        if not dry_run:
+        if not dry_run and not _is_own(name):
             self.before_write("apply", obj)
         sent = self.mutate(obj)
         stored = await self._cluster.apply(sent, manager=manager, force=force, dry_run=dry_run)
@@ -66,7 +82,8 @@ class Recorder:
     async def patch(self, key: ObjectKey, patch: Object, *, manager: str) -> Object:
         """Patch, and count it after it happened."""
         self._refused("patch", key.name)
-        self.before_write("patch", None)
+        if not _is_own(key.name):
+            self.before_write("patch", None)
         stored = await self._cluster.patch(key, patch, manager=manager)
         self._wrote(f"patch {key.kind} {key.name}")
         return stored
@@ -74,7 +91,8 @@ class Recorder:
     async def delete(self, key: ObjectKey, **options: Any) -> None:
         """Delete, and count it after it happened."""
         self._refused("delete", key.name)
-        self.before_write("delete", None)
+        if not _is_own(key.name):
+            self.before_write("delete", None)
         await self._cluster.delete(key, **options)
         self._wrote(f"delete {key.kind} {key.name}")
 

@@ -114,7 +114,7 @@ async def _converge(lab: Lab) -> None:
             await lab.until(done, seconds=600)
             return
         except Crash:
-            lab.recorder.crash_after = len(lab.recorder.writes) + every if every else None
+            lab.recorder.crash_after = len(lab.recorder.all_writes) + every if every else None
             lab.new_agent()
     raise AssertionError("died more often than the test allows")
 
@@ -176,7 +176,7 @@ async def test_a_death_after_any_write_changes_nothing_in_the_end(
     name: str, tmp_path: Path
 ) -> None:
     calm = await _run(tmp_path / "calm", SCENARIOS[name], None)
-    writes = len(calm.recorder.writes)
+    writes = len(calm.recorder.all_writes)
     assert writes >= 3
     for count in range(1, writes + 1):
         lab = await _run(tmp_path / str(count), SCENARIOS[name], count)

@@ -200,7 +200,11 @@ def test_a_wrong_token_ends_the_agent_with_one_error_that_names_the_cure(
     wrong = AgentProcess(
         fleet.folder / "wrong-token", fleet.hub.url, STAGING, fleet.clusters.kubeconfig, "no-token"
     )
-    done = wrong.run_to_its_end()
+    assert fleet.agents[STAGING].stop() == 0  # beside it the other one would only wait
+    try:
+        done = wrong.run_to_its_end()
+    finally:
+        fleet.agents[STAGING].start()
     assert (done.code, done.out) == (1, "")
     assert "Traceback" not in done.err
     assert done.err.count("fix:") == 1

@@ -39,6 +39,7 @@ from fleet.rollout import read_policies
 from fleet.rollout.decisions import EVERY_GROUP, Actor, Verb
 from fleet.source import Commit
 from fleet.store import Store, open_store
+from fleet.store.hub_key import hub_key
 
 Content = Mapping[str, Mapping[str, str | None]]
 """Cluster → bundle → content; `None`: it did not render."""
@@ -267,6 +268,7 @@ class Rig:
             self.settings,
             self.clock,
             mint=lambda: next(self._mint),
+            key=hub_key(self.folder),
             rng=Random(1),
         )
 
