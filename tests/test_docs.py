@@ -131,12 +131,17 @@ def test_the_index_leads_to_every_page() -> None:
     assert [p.name for p in DOCS.glob("*.md") if p.name not in index and p.name != "index.md"] == []
 
 
-def test_the_policy_that_is_shown_is_a_policy() -> None:
-    (snippet,) = re.findall(r"```yaml\n(.*?)```", page("rollouts.md"), re.S)
-    document = read_yaml(snippet)
-    shown = PolicyDocument("Rollout", "default", document["spec"], "rollouts.md:1")
-    book = read_policies([shown], {"staging", "production"})
+def test_the_policies_that_are_shown_are_policies() -> None:
+    snippets = re.findall(r"```yaml\n(.*?)```", page("rollouts.md"), re.S)
+    documents = [read_yaml(snippet) for snippet in snippets]
+    assert [document["kind"] for document in documents] == ["Rollout", "RolloutBudget"]
+    shown = [
+        PolicyDocument(document["kind"], document["metadata"]["name"], document["spec"], "docs")
+        for document in documents
+    ]
+    book = read_policies(shown, {"staging", "production"})
     assert book.problems == ()
+    assert [budget.fleet.max_starts_per_minute for budget in book.budgets] == [60]
     stages = book.policies[0].stages
     assert [stage.name for stage in stages] == ["staging", "production", "rest"]
     assert stages[0].after == (Soak(1800),)

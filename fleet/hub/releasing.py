@@ -22,14 +22,16 @@ from fleet.hub import situations
 from fleet.hub.planning import Planned
 from fleet.hub.settings import HubSettings
 from fleet.hub.situations import problems_of_held
-from fleet.rollout import Situation, advance, propose, waits_for
+from fleet.rollout import Situation, advance, caps, propose, waits_for
 from fleet.rollout.run_plan import RunPlan
+from fleet.rollout.shared_budget import RolloutBudget
 from fleet.rollout.situation import RunRecord
 from fleet.rollout.step import Step
 from fleet.source import Commit
 from fleet.store import Connection, Store
+from fleet.store.budgets import keep_budgets
 from fleet.store.events import replace_problems
-from fleet.store.evidence import Agents, read_agents, read_evidence
+from fleet.store.evidence import Surroundings, read_evidence, read_surroundings
 from fleet.store.runs import RunRow, active_runs, next_run_number, perform, read_plan
 from fleet.store.situation import (
     granted_digests,
@@ -54,6 +56,9 @@ class _Last:
     """The run's, after that."""
     waits_for: str
     step: Step
+    budgets: tuple[RolloutBudget, ...] = ()
+    capped: bool = False
+    """A shared cap holds some cluster: what happens anywhere may free it."""
 
 
 class Releaser:
@@ -91,6 +96,8 @@ class Releaser:
         runs = tuple(replace(run, degraded_seconds=degraded) for run in proposal.runs)
         with self._store.write() as c:
             changed = record_proposal(c, replace(proposal, runs=runs), now)
+            if not planned.book.closed:
+                keep_budgets(c, planned.book.budgets)
             replace_problems(c, "rollout", problems_of_held(proposal.held), now, situation.commit)
         return changed
 
@@ -103,12 +110,12 @@ class Releaser:
         with self._store.read() as c:
             runs = active_runs(c)
             records = [RunRecord(self._plan_of(c, r.uid), r.state) for r in runs]
-            agents = read_agents(c) if runs else {}
+            shared = read_surroundings(c) if runs else Surroundings()
         for run in runs:
             plan = self._plans[run.uid]
             first = waits_for(plan, records)
-            if self._is_due(run, plan, first, news, now):
-                changed |= self._advance_one(run, plan, first, agents, now, wakes)
+            if self._is_due(run, plan, first, shared, news, now):
+                changed |= self._advance_one(run, plan, first, shared, now, wakes)
             elif run.wake_at is not None:
                 wakes.append(run.wake_at)
         live = {run.uid for run in runs}
@@ -120,12 +127,12 @@ class Releaser:
         run: RunRow,
         plan: RunPlan,
         first: str,
-        agents: Agents,
+        shared: Surroundings,
         now: datetime,
         wakes: list[datetime],
     ) -> set[str]:
         with self._store.read() as c:
-            evidence = read_evidence(c, run, plan, agents, first)
+            evidence = read_evidence(c, run, plan, shared, now, first)
         step = advance(plan, run.marks, run.intent, evidence, now)
         if step.wake_at is not None:
             wakes.append(step.wake_at)
@@ -139,7 +146,8 @@ class Releaser:
             return set()
         self._tell_others(run, plan, step, last.step if last else None)
         done = replace(step, offer=(), withdraw=(), events=())
-        self._last[run.uid] = _Last(run.version + 1, first, done)
+        capped = any(status.code in caps.CODES for status in step.clusters)
+        self._last[run.uid] = _Last(run.version + 1, first, done, shared.budgets, capped)
         wakes.append(now)
         return changed
 
@@ -152,10 +160,18 @@ class Releaser:
             self.wants_proposal = True
 
     def _is_due(
-        self, run: RunRow, plan: RunPlan, first: str, news: dict[str, set[str]], now: datetime
+        self,
+        run: RunRow,
+        plan: RunPlan,
+        first: str,
+        shared: Surroundings,
+        news: dict[str, set[str]],
+        now: datetime,
     ) -> bool:
         last = self._last.get(run.uid)
         if last is None or (last.version, last.waits_for) != (run.version, first):
+            return True
+        if last.budgets != shared.budgets or (last.capped and news):
             return True
         if run.wake_at is not None and run.wake_at <= now:
             return True

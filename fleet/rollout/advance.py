@@ -14,7 +14,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from fleet.rollout import budgets, deadlines, history, rulings, slots, standing, stops, tables
+from fleet.rollout import (
+    budgets,
+    deadlines,
+    freezing,
+    history,
+    rulings,
+    slots,
+    standing,
+    stops,
+    tables,
+)
 from fleet.rollout.caps import Room
 from fleet.rollout.evidence import Evidence
 from fleet.rollout.explain import words_for
@@ -48,7 +58,9 @@ def advance(run: RunPlan, marks: Marks, intent: Intent, evidence: Evidence, now:
     else:
         walk(run, views, memory, evidence, may_act, now, wakes)
     state, reason = _run_state(run, views, marks, memory, intent, evidence)
-    moving = _moving(run, views, memory) if may_act and state not in tables.ENDED else []
+    held = freezing.frozen(evidence)
+    acts = may_act and held is None and state not in tables.ENDED
+    moving = _moving(run, views, memory) if acts else []
     withdraw = _withdraw(run, views, moving, evidence, memory, now, wakes)
     if withdraw and moving:
         wakes.append(now)
@@ -57,6 +69,7 @@ def advance(run: RunPlan, marks: Marks, intent: Intent, evidence: Evidence, now:
         wakes.append(_first_due(run, now))
     for view in views:
         view.recount()
+        view.hold(held)
     statuses = tuple(
         status for view in views for status in words_for(view, state, reason, evidence)
     )
@@ -162,6 +175,9 @@ def _run_event(
         return event, f"stage {stage} failed: {why}"
     if intent is Intent.PAUSE:
         return RunEvent.PAUSED, "paused by a person"
+    held = freezing.frozen(evidence)
+    if held is not None:
+        return RunEvent.GO, held.what
     open_views = [view for view in views if view.plan.name not in memory.done]
     return RunEvent.GO, "; ".join(f"{v.plan.name}: {v.reason}" for v in open_views[:3])
 
@@ -215,7 +231,7 @@ def _offer(
 ) -> dict[str, datetime | None]:
     """Cluster → from when on the offer must not be started, whatever its lease."""
     offered: dict[str, datetime | None] = {}
-    room = Room(run, evidence, now)
+    room = Room.of(run, evidence, memory, now, wakes)
     for view in views:
         if view.state is not StageState.UPDATING:
             continue
@@ -227,7 +243,14 @@ def _offer(
             offered[one.cluster] = closes = starts.turnstile.passage(one.cluster).closes
             wakes.extend([closes] if closes else [])
         _show_turnstile(view, starts.turnstile, now, wakes)
+    if room.full and any(_settled_now(one, memory) for view in views for one in view.standings):
+        wakes.append(now)  # The caps count these as moving until this step is written.
     return offered
+
+
+def _settled_now(one: Standing, memory: Memory) -> bool:
+    before = memory.seen_clusters.get(one.cluster)
+    return before in tables.IN_FLIGHT and one.state not in tables.IN_FLIGHT
 
 
 def _show_turnstile(view: View, turnstile: Turnstile, now: datetime, wakes: list[datetime]) -> None:

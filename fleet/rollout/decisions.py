@@ -24,6 +24,8 @@ class Verb(StrEnum):
     RESUME = "resume"
     RETRY = "retry"
     ABORT = "abort"
+    FREEZE = "freeze"
+    UNFREEZE = "unfreeze"
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class ClusterEvidence:
     baked: Mapping[str, Digest] = field(default_factory=lambda: _NOTHING_BAKED)
     """Bundle → the digest that it last baked here."""
     runs: tuple[str, ...] = ()
-    """Other runs with a started, unsettled assignment here, of whatever bundle."""
+    """Other runs with an offer or an unsettled start here, of whatever bundle."""
     changed_at: datetime | None = None
     """When a bundle of this run last changed here (by any run): for `quietAfter`."""
 
@@ -133,6 +133,8 @@ class Domain:
     """Clusters with an offer or an unsettled start of any run."""
     unavailable: frozenset[str]
     """In flight, failed, offline, or unhealthy for whatever reason."""
+    exposed: frozenset[str] = frozenset()
+    """Clusters that other runs left on a revision of this run's bundles that nobody proved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +145,6 @@ class Rest:
     """One for each (key, value) that some cap of a budget or of the run's invariants names."""
     starts: tuple[datetime, ...] = ()
     """When the offers of the last minute were made."""
-    exposed: frozenset[str] = frozenset()
-    """Clusters on a revision of this run's bundles that has not passed its first full soak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ class Evidence:
     dependencies: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By `gate_id` of a `dependency` gate: the clusters of this run for which it holds."""
     budgets: tuple[RolloutBudget, ...] = ()
-    """Every one of the newest commit; the tightest holds."""
+    """Every one of the newest commit, and the freeze that people decided; all hold together."""
     rest: Rest = Rest()
     durations: Mapping[str, float] = field(default_factory=dict)
     """Stage → the observed 90th percentile of seconds from offer to Healthy, in earlier runs."""

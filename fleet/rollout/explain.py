@@ -56,7 +56,7 @@ def _own(one: Standing, evidence: Evidence) -> Reason | None:
     known = evidence.clusters.get(one.cluster, NOWHERE)
     if known.held_by:
         return starts.held_by(known)
-    if one.lapsed:
+    if one.refused is None and one.lapsed:
         return starts.LEASE_ENDED
     return one.refused
 

@@ -1,7 +1,7 @@
 """What the full model has and the engine does not honour yet: refused by name, never ignored.
 
 A path names a field (`invariants`) or one value of it (`membership.unmatched=Fail`); list positions
-are left out. Whoever makes one work takes its line out. `BUDGET` is `kind: RolloutBudget`.
+are left out. Whoever makes one work takes its line out.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ NOT_YET = frozenset(
         "connectivity.offline=Fail",
         "connectivity.offline=Wait",
         "connectivity.staleAfter",
-        "invariants",
         "membership.maxRemovalPerRun",
         "removal",
         # plan and stages
@@ -54,8 +53,6 @@ NOT_YET = frozenset(
 _ON_THE_WAY = frozenset(
     path[:cut] for path in NOT_YET for cut, letter in enumerate(path) if letter in ".="
 )
-BUDGET = True
-"""Is `kind: RolloutBudget` refused as a whole?"""
 
 
 def not_yet(spec: Any) -> Iterator[str]:

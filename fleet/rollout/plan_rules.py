@@ -5,7 +5,8 @@
     stage-overlap              membership.overlap: Reject, and several stages select a cluster
     unmatched-clusters         membership.unmatched: Fail, and a cluster is in no stage
     min-healthy-unsatisfiable  a stage asks for more Healthy clusters than it has
-    cap-unsatisfiable          an invariant comes to 0 in some domain and does not say atLeastOne
+    cap-unsatisfiable          an invariant comes to 0 in some domain and does not say atLeastOne,
+                               or the maxUnavailable of a RolloutBudget does
 
 A policy that breaks a rule releases nothing: its bundles are held, and people see why. Pure.
 """
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from fleet.rollout import numbers
 from fleet.rollout.resolution import Membership
 from fleet.rollout.rules import Invariant, Overlap, Unmatched
+from fleet.rollout.shared_budget import RolloutBudget
 from fleet.rollout.stages import Policy
 
 NAMES_SHOWN = 5
@@ -32,7 +34,9 @@ class Refusal:
     reason: str
 
 
-def refusals(policy: Policy, who: Membership) -> tuple[Refusal, ...]:
+def refusals(
+    policy: Policy, who: Membership, budgets: Iterable[RolloutBudget] = ()
+) -> tuple[Refusal, ...]:
     """Every rule that the policy breaks with the clusters as they are."""
     return tuple(
         Refusal(code, reason)
@@ -40,7 +44,7 @@ def refusals(policy: Policy, who: Membership) -> tuple[Refusal, ...]:
             ("stage-overlap", _overlapping(policy, who)),
             ("unmatched-clusters", _unmatched(policy, who)),
             ("min-healthy-unsatisfiable", _too_few(policy, who)),
-            ("cap-unsatisfiable", _no_room(policy, who)),
+            ("cap-unsatisfiable", _no_room(policy, who) or _no_shared_room(budgets, who)),
         )
         if reason
     )
@@ -85,6 +89,17 @@ def _no_room(policy: Policy, who: Membership) -> str:
                 where = f"{invariant.key}={domain}" if invariant.key else "the fleet"
                 said = invariant.max_unavailable or invariant.max_exposed
                 return f"{invariant.name}: {said} of {where} ({size}) is no cluster at all"
+    return ""
+
+
+def _no_shared_room(budgets: Iterable[RolloutBudget], who: Membership) -> str:
+    for budget in budgets:
+        for one in budget.per_domain:
+            for domain, size in domains(one.key, who):
+                said = one.max_unavailable
+                if said is not None and numbers.cap(said, size, at_least_one=False) == 0:
+                    where = f"{one.key}={domain} ({size})"
+                    return f"budget {budget.name}: maxUnavailable {said} of {where} is no cluster"
     return ""
 
 

@@ -63,7 +63,9 @@ class Planner:
 
     def _refusals(self, policy: Policy) -> tuple[Refusal, ...]:
         if policy.name not in self._refused:
-            self._refused[policy.name] = refusals(policy, self.members(policy))
+            self._refused[policy.name] = refusals(
+                policy, self.members(policy), self.situation.policies.budgets
+            )
         return self._refused[policy.name]
 
     def placeable(

@@ -142,7 +142,7 @@ def _budgets(
     for document in documents:
         if document.kind == "Rollout":
             continue
-        if document.kind != "RolloutBudget" or later.BUDGET:
+        if document.kind != "RolloutBudget":
             problems.append(_not_yet(document, f"kind {document.kind}"))
             continue
         try:

@@ -18,6 +18,7 @@ from fleet.rollout.evidence import Evidence
 from fleet.rollout.gate_kinds import Side
 from fleet.rollout.gates import Verdict
 from fleet.rollout.memory import Memory
+from fleet.rollout.reasons import Reason
 from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.standing import Standing
 from fleet.rollout.states import ClusterState, StageState
@@ -45,6 +46,12 @@ class View:
     def recount(self) -> None:
         """Count the clusters by state again, after some were offered or withdrawn."""
         self.count = Counter(one.state for one in self.standings)
+
+    def hold(self, why: Reason | None) -> None:
+        """Nothing of the run may start: every queued cluster is told."""
+        if why is not None:
+            for one in self.standings:
+                one.refused = why if one.state is ClusterState.QUEUED else one.refused
 
     def status(self, memory: Memory) -> StageStatus:
         """As shown to people."""

@@ -46,6 +46,8 @@ def refusal(verb: Verb, run: RunPlan, state: RunState, marks: Marks, stage: str 
     """Why this decision cannot be taken now; empty if it can."""
     if state in ENDED:
         return f"run {run.uid} has ended ({state.value})"
+    if verb in (Verb.FREEZE, Verb.UNFREEZE):
+        return "a freeze is about the whole fleet, not about one run; to hold a run, pause it"
     if verb is Verb.RESUME and marks.breached:
         where, why = marks.breached[0]
         return f"stage {where} failed ({why}); retry what failed, or abort"

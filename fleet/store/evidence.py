@@ -7,6 +7,7 @@ Reports count only for what the hub granted: the columns `reported*` never hold 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from sqlite3 import Row
@@ -16,6 +17,9 @@ from fleet.model import Labels
 from fleet.rollout.evidence import AssignmentEvidence, BundleEvidence, ClusterEvidence, Evidence
 from fleet.rollout.gate_kinds import P90, Window
 from fleet.rollout.run_plan import RunPlan
+from fleet.rollout.shared_budget import RolloutBudget
+from fleet.store.budgets import read_budgets
+from fleet.store.census import Census, last_changes, others_moving, read_rest
 from fleet.store.codec import json_value, moment_of, moment_or_none
 from fleet.store.database import Connection
 from fleet.store.durations import p90_by_stage
@@ -40,15 +44,39 @@ def read_agents(c: Connection) -> Agents:
     return {row["cluster"]: bool(row["online"]) for row in rows}
 
 
+NOBODY = Census()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all runs share that are stepped together."""
+
+    census: Census = NOBODY
+    budgets: tuple[RolloutBudget, ...] = ()
+
+
+def read_surroundings(c: Connection) -> Surroundings:
+    """Who is there, and which shared caps hold."""
+    declared = labels_by_cluster(c, declared=True)
+    return Surroundings(Census(read_agents(c), declared), read_budgets(c))
+
+
 def read_evidence(
-    c: Connection, run: RunRow, plan: RunPlan, agents: Agents, waits_for: str = ""
+    c: Connection,
+    run: RunRow,
+    plan: RunPlan,
+    shared: Surroundings,
+    now: datetime,
+    waits_for: str = "",
 ) -> Evidence:
     """Everything that the hub knows of the clusters of a run. One pass over the bundles' rows."""
+    agents, labels, budgets = shared.census.online, shared.census.labels, shared.budgets
+    runs = others_moving(c, run.uid) if any(_counts_runs(b) for b in budgets) else {}
+    changed = last_changes(c, plan.bundles) if any(_wants_quiet(b) for b in budgets) else {}
     assignments = _assignments(c, run.uid)
     bundles, unsettled = _bundles(c, plan)
     holders = _holders(c, run.uid, plan.bundles)
     windows = [gate for stage in plan.stages for gate in stage.before if isinstance(gate, Window)]
-    labels = labels_by_cluster(c) if any(window.zone_label for window in windows) else {}
     started = {name for name, _ in run.marks.started}
     waiting = [stage for stage in plan.stages if stage.name not in started]
     moving = [stage for stage in plan.stages if stage.name not in dict(run.marks.done)]
@@ -62,6 +90,8 @@ def read_evidence(
             bundles=bundles.get(name, {}),
             unsettled_since=unsettled.get(name),
             labels=labels.get(name, NO_LABELS),
+            runs=runs.get(name, ()),
+            changed_at=changed.get(name),
         )
         for name in plan.changes
     }
@@ -72,13 +102,23 @@ def read_evidence(
         waits_for=waits_for,
         proofs=proofs(c, plan, waiting, online),
         dependencies=dependencies(c, moving),
+        budgets=budgets,
+        rest=read_rest(c, plan, budgets, shared.census, now),
         durations=p90_by_stage(c, plan) if any(w.min_remaining == P90 for w in windows) else {},
     )
 
 
-def labels_by_cluster(c: Connection) -> dict[str, Labels]:
+def _counts_runs(budget: RolloutBudget) -> bool:
+    return budget.per_cluster.max_concurrent_runs is not None
+
+
+def _wants_quiet(budget: RolloutBudget) -> bool:
+    return budget.per_cluster.quiet_after_seconds is not None
+
+
+def labels_by_cluster(c: Connection, *, declared: bool = False) -> dict[str, Labels]:
     """Every cluster's labels as Git last declared them; equal texts are parsed once."""
-    rows = c.execute("SELECT name, labels FROM cluster")
+    rows = c.execute("SELECT name, labels FROM cluster WHERE declared >= ?", (declared,))
     return {row["name"]: _labels(row["labels"]) for row in rows}
 
 

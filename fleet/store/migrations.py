@@ -80,6 +80,18 @@ def proofs(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations(name="0007_caps")
+def caps(db: sqlite_utils.Database) -> None:
+    """What shared caps count is found without reading the whole fleet."""
+    db.execute(
+        "CREATE INDEX bundle_deployment_not_well ON bundle_deployment (cluster)"
+        " WHERE current <> '' AND gone = 0 AND (reported_generation <> generation"
+        " OR sync IN ('Syncing', 'Waiting', 'Failed', 'Unknown')"
+        " OR health NOT IN ('Healthy', 'Suspended'))"
+    )
+    db.execute("CREATE INDEX assignment_by_offer ON assignment (offered_at)")
+
+
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"
 
 _DECLARED = (

@@ -16,9 +16,12 @@ import click
 
 from fleet.model import Cluster
 from fleet.rollout import Situation, advance, propose, read_policies
-from fleet.rollout.evidence import Evidence
+from fleet.rollout.budget_document import BudgetSpec
+from fleet.rollout.evidence import Domain, Evidence, Rest
 from fleet.rollout.gate_kinds import OpenHours, Window
 from fleet.rollout.marks import Marks
+from fleet.rollout.numbers import read_amount
+from fleet.rollout.rules import Invariant, Rules
 from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.states import Intent
 from tests.fleet.rollout.builders import NOW, after, cluster, healthy, offered, run, stage
@@ -45,6 +48,7 @@ def main() -> None:
     _time_advance("half healthy, 2,500 in flight", plan, moving.marks, half)
     _time_advance("all healthy, soaking", plan, soaking.marks, every)
     _time_windows()
+    _time_caps()
     _time_propose()
 
 
@@ -55,6 +59,31 @@ def _time_windows() -> None:
     plan = run(stage("all", *CLUSTERS, parallelism=2500, before=(window,)))
     known = {name: cluster(labels={"tz": zones[place % 40]}) for place, name in enumerate(CLUSTERS)}
     _time_advance("closed windows in 40 time zones", plan, Marks(), Evidence(known))
+
+
+def _time_caps() -> None:
+    """Every cap there is; one evidence leaves room, the other lets nobody start."""
+    zones = [str(place % 40) for place in range(len(CLUSTERS))]
+    spec = {
+        "perCluster": {"maxConcurrentRuns": 1, "quietAfter": "1s"},
+        "perDomain": [{"key": "zone", "maxInFlight": "25%", "maxUnavailable": "25%"}],
+        "fleet": {"maxInFlight": 2500, "maxStartsPerMinute": 5000},
+    }
+    exposed = Invariant("unbaked", max_exposed=read_amount("25%"))
+    plan = run(stage("all", *CLUSTERS, parallelism=2500), rules=Rules(invariants=(exposed,)))
+    known = {name: cluster(labels={"zone": z}) for name, z in zip(CLUSTERS, zones, strict=True)}
+    budgets = (BudgetSpec.model_validate(spec).value("fleet", ""),)
+    nobody: frozenset[str] = frozenset()
+    for what, bad in (("shared caps with room", nobody), ("shared caps, all full", CLUSTERS)):
+        domains = [
+            Domain("zone", str(z), 250, nobody, frozenset(f"x{n}" for n in range(63)))
+            if bad
+            else Domain("zone", str(z), 250, nobody, nobody)
+            for z in range(40)
+        ]
+        rest = Rest((Domain("", "", 10_000, nobody, nobody), *domains))
+        evidence = Evidence(known, budgets=budgets, rest=rest)
+        _time_advance(what, plan, Marks(), evidence)
 
 
 def _time_advance(what: str, plan: RunPlan, marks: Marks, evidence: Evidence) -> None:

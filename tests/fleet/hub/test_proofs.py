@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fleet.model import PolicyDocument
 from fleet.rollout.evidence import Evidence, Proof
-from fleet.store.evidence import read_agents, read_evidence
+from fleet.store.evidence import read_evidence, read_surroundings
 from fleet.store.proofs import SPANS_KEPT, keep_material
 from fleet.store.runs import active_runs, read_plan
 from tests.fleet.hub.rig import Rig, deployment_of, fleet
@@ -67,7 +67,8 @@ def settle(rig: Rig) -> None:
 def evidence(rig: Rig) -> Evidence:
     with rig.store.read() as c:
         (run,) = active_runs(c)
-        return read_evidence(c, run, read_plan(c, run.uid), read_agents(c))
+        plan, shared = read_plan(c, run.uid), read_surroundings(c)
+        return read_evidence(c, run, plan, shared, rig.clock.now())
 
 
 def test_production_waits_until_staging_ran_it_healthy_for_the_time_asked(tmp_path: Path) -> None:

@@ -195,10 +195,14 @@ def test_what_the_engine_does_anyway_may_be_written_down() -> None:
     )
 
 
-def test_a_budget_for_all_runs_is_not_built_so_nothing_is_released() -> None:
-    book = read_policies([document({}, "fleet", "RolloutBudget")], GROUPS)
-    assert [problem.code for problem in book.problems] == ["not-yet-supported"]
+def test_a_budget_for_all_runs_with_an_error_releases_nothing() -> None:
+    book = read_policies([document({"fleet": {"most": 3}}, "fleet", "RolloutBudget")], GROUPS)
+    assert book.problems
     assert isinstance(book.policy_for({}), Unprotected)
+    freeze = {"freeze": {"active": True, "reason": "year end"}}
+    book = read_policies([document(freeze, "fleet", "RolloutBudget")], GROUPS)
+    assert not book.problems
+    assert [budget.freeze.reason for budget in book.budgets] == ["year end"]
 
 
 def test_a_rollout_that_could_not_be_read_at_all_releases_nothing() -> None:
