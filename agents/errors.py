@@ -128,6 +128,8 @@ _CURES = {
     "wipe-guard": "if it is meant, say allowWipe: true in fleet.yaml, or annotate the bundle's "
     'ConfigMap in fleet-system with fleet.dev/allow-wipe: "true"',
     "hook-failed": "read the hook's logs; correct it in Git",
+    "wave-unhealthy": "see why it is not healthy; what comes after it is applied then",
+    "delete-hooks": "delete the bundle's Secret in fleet-system: it then goes without its hooks",
     "artifact": "look at the hub's artifact store; the agent asks again",
     "digest": "upgrade the agent if the hub is newer: it may ask for an option that this one does "
     "not know",

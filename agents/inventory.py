@@ -3,8 +3,10 @@
 The parent is a ConfigMap in `fleet-system`; every owned object carries the label
 `applyset.kubernetes.io/part-of` with the parent's id. The parent's data also holds what the label
 cannot: the identities (intent, written before the first write, so that a kill after any write
-leaves nothing unowned), the digest and generation last granted, what is completely applied, and
-which hooks of the attempt are done.
+leaves nothing unowned), the digest and generation last granted, what is completely applied now
+and was before, which hooks of the attempt are done, and which Jobs that remove themselves have
+completed. The hooks that run when the bundle goes lie beside it in a Secret, since the order to
+remove a bundle brings no artifact.
 
 Never holds values of objects, and never the namespace that the agent made for a bundle.
 """
@@ -32,6 +34,8 @@ AGENT_MANAGER = "fleet/agent"
 PART_OF = "applyset.kubernetes.io/part-of"
 ALLOW_WIPE = "fleet.dev/allow-wipe"
 """Annotation on a parent: a removal of most of what the bundle owns is meant."""
+MOST_HISTORY = 10
+"""Bundle deployments that going back to is known as such."""
 _ID = "applyset.kubernetes.io/id"
 _TOOLING = "applyset.kubernetes.io/tooling"
 _KINDS = "applyset.kubernetes.io/contains-group-kinds"
@@ -52,16 +56,34 @@ class Inventory:
     applied: Digest = ""
     """Last completely applied; equal to `digest` unless an attempt is under way."""
     operation: str = ""
-    """`install` or `upgrade`: what the attempt under way counts as for hooks."""
+    """`install`, `upgrade` or `rollback`: what the attempt under way counts as for hooks."""
     hooks_done: tuple[str, ...] = ()
     """Hooks of the attempt under way that need not run again."""
     deletion: Deletion = Deletion.WAIT
     """What becomes of the objects when the bundle goes: the order to remove it does not say."""
 
+    history: tuple[Digest, ...] = ()
+    """What was completely applied, oldest first, up to `applied`; going back cuts it off there."""
+    finished: tuple[tuple[str, Digest], ...] = ()
+    """Jobs that remove themselves and were seen to complete, with the digest of what was wanted."""
+    delete_hooks: Digest = ""
+    """Of the hooks that run when the bundle goes, empty if there are none."""
+
     @property
     def is_installed(self) -> bool:
         """Was the bundle ever complete here, and not removed since?"""
         return self.applied not in ("", ABSENT)
+
+    def goes_back(self, digest: Digest) -> bool:
+        """Is this an earlier bundle deployment than the one that was begun last?"""
+        return self.is_installed and digest != self.digest and digest in self.history
+
+    def completed(self) -> Inventory:
+        """The same with what was begun completely applied."""
+        known = self.history
+        kept = known[: known.index(self.digest)] if self.digest in known else known
+        history = (*kept, self.digest)[-MOST_HISTORY:]
+        return replace(self, applied=self.digest, operation="", hooks_done=(), history=history)
 
     def owning(self, keys: Iterable[ObjectKey]) -> Inventory:
         """The same with exactly these objects."""
@@ -119,7 +141,9 @@ def read_parent(parent: Object) -> Inventory:
         data: dict[str, str] = parent["data"]
         state = orjson.loads(data["state"])
         keys = sorted(_key(line) for line in data.get("objects", "").splitlines())
-        state["hooks_done"] = tuple(state.get("hooks_done") or ())
+        for name in ("hooks_done", "history"):
+            state[name] = tuple(state.get(name) or ())
+        state["finished"] = tuple(sorted((state.get("finished") or {}).items()))
         state["deletion"] = Deletion(state.get("deletion") or "wait")
         return Inventory(objects=tuple(keys), **state)
     except (KeyError, TypeError, ValueError) as error:
@@ -141,6 +165,9 @@ def _state(inventory: Inventory) -> dict[str, Any]:
         "operation": inventory.operation,
         "hooks_done": list(inventory.hooks_done),
         "deletion": inventory.deletion.value,
+        "history": list(inventory.history),
+        "finished": dict(inventory.finished),
+        "delete_hooks": inventory.delete_hooks,
     }
 
 
@@ -155,6 +182,10 @@ def _key(line: str) -> ObjectKey:
 
 def _parent_key(bundle: str) -> ObjectKey:
     return ObjectKey("", "ConfigMap", NAMESPACE, parent_name(bundle))
+
+
+def _hooks_key(bundle: str) -> ObjectKey:
+    return ObjectKey("", "Secret", NAMESPACE, parent_name(bundle))
 
 
 class InventoryStore:
@@ -203,8 +234,33 @@ class InventoryStore:
             await self.save(inventory)
 
     async def forget(self, bundle: str) -> None:
-        """Delete the parent of a bundle that owns nothing any more."""
+        """Delete the parent of a bundle that owns nothing any more, and its hooks."""
+        await self.drop_hooks(bundle)
         await self._cluster.delete(_parent_key(bundle))
+
+    async def save_hooks(self, bundle: str, data: bytes) -> None:
+        """Keep the hooks that run when the bundle goes; `fleet-system` is there already.
+
+        Errors: `ClusterError`, such as for more than a Secret holds.
+        """
+        wanted = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": parent_name(bundle), "namespace": NAMESPACE},
+            "data": {"hooks": base64.b64encode(data).decode()},
+        }
+        await self._cluster.apply(wanted, manager=AGENT_MANAGER, force=True)
+
+    async def load_hooks(self, bundle: str) -> bytes:
+        """What `save_hooks` kept; empty if somebody took it away."""
+        secret = await self._cluster.get(_hooks_key(bundle))
+        text = ((secret or {}).get("data") or {}).get("hooks") or ""
+        return base64.b64decode(text)
+
+    async def drop_hooks(self, bundle: str) -> None:
+        """They are not needed any more."""
+        if await self._cluster.get(_hooks_key(bundle)) is not None:
+            await self._cluster.delete(_hooks_key(bundle))
 
 
 async def ensure_namespace(cluster: Cluster, name: str) -> Object:

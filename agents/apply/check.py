@@ -12,7 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from agents.apply.drift import Holding, Live
-from agents.apply.move import Order, prune_leftovers, synced
+from agents.apply.finished import COMPLETED, is_finished
+from agents.apply.move import Order, note_finished, prune_leftovers, synced
 from agents.apply.observe import find_scaled, list_owned, note_health
 from agents.apply.order import waves
 from agents.apply.outcome import Outcome, failed
@@ -20,14 +21,12 @@ from agents.apply.pauses import pause_over
 from agents.apply.pausing import look_again, note_namespaces, paused_namespaces
 from agents.apply.prune import Pruned
 from agents.apply.site import Site
-from agents.apply.state import BundleState
+from agents.apply.state import CALM, BundleState
 from agents.apply.wanted import Prepared
 from agents.inventory import Inventory, InventoryStore
-from agents.protocol import Health, SyncState
+from agents.protocol import SyncState
 from clusters.errors import NotFoundError
 from clusters.objects import Object, ObjectKey
-
-_CALM = (Health.HEALTHY, Health.SUSPENDED)
 
 
 async def check(
@@ -50,13 +49,24 @@ async def check(
     else:
         await note_namespaces(site, state, prepared, paused_namespaces(state))
         live = await _some_live(site, state, prepared, touched, now)
+    _leave_finished(state, prepared, live)
     holding = Holding(site, state, order, prepared, live, now)
     for wave in waves(live):
         await site.each(wave, holding.hold)
     limit_seconds = order.deployment.options.timeout_seconds
     await note_health(site, state, _counted(prepared, live), now, limit_seconds)
+    await note_finished(store, state, prepared, live)
     pruned = await _leftovers(site, store, state, order, prepared, now)
     return _outcome(state, prepared, pruned, now)
+
+
+def _leave_finished(state: BundleState, prepared: Prepared, live: Live) -> None:
+    """Jobs that completed and removed themselves are missed by nobody."""
+    for key in [key for key, found in live.items() if found is None]:
+        if is_finished(state.inventory, prepared.objects[key]):
+            del live[key]
+            state.health[key] = COMPLETED
+            state.drift.pop(key, None)
 
 
 def _counted(prepared: Prepared, live: Live) -> Live:
@@ -87,7 +97,7 @@ async def _some_live(
         if (item.until is not None and item.until <= now)
         or (item.code == "paused" and pause_over(key, state.pauses, now) is None)
     }
-    restless = {key for key, found in state.health.items() if found.health not in _CALM}
+    restless = {key for key, found in state.health.items() if found.health not in CALM}
     restless |= state.check_failures.keys()
     due = {key for key in {*restless, *touched, *waited} if key in prepared.objects}
     seen: Live = {}
@@ -114,7 +124,7 @@ def _is_as_known(
         and known.wanted == prepared.objects[key].digest
         and known.resource_version == shown["metadata"].get("resourceVersion")
         and found is not None
-        and found.health in _CALM
+        and found.health in CALM
         and key not in state.check_failures
     )
 

@@ -1,6 +1,8 @@
 """Bringing a cluster to a bundle deployment that it does not hold yet, as far as it goes at once.
 
-    intent into the inventory → default namespace → pre hooks → stages → post hooks → prune → done
+    intent into the inventory → default namespace → pre hooks
+      → for each sync wave: stages → its sync hooks → healthy, if another wave follows
+      → post hooks (those of a sync when all is healthy) → prune → done
 
 Every step may be asked again: what is done is seen to be done. Nothing here waits; an outcome that
 is `pending` asks for another pass.
@@ -8,25 +10,29 @@ is `pending` asks for another pass.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
-from agents.apply import hooks
+from agents.apply import delete_hooks, hooks
+from agents.apply.finished import COMPLETED, is_finished, with_finished
+from agents.apply.hooks import Phase, Record
 from agents.apply.namespace import make_default_namespace
 from agents.apply.observe import find_scaled, list_owned, note_health
-from agents.apply.outcome import Failure, Outcome, failed, failed_bundle, syncing
+from agents.apply.order import wave_of
+from agents.apply.outcome import Outcome, failed, failed_bundle, is_patient, syncing
 from agents.apply.ownership import Claimant, Claims
 from agents.apply.pausing import waits_for_pauses
 from agents.apply.prune import Pruned, Rules, prune
 from agents.apply.site import Site
-from agents.apply.stages import Written, write_stages
-from agents.apply.state import BundleState
-from agents.apply.wanted import Prepared
+from agents.apply.stages import write_stages
+from agents.apply.state import CALM, BundleState
+from agents.apply.wanted import Prepared, Wanted, WantedHook
 from agents.apply.wipe_guard import doomed, is_wipe
 from agents.inventory import Inventory, InventoryStore
-from agents.protocol import Artifact, BundleDeployment, SyncState
-from clusters.objects import Object, ObjectKey
+from agents.protocol import Artifact, BundleDeployment, Health, SyncState
+from clusters.objects import Digest, Object, ObjectKey
 
 _UNTRIED = frozenset({"duplicate", "cluster-scoped", "malformed"})
 """Failures of preparation that forbid to write any of the bundle."""
@@ -65,24 +71,107 @@ async def move(
         return paused
     await _intend(site, store, state, order, prepared)
     await make_default_namespace(site, order.deployment.options, prepared)
-    waiting = await _hooks(site, store, state, order, prepared, now, "pre")
-    if waiting is not None:
-        return waiting
-    claimant = Claimant(site.bundle, order.claims, order.deployment.options.take_ownership)
-    written = await write_stages(
-        site, state, prepared.objects, live, claimant, recreate=order.deployment.options.force
-    )
-    limit_seconds = order.deployment.options.timeout_seconds
-    await note_health(site, state, written.live, now, limit_seconds)
-    unfinished = _unfinished(written, prepared)
-    if unfinished is not None:
-        return unfinished
-    waiting = await _hooks(site, store, state, order, prepared, now, "post")
-    if waiting is not None:
-        return waiting
+    work = _Work(site, store, state, order, prepared, now)
+    outcome = await work.carry_out(live)
+    if outcome is not None and outcome.failed and not is_patient(outcome):
+        await work.hooks(Phase.FAIL)
+    if outcome is not None:
+        return outcome
     if site.superseded():
         return syncing("a newer target takes over")
     return await _finish(site, store, state, order, prepared, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The phases of one pass; each answers why the bundle cannot go on yet, `None` if it can."""
+
+    site: Site
+    store: InventoryStore
+    state: BundleState
+    order: Order
+    prepared: Prepared
+    now: datetime
+
+    async def carry_out(self, live: dict[ObjectKey, Object]) -> Outcome | None:
+        """All phases in their order. Errors: `ClusterError`."""
+        waiting = await self.hooks(Phase.PRE)
+        if waiting is not None:
+            return waiting
+        by_wave = self._by_wave(live)
+        for wave in sorted(by_wave):
+            waiting = await self._wave(wave, by_wave[wave], live, last=wave == max(by_wave))
+            if waiting is not None:
+                return waiting
+        if self.prepared.failures:
+            return failed([*self.prepared.failures])
+        due = self._due(Phase.POST)
+        if hooks.waits_for_health(due):
+            waiting = self._unhealthy(self.prepared.objects, "post-sync hooks")
+        return waiting if waiting is not None else await self.hooks(Phase.POST)
+
+    def _by_wave(self, live: dict[ObjectKey, Object]) -> dict[int, dict[ObjectKey, Wanted]]:
+        """What is to be written, by sync wave; waves of sync hooks alone are there too."""
+        found: dict[int, dict[ObjectKey, Wanted]] = {
+            item.hook.weight: {} for item in self._due(Phase.SYNC)
+        }
+        for key, item in self.prepared.objects.items():
+            if key not in live and is_finished(self.state.inventory, item):
+                self.state.health[key] = COMPLETED
+            else:
+                found.setdefault(wave_of(item.object), {})[key] = item
+        return found
+
+    async def _wave(
+        self,
+        wave: int,
+        wanted: dict[ObjectKey, Wanted],
+        live: dict[ObjectKey, Object],
+        *,
+        last: bool,
+    ) -> Outcome | None:
+        options = self.order.deployment.options
+        claimant = Claimant(self.site.bundle, self.order.claims, options.take_ownership)
+        written = await write_stages(
+            self.site, self.state, wanted, live, claimant, recreate=options.force
+        )
+        await note_health(self.site, self.state, written.live, self.now, options.timeout_seconds)
+        await note_finished(self.store, self.state, self.prepared, written.live)
+        if written.failures:
+            return failed([*written.failures, *self.prepared.failures])
+        if written.pending:
+            return syncing("; ".join(sorted(written.pending)[:3]))
+        waiting = await self.hooks(Phase.SYNC, wave)
+        if waiting is None and not last:
+            waiting = self._unhealthy(wanted, f"what follows wave {wave}")
+        return waiting
+
+    def _unhealthy(self, keys: Iterable[ObjectKey], who: str) -> Outcome | None:
+        """Why what follows must wait for these objects."""
+        health = {key: self.state.health.get(key) for key in sorted(keys)}
+        for key, found in health.items():
+            if found is not None and found.health is Health.DEGRADED:
+                text = f"{who} cannot begin: {key} is Degraded: {found.message}"
+                return failed_bundle("wave-unhealthy", text)
+        for key, found in health.items():
+            if found is None or found.health not in CALM:
+                said = f": {found.message}" if found is not None and found.message else ""
+                return syncing(f"{who} waits for {key}{said}")
+        return None
+
+    async def hooks(self, phase: Phase, wave: int | None = None) -> Outcome | None:
+        """Go on with the hooks of a phase, or of one wave of it."""
+        due = [item for item in self._due(phase) if wave is None or item.hook.weight == wave]
+        if not due:
+            return None
+        options = self.order.deployment.options
+        name = f"{self.order.deployment.digest}/{self.order.generation}/{phase}"
+        attempt = hooks.Attempt(name, options.timeout_seconds, self.prepared.checks)
+        record = recorder(self.store, self.state)
+        return await hooks.run_phase(self.site, self.state, due, attempt, self.now, phase, record)
+
+    def _due(self, phase: Phase) -> list[WantedHook]:
+        return hooks.due(self.prepared.hooks, phase, self.state.inventory.operation)
 
 
 async def _refusal(
@@ -139,15 +228,23 @@ async def _intend(
         before.owning({*before.objects, *prepared.objects}),
         digest=wanted.digest,
         generation=order.generation,
-        operation=operation or await _operation(site, before, prepared),
+        operation=operation or await _operation(site, before, wanted.digest, prepared),
         hooks_done=before.hooks_done if same else (),
         deletion=wanted.options.on_leaving,
     )
-    await _save(store, state, intent)
+    intent = with_finished(intent, prepared.objects, {})
+    await keep_inventory(store, state, intent)
+    kept = await delete_hooks.keep(store, site.bundle, prepared.hooks, intent.delete_hooks)
+    await keep_inventory(store, state, replace(intent, delete_hooks=kept))
 
 
-async def _operation(site: Site, before: Inventory, prepared: Prepared) -> str:
-    """`upgrade` if the bundle was ever complete here, or if any of its objects exists."""
+async def _operation(site: Site, before: Inventory, digest: Digest, prepared: Prepared) -> str:
+    """`upgrade` if the bundle was ever complete here, or if any of its objects exists.
+
+    `rollback` if it goes back to what was complete here before.
+    """
+    if before.goes_back(digest):
+        return "rollback"
     if before.is_installed:
         return "upgrade"
     if prepared.hooks:
@@ -157,42 +254,31 @@ async def _operation(site: Site, before: Inventory, prepared: Prepared) -> str:
     return "install"
 
 
-async def _save(store: InventoryStore, state: BundleState, inventory: Inventory) -> None:
+async def note_finished(
+    store: InventoryStore,
+    state: BundleState,
+    prepared: Prepared,
+    live: Mapping[ObjectKey, Object | None],
+) -> None:
+    """Write down which Jobs that remove themselves are seen to have completed."""
+    await keep_inventory(store, state, with_finished(state.inventory, prepared.objects, live))
+
+
+async def keep_inventory(store: InventoryStore, state: BundleState, inventory: Inventory) -> None:
+    """Write the inventory if it says something new. Errors: `ClusterError`."""
     if inventory != state.inventory:
         await store.save(inventory)
         state.inventory = inventory
 
 
-async def _hooks(
-    site: Site,
-    store: InventoryStore,
-    state: BundleState,
-    order: Order,
-    prepared: Prepared,
-    now: datetime,
-    moment: str,
-) -> Outcome | None:
-    due = hooks.due(prepared.hooks, moment, state.inventory.operation)
-    if not due:
-        return None
-    name = f"{order.deployment.digest}/{order.generation}"
-    attempt = hooks.Attempt(name, order.deployment.options.timeout_seconds)
-    return await hooks.run_phase(site, state, due, attempt, now, moment, _recorder(store, state))
+def recorder(store: InventoryStore, state: BundleState) -> Record:
+    """Notes hooks that are done in the inventory."""
 
-
-def _recorder(store: InventoryStore, state: BundleState) -> Callable[[str], Awaitable[None]]:
     async def record(name: str) -> None:
         done = (*state.inventory.hooks_done, name)
-        await _save(store, state, replace(state.inventory, hooks_done=done))
+        await keep_inventory(store, state, replace(state.inventory, hooks_done=done))
 
     return record
-
-
-def _unfinished(written: Written, prepared: Prepared) -> Outcome | None:
-    failures: list[Failure] = [*written.failures, *prepared.failures]
-    if failures:
-        return failed(failures)
-    return syncing("; ".join(sorted(written.pending)[:3])) if written.pending else None
 
 
 async def _finish(
@@ -207,15 +293,18 @@ async def _finish(
     pruned = await prune_leftovers(site, state, order, prepared, now)
     if pruned.failures:
         return failed(pruned.failures)
-    done = replace(
-        state.inventory.owning({*prepared.objects, *pruned.remaining}),
-        applied=order.deployment.digest,
-        operation="",
-        hooks_done=(),
+    done = state.inventory.owning({*prepared.objects, *pruned.remaining}).completed()
+    await keep_inventory(store, state, done)
+    memories: tuple[dict[Any, Any], ...] = (
+        state.drift,
+        state.contests,
+        state.check_failures,
+        state.hooks_seen,
+        state.hooks_started,
     )
-    await _save(store, state, done)
-    for memory in (state.drift, state.contests, state.check_failures, state.hooks_seen):
+    for memory in memories:
         memory.clear()
+    state.phases_over.clear()
     return synced(pruned)
 
 

@@ -9,16 +9,18 @@
 | EXTENSIONS | webhooks and API services: their backends come first | |
 | CUSTOM | custom resources, first those of kinds that are called classes | |
 
-Objects of one rank are written in parallel. Pruning goes the other way round.
+Objects of one rank are written in parallel. Sync waves, by annotation, come before all that: a wave
+has all its stages, and the next one begins when it is healthy. Pruning goes the other way round.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 
 from agents.diff import is_built_in
-from clusters.objects import ObjectKey
+from agents.protocol import sync_wave
+from clusters.objects import Object, ObjectKey
 
 
 class Stage(IntEnum):
@@ -78,9 +80,22 @@ def rank_of(key: ObjectKey) -> tuple[int, int]:
     return (stage, _RANKS.get(key.kind, _LAST))
 
 
-def waves(keys: Iterable[ObjectKey], *, backwards: bool = False) -> list[list[ObjectKey]]:
-    """The keys in groups of equal rank, in order of rank; each group sorted."""
-    groups: dict[tuple[int, int], list[ObjectKey]] = {}
+def wave_of(obj: Object) -> int:
+    """The sync wave of an object; 0 for what the renderer would have refused."""
+    try:
+        return sync_wave(obj)
+    except ValueError:
+        return 0
+
+
+def waves(
+    keys: Iterable[ObjectKey],
+    *,
+    backwards: bool = False,
+    in_wave: Callable[[ObjectKey], int] = lambda key: 0,
+) -> list[list[ObjectKey]]:
+    """The keys in groups of equal sync wave and rank, in this order; each group sorted."""
+    groups: dict[tuple[int, tuple[int, int]], list[ObjectKey]] = {}
     for key in keys:
-        groups.setdefault(rank_of(key), []).append(key)
+        groups.setdefault((in_wave(key), rank_of(key)), []).append(key)
     return [sorted(groups[rank]) for rank in sorted(groups, reverse=backwards)]

@@ -116,6 +116,12 @@ def is_endless(outcome: Outcome) -> bool:
     return outcome.failed and codes <= _ENDLESS
 
 
+def is_patient(outcome: Outcome) -> bool:
+    """Did it fail for what waiting may mend?"""
+    codes = {item.code for item in outcome.failures} or {outcome.code}
+    return outcome.failed and codes <= _PATIENT
+
+
 def given_up(now: Outcome, retries: int) -> Outcome:
     """A failure after which the bundle asked not to be tried again."""
     said = "1 retry" if retries == 1 else f"{retries} retries"

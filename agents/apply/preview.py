@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from agents.apply import hooks
 from agents.apply.attempt import Attempt, Permit
+from agents.apply.finished import COMPLETED, is_finished
+from agents.apply.hooks import Phase
 from agents.apply.move import Order
 from agents.apply.observe import find_scaled
 from agents.apply.outcome import Failure, Outcome, failed_bundle
@@ -90,12 +92,12 @@ def _due_hooks(state: BundleState, order: Order, prepared: Prepared) -> list[Wan
     """Hooks run with a move only."""
     if state.inventory.applied == order.deployment.digest:
         return []
-    operation = state.inventory.operation or (
-        "upgrade" if state.inventory.is_installed else "install"
-    )
-    return [
-        item for moment in ("pre", "post") for item in hooks.due(prepared.hooks, moment, operation)
-    ]
+    inventory = state.inventory
+    operation = inventory.operation or ("upgrade" if inventory.is_installed else "install")
+    if not inventory.operation and inventory.goes_back(order.deployment.digest):
+        operation = "rollback"
+    phases = (Phase.PRE, Phase.SYNC, Phase.POST)
+    return [item for phase in phases for item in hooks.due(prepared.hooks, phase, operation)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class _Look:
             live = await self._live(wanted.key)
             if live is not None and wanted.policy is ApplyPolicy.IF_NOT_PRESENT:
                 return self._result(wanted.key, Deed.UNCHANGED)
+            if live is None and is_finished(self.state.inventory, wanted):
+                return self._result(wanted.key, Deed.UNCHANGED, COMPLETED.message)
             scaled = wanted.key in self.state.scaled
             attempt = Attempt(
                 self.site,

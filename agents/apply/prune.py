@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agents.apply.observe import read_owned
-from agents.apply.order import Stage, stage_of, waves
+from agents.apply.order import Stage, stage_of, wave_of, waves
 from agents.apply.outcome import Failure
 from agents.apply.ownership import Claims
 from agents.apply.policy import why_kept
@@ -106,7 +106,12 @@ async def _remove_all(
     """Remove in reverse order; what is still on its way out, and not for too long already."""
     found = await read_owned(site, keys)
     deleted: list[ObjectKey] = []
-    for wave in waves(keys, backwards=True):
+
+    def in_wave(key: ObjectKey) -> int:
+        live = found[key]
+        return wave_of(live) if isinstance(live, dict) else 0
+
+    for wave in waves(keys, backwards=True, in_wave=in_wave):
 
         async def remove(key: ObjectKey) -> None:
             if await _remove(site, key, found[key], result, rules):

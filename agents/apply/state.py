@@ -21,6 +21,9 @@ from agents.protocol import FieldDrift, Health
 from clusters.cluster import Discovery
 from clusters.objects import Digest, Object, ObjectKey, digest_of, key_of
 
+CALM = (Health.HEALTHY, Health.SUSPENDED)
+"""What nobody waits for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -75,6 +78,10 @@ class BundleState:
     hooks_failed: set[str] = field(default_factory=set)
     """Uids of hook objects whose failure was reported already: the next attempt replaces them."""
     hooks_seen: dict[str, datetime] = field(default_factory=dict)
+    hooks_started: dict[ObjectKey, str] = field(default_factory=dict)
+    """Hooks that were there under an attempt and are not done: gone, somebody deleted them."""
+    phases_over: set[str] = field(default_factory=set)
+    """Phases of attempts of which the hooks are done and cleaned up."""
     healed: int = 0
     failures_in_a_row: int = 0
     attempts_failed: int = 0

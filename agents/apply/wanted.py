@@ -48,6 +48,9 @@ _SERVER_FIELDS = (
     "uid",
 )
 
+SEEN_WITHIN_SECONDS = 600
+"""How long a finished Job stays at least, so that an agent that was away for a moment sees it."""
+
 
 _FLUX_DRIFT = "helm.toolkit.fluxcd.io/driftDetection"
 """`disabled`: Flux's way to say that nobody looks at the drift of one object."""
@@ -195,7 +198,18 @@ def _settle(raw: Object, deployment: BundleDeployment, scope: _Scope) -> Object 
         return Failure(replace(key_of(obj), namespace=""), "cluster-scoped", message)
     else:
         metadata.pop("namespace", None)
-    return obj
+    return _lasting(obj)
+
+
+def _lasting(obj: Object) -> Object:
+    """A Job that removes itself is kept for long enough that its end is seen."""
+    spec = obj.get("spec")
+    if kind_of(obj) != Kind("batch", "Job") or not isinstance(spec, dict):
+        return obj
+    asked = spec.get("ttlSecondsAfterFinished")
+    if not isinstance(asked, int) or asked >= SEEN_WITHIN_SECONDS:
+        return obj
+    return {**obj, "spec": {**spec, "ttlSecondsAfterFinished": SEEN_WITHIN_SECONDS}}
 
 
 def _namespace(said: str | None, options: Options) -> str:

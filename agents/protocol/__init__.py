@@ -6,6 +6,7 @@
     artifact      a rendered bundle as canonical bytes: objects and hooks
     ignoring      `IgnoreRule`: fields that are not Fleet's business
     expressions   JSON pointers and jq paths, so that none can loop
+    phases        sync waves and hooks by annotation
     substitution  `${NAME}` in the agent, the same function that `fleet render` uses
     syncing       a sync that a person asked for, and its results
     body          what every body is, and a field that differs
@@ -22,6 +23,7 @@ from agents.protocol.body import FieldDrift
 from agents.protocol.deployment import ABSENT, BundleDeployment, Options, deployment_digest
 from agents.protocol.health_checks import ExpressionError, HealthCheck, check_expression, holds
 from agents.protocol.ignoring import IgnoreRule
+from agents.protocol.phases import Phases, names_hook, sort_out, sync_wave
 from agents.protocol.retrying import Retry
 from agents.protocol.substitution import SubstitutionError, substitute
 from agents.protocol.syncing import Deed, ObjectResult, SyncRequest, SyncResult
@@ -64,6 +66,7 @@ __all__ = [
     "ObjectResult",
     "Offer",
     "Options",
+    "Phases",
     "Readiness",
     "Refusal",
     "RegisterAnswer",
@@ -81,7 +84,10 @@ __all__ = [
     "check_expression",
     "deployment_digest",
     "holds",
+    "names_hook",
     "read_artifact",
+    "sort_out",
     "substitute",
+    "sync_wave",
     "was_applied",
 ]

@@ -21,6 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clusters.objects import Digest, Object, canonical_bytes, digest_of
 
+BEFORE_CREATION = "before-hook-creation"
+"""The delete policy of a hook that names none."""
+
 
 class HookEvent(StrEnum):
     """When a hook runs; the agent chooses by its inventory (adopted counts as upgrade)."""
@@ -33,6 +36,14 @@ class HookEvent(StrEnum):
     POST_DELETE = "post-delete"
     PRE_ROLLBACK = "pre-rollback"
     POST_ROLLBACK = "post-rollback"
+    PRE_SYNC = "pre-sync"
+    """Before the objects, whatever the operation; Argo CD's PreSync."""
+    SYNC = "sync"
+    """With the objects of its wave."""
+    POST_SYNC = "post-sync"
+    """After all objects are healthy."""
+    SYNC_FAIL = "sync-fail"
+    """After a failure that waiting does not mend."""
 
 
 class Hook(BaseModel):
@@ -42,9 +53,7 @@ class Hook(BaseModel):
 
     events: tuple[HookEvent, ...]
     weight: int = 0
-    delete_policies: tuple[str, ...] = Field(
-        default=("before-hook-creation",), alias="deletePolicies"
-    )
+    delete_policies: tuple[str, ...] = Field(default=(BEFORE_CREATION,), alias="deletePolicies")
     """`before-hook-creation`, `hook-succeeded`, `hook-failed`."""
     object: dict[str, Any]
 

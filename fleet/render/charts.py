@@ -5,6 +5,7 @@ documents              split by Helm's own pattern (`---# comment` is legal ther
 `helm.sh/hook`         a hook of the artifact: events, weight, delete policies
 test hooks             dropped before anything else looks at them
 unknown hooks          left out, as Helm does, with a warning
+other tools' hooks     by annotation of Fleet or Argo CD, which wins: `manifests.finish`
 `crds/`                first, as written
 order                  Helm's install order by kind, then by template
 ====================== ===========================================================
@@ -20,7 +21,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from agents.protocol import Hook, HookEvent
+from agents.protocol import Hook, HookEvent, names_hook
 from clusters.objects import Object, annotations_of, canonical_bytes, kind_of
 from fleet.model import Problem, Rendered
 from fleet.render.apis import NEWEST, built_in_apis
@@ -32,7 +33,11 @@ from fleet.render.request import RenderRequest
 
 HOOK, WEIGHT, POLICY = "helm.sh/hook", "helm.sh/hook-weight", "helm.sh/hook-delete-policy"
 TESTS = frozenset({"test", "test-success", "test-failure"})
-EVENTS = {str(event): event for event in HookEvent}
+EVENTS = {
+    str(event): event
+    for event in HookEvent
+    if str(event).endswith(("install", "upgrade", "delete", "rollback"))
+}
 _SEPARATOR = re.compile(r"(?:^|\s*\n)---\s*")
 _TEMPLATE = re.compile(
     r"([\w.+-]+/(?:charts/[\w.+-]+/)*(?:templates|crds)/[^\s:()'\"]+)(?::(\d+))?"
@@ -185,7 +190,7 @@ def _sort_out(
     for document in sorted(documents, key=_install_order):
         events = _events(document.object)
         unknown = events - TESTS - EVENTS.keys()
-        if not events:
+        if not events or names_hook(document.object):
             plain.append(document)
         elif unknown:
             warnings.append(_unknown_hook(document, unknown, request))

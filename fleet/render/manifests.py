@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.protocol import Artifact, Hook
+from agents.protocol import Artifact, Hook, Phases, sort_out
 from clusters.objects import EnvelopeError, Object, ObjectKey, YamlError, check_envelope, key_of
 from clusters.objects.reading import read_yaml_documents_with_lines
 from fleet.model import Problem, Rendered
@@ -79,7 +79,10 @@ def finish(
     release: dict[str, str] | None = None,
     warnings: tuple[Problem, ...] = (),
 ) -> Rendered:
-    """The artifact of these objects. Errors: `RenderFailed` if it is too large or no JSON."""
+    """The artifact of these objects, hooks by annotation sorted out.
+
+    Errors: `RenderFailed` if it is too large or no JSON, or an annotation of phases is wrong.
+    """
     if len(objects) + len(hooks) > limits.objects:
         raise failed(
             "render-too-large",
@@ -88,27 +91,14 @@ def finish(
             fix="split it into several bundles",
             bundle=bundle,
         )
+    phases = _phases(objects, at, bundle)
     artifact = Artifact(
-        bundle=bundle, objects=tuple(objects), hooks=tuple(hooks), release=release or {}
+        bundle=bundle,
+        objects=phases.objects,
+        hooks=(*hooks, *phases.hooks),
+        release=release or {},
     )
-    try:
-        data = artifact.to_bytes()
-    except (TypeError, ValueError) as error:  # an integer of more than 64 bits, a lone surrogate
-        raise failed(
-            "manifest-invalid",
-            f"an object holds what JSON cannot: {error}",
-            at=at,
-            fix="put the value in quotes",
-            bundle=bundle,
-        ) from error
-    if len(data) > limits.output_bytes:
-        raise failed(
-            "render-too-large",
-            f"{len(data):,} bytes are more than {limits.output_bytes:,}",
-            at=at,
-            fix="split it into several bundles",
-            bundle=bundle,
-        )
+    data = _bytes(artifact, limits, at)
     charts = (f"{release['chart']}@{release['version']}",) if release else ()
     return Rendered(
         artifact=artifact.digest(),
@@ -118,6 +108,38 @@ def finish(
         objects=len(artifact.all_objects()),
         warnings=warnings,
     )
+
+
+def _phases(objects: Sequence[Object], at: str, bundle: str) -> Phases:
+    try:
+        return sort_out(objects)
+    except ValueError as error:
+        raise failed(
+            "phase-invalid", str(error), at=at, fix="correct the annotation", bundle=bundle
+        ) from error
+
+
+def _bytes(artifact: Artifact, limits: Limits, at: str) -> bytes:
+    """Canonical bytes. Errors: `RenderFailed`."""
+    try:
+        data = artifact.to_bytes()
+    except (TypeError, ValueError) as error:  # an integer of more than 64 bits, a lone surrogate
+        raise failed(
+            "manifest-invalid",
+            f"an object holds what JSON cannot: {error}",
+            at=at,
+            fix="put the value in quotes",
+            bundle=artifact.bundle,
+        ) from error
+    if len(data) > limits.output_bytes:
+        raise failed(
+            "render-too-large",
+            f"{len(data):,} bytes are more than {limits.output_bytes:,}",
+            at=at,
+            fix="split it into several bundles",
+            bundle=artifact.bundle,
+        )
+    return data
 
 
 def images_of(objects: Iterable[Object]) -> tuple[str, ...]:

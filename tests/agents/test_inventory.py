@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ from agents.inventory import (
     parent_of,
     read_parent,
 )
-from agents.protocol import Deletion
+from agents.protocol import ABSENT, Deletion
 from tests.agents.lab import Lab
 from tests.agents.samples import SETTINGS, WEB, key
 
@@ -33,6 +35,9 @@ FULL = Inventory(
     operation="upgrade",
     hooks_done=("pre:Job.batch shop/migrate",),
     deletion=Deletion.ORPHAN,
+    history=("sha256:x", "sha256:0"),
+    finished=(("Job.batch shop/migrate", "sha256:job"),),
+    delete_hooks="sha256:hooks",
 )
 
 
@@ -112,3 +117,44 @@ async def test_a_broken_parent_does_not_hide_the_others(lab: Lab) -> None:
     found, broken = await store.load_all()
     assert list(found) == ["other"]
     assert list(broken) == ["bundle-web"]
+
+
+def _complete(*digests: str) -> Inventory:
+    inventory = Inventory("web")
+    for digest in digests:
+        inventory = replace(inventory, digest=digest).completed()
+    return inventory
+
+
+def test_an_inventory_of_an_older_agent_is_read() -> None:
+    parent = parent_of(FULL)
+    state = orjson.loads(parent["data"]["state"])
+    for name in ("history", "finished", "delete_hooks"):
+        del state[name]
+    parent["data"]["state"] = orjson.dumps(state).decode()
+    found = read_parent(parent)
+    assert (found.history, found.finished, found.delete_hooks) == ((), (), "")
+
+
+def test_going_back_is_to_what_was_complete_before_and_forward_again_is_not() -> None:
+    held = _complete("a", "b", "c")
+    assert [held.goes_back(digest) for digest in "abcd"] == [True, True, False, False]
+    back = replace(held, digest="a").completed()
+    assert back.history == ("a",)
+    assert not back.goes_back("b"), "what comes after is new again"
+
+
+def test_back_from_an_attempt_that_was_never_complete_is_back() -> None:
+    held = replace(_complete("a"), digest="b")
+    assert held.goes_back("a")
+    assert not held.goes_back("b")
+
+
+def test_a_bundle_that_was_never_complete_or_was_removed_goes_nowhere_back() -> None:
+    assert not Inventory("web", digest="b", history=("a",)).goes_back("a")
+    assert not replace(_complete("a", "b"), applied=ABSENT).goes_back("a")
+
+
+def test_history_is_bounded() -> None:
+    held = _complete(*(f"d{n}" for n in range(25)))
+    assert held.history == tuple(f"d{n}" for n in range(15, 25))

