@@ -218,14 +218,27 @@ class ClustersOnLoopback:
 class AgentProcess:
     """One `fleet agent`; started again, it has the same state directory."""
 
-    def __init__(self, folder: Path, hub: str, cluster: str, kubeconfig: Path, token: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        hub: str,
+        cluster: str,
+        kubeconfig: Path,
+        token: str,
+        *,
+        context: str | None = "",
+        options: tuple[str, ...] = (),
+    ) -> None:
+        """`context` is the cluster's name unless said otherwise; `None`: the current one."""
+        context = cluster if context == "" else context
         self.cluster = cluster
         self.log = folder / f"agent-{cluster}.log"
         self._env = {**os.environ, "FLEET_TOKEN": token}
         self._command = [
             *(sys.executable, "-m", "fleet", "agent", "--hub", hub, "--cluster", cluster),
-            *("--kubeconfig", str(kubeconfig), "--context", cluster),
+            *("--kubeconfig", str(kubeconfig), *(("--context", context) if context else ())),
             *("--state-dir", str(folder / "agents" / cluster), "--health-interval", "0.3"),
+            *options,
         ]
         self._process: subprocess.Popen[bytes] | None = None
 
