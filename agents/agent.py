@@ -8,7 +8,8 @@
                 polling    holds a request open until the target changes
                 working    starts a pass for every bundle that is due, never two of one bundle
                 telling    gathers news for a moment, and sends heartbeats
-                keeping    has the cluster keep a copy of target and artifacts (`cluster_copy`)
+                keeping    has the cluster keep a copy of target and artifacts (`keeping`)
+                announcing makes Kubernetes Events of changes of state
 
 On start it takes up the last target from disk, or from the cluster where the disk is empty, so it
 heals without the hub. `step` is for tests and simulated time; both drive the same parts.
@@ -26,11 +27,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
+from agents.announcing import Announcer
 from agents.cache import Cache
-from agents.cluster_copy import ClusterCopy
 from agents.errors import LeaseLostError
 from agents.holdings import Holdings
 from agents.hub_client import Hub
+from agents.keeping import Keeping
 from agents.lease import Hold, Lease
 from agents.link import Link
 from agents.protocol import DeploymentReport, Target
@@ -73,24 +75,20 @@ class Agent:
         """
         self._cluster = cluster
         self._clock = clock
-        self._settings = settings or Settings()
+        self._settings = settings = settings or Settings()
         dice = Random(seed)
         self._reporter = Reporter(name, incarnation)
-        self._cache = Cache(state_dir)
-        trust = Trust(self._cache, hub_key)
-        self._link = Link(hub, self._cache, trust, name, incarnation, self._settings, dice)
-        self._lease = Lease(
-            cluster, self._cache.identity(f"{host or name}_{incarnation}"), self._settings
-        )
-        self._copy = ClusterCopy(cluster, name)
-        self._recalled = False
+        cache = Cache(state_dir)
+        trust = Trust(cache, hub_key)
+        self._link = Link(hub, cache, trust, name, incarnation, settings, dice)
         self._link.facts["agent_version"] = version
+        self._lease = Lease(cluster, cache.identity(f"{host or name}_{incarnation}"), settings)
+        self._keeping = Keeping(cluster, name, self._link, cache)
+        self._announcer = Announcer(cluster, clock)
         self._holdings = Holdings(
-            cluster, clock, self._settings, dice, self._reporter, self._link.artifact
+            cluster, clock, settings, dice, self._reporter, self._link.artifact, self._announcer
         )
-        self._watches = Watches(
-            cluster, clock, self._settings, dice, self._holdings, self._wake_worker
-        )
+        self._watches = Watches(cluster, clock, settings, dice, self._holdings, self._wake_worker)
         self._work, self._news, self._stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._looked, self._to_keep = asyncio.Event(), asyncio.Event()
         self._turned: datetime | None = None
@@ -143,6 +141,7 @@ class Agent:
             await self._holdings.tidy()
             await self._keep()
         await self._link.tell(self._reporter, now)
+        await self._announce()
         soon = now + timedelta(seconds=self._settings.health_interval_seconds)
         times = [self._link.next_poll, self._link.next_tell, self._lease.next_look]
         times.append(self._holdings.next_look(now) if self._may_write() else None)
@@ -159,7 +158,8 @@ class Agent:
                 self._polling,
                 self._working,
                 self._telling,
-                self._keeping,
+                self._keep_up,
+                self._announcing,
             )
         ]
         try:
@@ -250,21 +250,25 @@ class Agent:
             await self._wait(self._news, self._link.next_tell)
             await self._clock.sleep(self._settings.report_delay_seconds)
 
-    async def _keeping(self) -> None:
+    async def _keep_up(self) -> None:
         while True:
             self._to_keep.clear()
             await self._keep()
             await self._wait(self._to_keep, None)
 
     async def _keep(self) -> None:
-        """Have the cluster keep what the agent goes by; asked again it writes what is missing."""
         target = self._holdings.target
-        if target is None or not self._may_write():
-            return
-        try:
-            await self._copy.keep(target, self._link.pinned, self._cache.artifact_bytes)
-        except ClusterError as error:
-            _log.warning("the copy in the cluster is not up to date: %s", error)
+        if target is not None and self._may_write():
+            await self._keeping.keep(target)
+
+    async def _announcing(self) -> None:
+        while True:
+            await self._announce()
+            await self._clock.sleep(self._settings.events_pause_seconds)
+
+    async def _announce(self) -> None:
+        if self._settings.events and self._may_write():
+            await self._announcer.tell()
 
     async def _wait(self, event: asyncio.Event, until: datetime | None) -> None:
         """Until the event, or that moment; without one, at most a heartbeat's while."""
@@ -282,7 +286,8 @@ class Agent:
     async def _open(self) -> None:
         """Learn of the cluster, and read the inventories once; until then nothing is applied."""
         await self._learn_facts()
-        await self._recall()
+        if await self._keeping.recall():
+            self._adopt()
         if not self._holdings.opened:
             try:
                 await self._holdings.open()
@@ -290,27 +295,12 @@ class Agent:
                 _log.warning("the cluster cannot be read: %s", error)
         self._looked.set()
 
-    async def _recall(self) -> None:
-        """Once, what the cluster kept for an agent whose disk is empty."""
-        if self._recalled:
-            return
-        try:
-            kept = await self._copy.load()
-        except ClusterError as error:
-            _log.debug("the copy in the cluster: %s", error)
-            return
-        self._recalled = True
-        if kept is not None and self._link.recall(kept):
-            _log.info("target %s is taken up from the cluster's copy", kept.target.etag)
-            self._adopt()
-
     def _may_write(self) -> bool:
         return self._lease.hold(self._clock.now()) is Hold.HELD
 
     def _may_ask(self) -> bool:
-        """A hub is asked by the one agent, and only when it is known whom to believe, if anybody:
-        the first hub that answers an agent without a pin is believed ever after."""
-        return self._is_the_one() and (self._link.is_pinned or self._recalled)
+        """A hub is asked by the one agent, and when it is known whom to believe, if anybody."""
+        return self._is_the_one() and self._keeping.knows_whom_to_believe
 
     def _is_the_one(self) -> bool:
         """As far as can be known, does no other agent work in this cluster?"""

@@ -121,6 +121,12 @@ class Arguments:
     help="Requests at once after a quiet time, where there is such a limit.",
 )
 @click.option(
+    "--events/--no-events",
+    default=True,
+    show_default=True,
+    help="Make Kubernetes Events when the state of a bundle changes.",
+)
+@click.option(
     "--metrics-listen",
     default="",
     metavar="HOST:PORT",
@@ -164,6 +170,7 @@ def arguments_of(
     check_interval: float,
     requests_per_second: float,
     request_burst: int,
+    events: bool,
     metrics_listen: str,
 ) -> Arguments:
     """What the options amount to. Errors: `AgentError` (`token`)."""
@@ -173,6 +180,7 @@ def arguments_of(
         check_interval_seconds=check_interval,
         requests_per_second=requests_per_second,
         request_burst=request_burst,
+        events=events,
     )
     return Arguments(
         hub,

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+from agents.announcing import Announcer
 from agents.apply import (
     BundleState,
     Claims,
@@ -76,6 +77,7 @@ class Holdings:
         dice: Random,
         reporter: Reporter,
         artifacts: Callable[[Digest], Artifact | None],
+        announcer: Announcer,
     ) -> None:
         self._cluster = cluster
         self._clock = clock
@@ -83,6 +85,7 @@ class Holdings:
         self._dice = dice
         self._reporter = reporter
         self._artifacts = artifacts
+        self._announcer = announcer
         self._store = InventoryStore(cluster)
         self._gate = asyncio.Semaphore(settings.parallel_bundles)
         self._broken: dict[str, BundleError] = {}
@@ -209,6 +212,7 @@ class Holdings:
             return
         del self.states[name]
         self._reporter.drop(name)
+        self._announcer.drop(name)
 
     async def pass_over(self, bundle: str) -> bool:
         """One pass of one bundle; is there news to report? Does nothing if one is under way."""
@@ -253,6 +257,8 @@ class Holdings:
         state.next_look = NEVER if gave_up else self._look_again(item, state, raw, now)
         report = describe(item, generation, state, outcome, self._settings.reported_objects)
         news = self._reporter.note(report, now)
+        failed = [failure.key for failure in outcome.failures]
+        self._announcer.note(report, failed, now, moving=moving)
         if news:
             facts = {"bundle": item.bundle, "digest": item.digest, "generation": generation}
             facts |= {"sync": report.sync.value, "health": report.health.value}

@@ -47,5 +47,9 @@ class Settings:
     """Time between looks at a Lease that another agent holds."""
     request_limit_seconds: float = 20.0
     """Time limit of one request to the hub, without the wait."""
+    events: bool = True
+    """Make Kubernetes Events about changes of state."""
+    events_pause_seconds: float = 1.0
+    """How long changes are gathered before Events are made of them."""
     reported_objects: int = 50
     """Objects of one bundle that a report details at most."""

@@ -20,7 +20,7 @@ from clusters.clock import SystemClock
 from clusters.simulation import SimulatedCluster
 from fleet.world.served import ServedClusters, seed_of
 
-AGENT_SETTINGS = Settings(health_interval_seconds=0.5, poll_wait_seconds=20)
+AGENT_SETTINGS = Settings(health_interval_seconds=0.5, poll_wait_seconds=20, events=False)
 """Quick enough to watch; everything else is as in production."""
 
 

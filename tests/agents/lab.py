@@ -34,6 +34,7 @@ TEST_SETTINGS = Settings(
     health_interval_seconds=0.5,
     check_interval_seconds=60,
     backoff_first_seconds=1,
+    events=False,
 )
 
 

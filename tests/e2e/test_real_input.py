@@ -175,7 +175,7 @@ def _agent(side: Side, folder: Path, share: Share) -> Agent:
         folder,
         name=CLUSTER,
         incarnation="first",
-        settings=Settings(poll_wait_seconds=CALM_SECONDS),
+        settings=Settings(poll_wait_seconds=CALM_SECONDS, events=False),
     )
 
 

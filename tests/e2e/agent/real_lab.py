@@ -41,6 +41,7 @@ SETTINGS = Settings(
     check_interval_seconds=0.5,
     backoff_first_seconds=0.2,
     backoff_limit_seconds=1.0,
+    events=False,
 )
 
 
