@@ -7,6 +7,7 @@ looked at, and what is paused or contested when that may be over. What becomes o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from datetime import datetime
 from agents.apply.drift import Holding, Live
 from agents.apply.finished import COMPLETED, is_finished
 from agents.apply.move import Order, note_finished, prune_leftovers, synced
-from agents.apply.observe import find_scaled, list_owned, note_health
+from agents.apply.observe import FEW, find_scaled, list_owned, note_health
 from agents.apply.order import waves
 from agents.apply.outcome import Outcome, failed
 from agents.apply.pauses import pause_over
@@ -45,7 +46,7 @@ async def check(
         await store.restore(state.inventory)
         await find_scaled(site, state, prepared)
         await note_namespaces(site, state, prepared, {key.namespace for key in prepared.objects})
-        live = await _all_live(site, prepared)
+        live = await _all_live(site, state, prepared)
     else:
         await note_namespaces(site, state, prepared, paused_namespaces(state))
         live = await _some_live(site, state, prepared, touched, now)
@@ -78,10 +79,22 @@ def _counted(prepared: Prepared, live: Live) -> Live:
     }
 
 
-async def _all_live(site: Site, prepared: Prepared) -> Live:
-    owned = await list_owned(site, prepared.objects)
-    unseen = await _read(site, [key for key in prepared.objects if key not in owned])
-    return {**{key: owned[key] for key in prepared.objects if key in owned}, **unseen}
+async def _all_live(site: Site, state: BundleState, prepared: Prepared) -> Live:
+    """All but what metadata show to be as it was last in order; most often that is nothing."""
+    unsettled = Counter(
+        key.kind_key for key in prepared.objects if not _is_settled(state, prepared, key)
+    )
+    partial = {key.kind_key for key in prepared.objects if unsettled[key.kind_key] <= FEW}
+    owned = await list_owned(site, prepared.objects, partial=partial)
+    seen: Live = {
+        key: owned[key] for key in prepared.objects if key in owned and key.kind_key not in partial
+    }
+    unread = [
+        key
+        for key in prepared.objects
+        if key not in seen and not _is_as_known(state, prepared, key, owned.get(key))
+    ]
+    return {**seen, **await _read(site, unread)}
 
 
 async def _some_live(
@@ -116,16 +129,22 @@ async def _some_live(
 def _is_as_known(
     state: BundleState, prepared: Prepared, key: ObjectKey, shown: Object | None
 ) -> bool:
-    """Did a watch only show what a pass has found in order meanwhile, as at the agent's start?"""
+    """Is the object just as a pass has found it in order before?"""
+    if shown is None or not _is_settled(state, prepared, key):
+        return False
+    return bool(state.known[key].resource_version == shown["metadata"].get("resourceVersion"))
+
+
+def _is_settled(state: BundleState, prepared: Prepared, key: ObjectKey) -> bool:
+    """Was the object in order and healthy when it was last looked at?"""
     known, found = state.known.get(key), state.health.get(key)
     return (
-        shown is not None
-        and known is not None
+        known is not None
         and known.wanted == prepared.objects[key].digest
-        and known.resource_version == shown["metadata"].get("resourceVersion")
         and found is not None
         and found.health in CALM
         and key not in state.check_failures
+        and key not in state.drift
     )
 
 

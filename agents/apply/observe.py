@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from agents.apply.outcome import Failure
@@ -13,29 +13,39 @@ from agents.diff import scaled_by
 from agents.health import assess, pod_selector, wants_pods
 from agents.inventory import PART_OF, applyset_id
 from clusters.errors import ClusterError, KindNotFoundError
-from clusters.objects import Kind, Object, ObjectKey, key_of
+from clusters.objects import Kind, Object, ObjectKey
 
 _AUTOSCALER = Kind("autoscaling", "HorizontalPodAutoscaler")
 _POD = Kind("", "Pod")
-_FEW = 4
+FEW = 4
 """Objects of a kind that are rather read one by one than listed."""
 
 
-async def list_owned(site: Site, keys: Iterable[ObjectKey]) -> dict[ObjectKey, Object]:
+async def list_owned(
+    site: Site, keys: Iterable[ObjectKey], *, partial: Collection[Kind] = ()
+) -> dict[ObjectKey, Object]:
     """Live objects with this bundle's label, of the kinds of `keys`; one request for each kind.
 
-    Errors: `ClusterError`; a kind that is not served has no objects.
+    Of the kinds in `partial` the metadata alone. Errors: `ClusterError`; a kind that is not served
+    has no objects.
     """
     kinds = sorted({key.kind_key for key in keys})
     selector = f"{PART_OF}={applyset_id(site.bundle)}"
 
-    async def listed(kind: Kind) -> tuple[Object, ...]:
+    async def listed(kind: Kind) -> dict[ObjectKey, Object]:
         try:
-            return (await site.cluster.list(kind, labels=selector)).items
+            found = await site.cluster.list(kind, labels=selector, metadata_only=kind in partial)
         except KindNotFoundError:
-            return ()
+            return {}
+        return {_key_in(kind, item): item for item in found.items}
 
-    return {key_of(item): item for items in await site.each(kinds, listed) for item in items}
+    return {key: item for part in await site.each(kinds, listed) for key, item in part.items()}
+
+
+def _key_in(kind: Kind, item: Object) -> ObjectKey:
+    """Partial objects name another kind, so the listed one counts."""
+    metadata = item["metadata"]
+    return ObjectKey(*kind, metadata.get("namespace") or "", metadata["name"])
 
 
 async def read_owned(
@@ -48,8 +58,8 @@ async def read_owned(
     by_kind: dict[Kind, list[ObjectKey]] = {}
     for key in sorted(keys):
         by_kind.setdefault(key.kind_key, []).append(key)
-    few = [key for of_kind in by_kind.values() if len(of_kind) <= _FEW for key in of_kind]
-    many = [kind for kind, of_kind in by_kind.items() if len(of_kind) > _FEW]
+    few = [key for of_kind in by_kind.values() if len(of_kind) <= FEW for key in of_kind]
+    many = [kind for kind, of_kind in by_kind.items() if len(of_kind) > FEW]
     selector = f"{PART_OF}={applyset_id(site.bundle)}"
 
     async def listed(kind: Kind) -> dict[ObjectKey, Object | Failure | None]:
@@ -59,11 +69,8 @@ async def read_owned(
             items = ()
         except ClusterError as error:
             return {key: Failure.of(key, error) for key in by_kind[kind]}
-        there = {
-            (item["metadata"].get("namespace") or "", item["metadata"]["name"]): item
-            for item in items
-        }
-        return {key: there.get((key.namespace, key.name)) for key in by_kind[kind]}
+        there = {_key_in(kind, item): item for item in items}
+        return {key: there.get(key) for key in by_kind[kind]}
 
     found = await site.live(few)
     for part in await site.each(many, listed):

@@ -26,7 +26,7 @@ from clusters.simulation.controllers import Controllers
 from clusters.simulation.http import serve, write_kubeconfig
 from tests.agents.lab import Lab
 from tests.agents.memory_hub import CLUSTER
-from tests.agents.samples import deployment
+from tests.agents.samples import crd, deployment
 from tests.agents.served_hub import TOKEN, ServedHub
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -34,6 +34,7 @@ LIMIT_MIB = 80.0
 APPS = 250
 BUNDLES = 10
 CHECK_SECONDS = 5
+DEFINITIONS = 20
 IMPORTS = "asyncio click fleet.cli agents.cli orjson pydantic aiohttp agents.agent "
 IMPORTS += "clusters.kubernetes"
 IMPORT_STEPS = f"""
@@ -111,6 +112,12 @@ async def _stages(lab: Lab, pid: int, table: Table) -> None:
     peak = status_mib(pid, "VmHWM")
     table.row("the most it ever was", peak)
     click.echo(f"limit {LIMIT_MIB:.0f} MiB: {'kept' if peak <= LIMIT_MIB else 'EXCEEDED'}")
+    lab.release("definitions", *_definitions(), run="definitions")
+    await _until(lab.is_settled)
+    table.row(f"and {DEFINITIONS} CRDs of 1 MB each on top", resident_mib(pid))
+    await asyncio.sleep(4 * CHECK_SECONDS)
+    table.row("after full checks of all of them", resident_mib(pid))
+    table.row("the most it ever was", status_mib(pid, "VmHWM"))
 
 
 def _objects() -> Iterator[Object]:
@@ -134,6 +141,18 @@ def _objects() -> Iterator[Object]:
             "metadata": {"name": name},
             "spec": {"rules": [rule]},
         }
+
+
+def _definitions() -> Iterator[Object]:
+    """CRDs whose schemas are long."""
+    for number in range(DEFINITIONS):
+        definition = crd(f"widgets{number}", f"Widget{number}")
+        schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        schema["properties"] = {
+            f"field{index}": {"type": "string", "description": "so it is said " * 6}
+            for index in range(8000)
+        }
+        yield definition
 
 
 async def _start_agent(folder: Path, hub: str) -> asyncio.subprocess.Process:
