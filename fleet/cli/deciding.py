@@ -22,7 +22,7 @@ actor_option = click.option("--as", "actor", default="", help="Who decides; defa
 
 @click.group()
 def rollout() -> None:
-    """Plan rollouts; approve, reject, pause, resume, retry or abort runs."""
+    """Plan rollouts; approve, reject, pause, resume, retry, abort or roll back runs."""
 
 
 def _verb(name: str, doc: str, *, stage: bool = False, clusters: bool = False) -> None:
@@ -57,6 +57,7 @@ _verb("pause", "Pause RUN: nothing new starts, what has started settles.")
 _verb("resume", "Resume a paused RUN.")
 _verb("retry", "Try again what failed in RUN.", clusters=True)
 _verb("abort", "End RUN; clusters keep what they have.")
+_verb("rollback", "Take every cluster that RUN touched back to what it last baked.")
 
 
 rollout.add_command(plan)

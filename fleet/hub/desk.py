@@ -39,13 +39,17 @@ from fleet.store.runs import (
     add_decision,
     find_run,
     read_plan,
+    reopen,
     set_intent,
     stages_of,
 )
 from fleet.store.syncs import SyncOrder, open_sync
 from fleet.store.targets import may_fetch, read_target, serial_of, start
+from fleet.store.vetoes import lift_vetoes_of_run
 
 INTENTS = {Verb.PAUSE: Intent.PAUSE, Verb.RESUME: Intent.RUN, Verb.ABORT: Intent.ABORT}
+ANSWERS = frozenset({Verb.RETRY})
+"""These answer a breach, and lift what the run vetoed at it."""
 NAME_CHARACTERS = 253
 
 
@@ -237,7 +241,7 @@ class Desk:
                     method=actor.method,
                 )
                 _record(c, row, plan, decision)
-        self._news(plan.changes, plan.bundles)
+        self._news(plan.changes, None if row.ended_at else plan.bundles)
         where = f" (stage {', '.join(stages)})" if any(stages) else ""
         return f"{verb}: recorded for run {row.uid}{where}, by {actor.name}"
 
@@ -253,6 +257,10 @@ def _record(c: Connection, row: RunRow, plan: RunPlan, decision: Decision) -> No
             status=409,
         )
     add_decision(c, decision)
+    if decision.verb is Verb.RETRY:
+        reopen(c, [row.uid])
+    if decision.verb in ANSWERS:
+        lift_vetoes_of_run(c, row.uid, f"{decision.verb} by {decision.actor}", decision.at)
     if decision.verb in INTENTS:
         set_intent(c, row.uid, INTENTS[decision.verb])
     said = f"{decision.actor}: {decision.verb}"

@@ -41,6 +41,7 @@ from fleet.store.situation import (
     run_records,
     unwell,
 )
+from fleet.store.vetoes import standing_vetoes
 from fleet.store.wanted import removals_are_safe
 
 PLANS_KEPT = 1000
@@ -158,6 +159,8 @@ class Releaser:
         self.news(moved.union(step.offer, step.withdraw), plan.bundles)
         if step.state is not run.state:
             self.wants_proposal = True
+        if step.vetoes:
+            self._last.clear()
 
     def _is_due(
         self,
@@ -210,6 +213,7 @@ def _situation(
         runs=run_records(c, plan_of),
         online=online_clusters(c),
         unhealthy=unwell(c),
+        vetoed=standing_vetoes(c),
         pushes=pushes(c),
         next_number=next_run_number(c),
         title=commit.title,

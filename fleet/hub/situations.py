@@ -20,6 +20,7 @@ from fleet.rollout.situation import Wanted
 
 SHOWN_AS_PROBLEM = {
     "TurndownSuspected": "removal-suspected",
+    "Vetoed": "vetoed",
     "Unmatched": "no-stage",
     "OutsideTargets": "outside-targets",
     "min-healthy-unsatisfiable": "min-healthy-unsatisfiable",

@@ -3,6 +3,7 @@
 ::
 
     retries → where is every cluster → budgets → where is every stage → withdraw, offer → history
+            └ rollback: where is every touched cluster on its way back → its budget → offer ┘
 
 The order is the promise: a breach is judged before anything is assigned in the same tick, and what
 is withdrawn frees its slot in that tick. The run's state is derived from plan, assignments,
@@ -12,6 +13,7 @@ with the stored marks yields no offer and no event twice.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fleet.rollout import (
@@ -19,11 +21,13 @@ from fleet.rollout import (
     deadlines,
     freezing,
     history,
+    rollback,
     rulings,
     slots,
     standing,
     stops,
     tables,
+    vetoes,
 )
 from fleet.rollout.caps import Room
 from fleet.rollout.evidence import Evidence
@@ -32,7 +36,8 @@ from fleet.rollout.gates import POLLED, Turnstile, Verdict
 from fleet.rollout.marks import Marks
 from fleet.rollout.memory import Memory
 from fleet.rollout.progress import View, walk
-from fleet.rollout.run_plan import RunPlan, StagePlan
+from fleet.rollout.rules import FailureAction
+from fleet.rollout.run_plan import Change, RunPlan, StagePlan
 from fleet.rollout.standing import NOWHERE, Standing
 from fleet.rollout.starts import Starts
 from fleet.rollout.states import ClusterState, Intent, RunState, StageState
@@ -43,50 +48,113 @@ from fleet.rollout.tables import RunEvent
 def advance(run: RunPlan, marks: Marks, intent: Intent, evidence: Evidence, now: datetime) -> Step:
     """What may happen now in this run, and why it is where it is."""
     memory = Memory.of(marks)
-    wakes: list[datetime] = []
     ended = memory.seen_run in tables.ENDED
+    tick = _Tick(run, marks, memory, intent, evidence, now)
     if not ended:
         rulings.carry_out_retries(run, memory, evidence)
-    views = [_view(run, stage, evidence, memory, ended, now, wakes) for stage in run.stages]
-    for view in views:
-        budgets.judge(view.plan, view.standings, memory)
+    if not ended and rollback.begin(run, memory, evidence, now):
+        _back(tick)
+    else:
+        _forward(tick, ended)
+    return _answer(tick)
+
+
+@dataclass(slots=True)
+class _Tick:
+    """The work of one `advance`."""
+
+    run: RunPlan
+    marks: Marks
+    memory: Memory
+    intent: Intent
+    evidence: Evidence
+    now: datetime
+    wakes: list[datetime] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
+    state: RunState = RunState.QUEUED
+    reason: str = ""
+    offer: dict[str, datetime | None] = field(default_factory=dict)
+    """Cluster → when its gates close for it, if they do."""
+    withdraw: list[str] = field(default_factory=list)
+    revert: list[tuple[str, tuple[Change, ...]]] = field(default_factory=list)
+
+
+def _forward(tick: _Tick, ended: bool) -> None:
+    """Through the stages."""
+    run, memory, evidence, now, wakes = (tick.run, tick.memory, tick.evidence, tick.now, tick.wakes)
+    tick.views = [_view(run, stage, evidence, memory, ended, now, wakes) for stage in run.stages]
+    for view in tick.views:
+        if budgets.stops_at_once(run.rules.on_failure):
+            budgets.judge(view.plan, view.standings, memory)
         if not ended:
             deadlines.judge(view.plan, memory, evidence, now, wakes)
-    may_act = _may_act(intent, evidence) and not ended
+    may_act = _may_act(tick.intent, evidence) and not ended
     if ended:
-        _as_it_ended(views, memory)
+        _as_it_ended(tick.views, memory)
     else:
-        walk(run, views, memory, evidence, may_act, now, wakes)
-    state, reason = _run_state(run, views, marks, memory, intent, evidence)
-    held = freezing.frozen(evidence)
-    acts = may_act and held is None and state not in tables.ENDED
-    moving = _moving(run, views, memory) if acts else []
-    withdraw = _withdraw(run, views, moving, evidence, memory, now, wakes)
-    if withdraw and moving:
+        walk(run, tick.views, memory, evidence, may_act, now, wakes)
+    _name_state(tick, *_run_event(tick))
+    moving = _moving(tick)
+    tick.withdraw = _withdraw(run, tick.views, moving, evidence, memory, now, wakes)
+    if tick.withdraw and moving:
         wakes.append(now)
-    offer = _offer(run, moving, evidence, memory, now, wakes)
-    if offer:
+    tick.offer = _offer(run, moving, evidence, memory, now, wakes)
+    if tick.offer:
         wakes.append(_first_due(run, now))
-    for view in views:
+
+
+def _back(tick: _Tick) -> None:
+    """The way back of what the run touched; its stages stay as they were."""
+    memory, evidence = tick.memory, tick.evidence
+    tick.views = [
+        View(stage, [_as_told(c, evidence, memory) for c in stage.clusters])
+        for stage in tick.run.stages
+    ]
+    _as_it_ended(tick.views, memory)
+    way = rollback.go_back(tick.run, tick.views, memory, evidence, tick.now, tick.wakes)
+    event, reason = way.event, way.reason
+    if event is RunEvent.STOPPED and tick.intent is Intent.ABORT:
+        event = RunEvent.ABORTED
+    elif event is RunEvent.STOPPED and evidence.superseded_by:
+        event, reason = RunEvent.REPLACED, f"replaced by run {evidence.superseded_by}"
+    _name_state(tick, event, reason)
+    tick.withdraw, tick.revert = way.withdraw, way.revert
+
+
+def _name_state(tick: _Tick, event: RunEvent, reason: str) -> None:
+    seen = tick.memory.seen_run
+    tick.state = tables.run_after(RunState(seen) if seen else RunState.QUEUED, event)
+    tick.reason = reason
+
+
+def _answer(tick: _Tick) -> Step:
+    memory, state = tick.memory, tick.state
+    for view in tick.views:
         view.recount()
-        view.hold(held)
+        view.hold(freezing.frozen(tick.evidence))
     statuses = tuple(
-        status for view in views for status in words_for(view, state, reason, evidence)
+        status
+        for view in tick.views
+        for status in words_for(view, state, tick.reason, tick.evidence)
     )
-    events = history.tell(state, reason, views, memory)
+    events = history.tell(state, tick.reason, tick.views, memory)
     if state is RunState.FAILING:
-        wakes.append(now)
+        tick.wakes.append(tick.now)
+    known, done = dict(tick.marks.breached), dict(tick.marks.done)
     return Step(
         state=state,
-        stages=tuple(view.status(memory) for view in views),
+        stages=tuple(view.status(memory) for view in tick.views),
         clusters=statuses,
-        offer=tuple(offer),
-        closes=tuple((cluster, at) for cluster, at in offer.items() if at is not None),
-        withdraw=tuple(withdraw),
+        offer=tuple(tick.offer),
+        closes=tuple((cluster, at) for cluster, at in tick.offer.items() if at is not None),
+        withdraw=tuple(tick.withdraw),
+        revert=tuple(tick.revert),
+        vetoes=vetoes.at_breach(tick.run, memory) if set(memory.breached) - set(known) else (),
+        baked=tuple(sorted(set(memory.done) - set(done))),
         marks=memory.close(),
         events=tuple(events),
-        reason=reason,
-        wake_at=None if state in tables.ENDED else min(wakes, default=None),
+        reason=tick.reason,
+        wake_at=None if state in tables.ENDED else min(tick.wakes, default=None),
     )
 
 
@@ -137,53 +205,55 @@ def _as_it_ended(views: list[View], memory: Memory) -> None:
         view.state = memory.seen_stages.get(view.plan.name, StageState.WAITING)
 
 
-def _run_state(
-    run: RunPlan,
-    views: list[View],
-    marks: Marks,
-    memory: Memory,
-    intent: Intent,
-    evidence: Evidence,
-) -> tuple[RunState, str]:
-    event, reason = _run_event(run, views, marks, memory, intent, evidence)
-    before = RunState(memory.seen_run) if memory.seen_run else RunState.QUEUED
-    return tables.run_after(before, event), reason
-
-
-def _run_event(
-    run: RunPlan,
-    views: list[View],
-    marks: Marks,
-    memory: Memory,
-    intent: Intent,
-    evidence: Evidence,
-) -> tuple[RunEvent, str]:
+def _run_event(tick: _Tick) -> tuple[RunEvent, str]:
+    run, memory, evidence = tick.run, tick.memory, tick.evidence
     if memory.seen_run in tables.ENDED:
         return RunEvent.FINISHED, "the run has ended"
     if all(stage.name in memory.done for stage in run.stages):
         return RunEvent.FINISHED, "every stage is Done"
-    if intent is Intent.ABORT:
+    if tick.intent is Intent.ABORT:
         return RunEvent.ABORTED, "aborted; what has started settles by itself"
     if evidence.superseded_by:
         return RunEvent.REPLACED, f"replaced by run {evidence.superseded_by}"
     if evidence.waits_for:
         return RunEvent.BLOCKED, f"waits for run {evidence.waits_for}"
     if memory.breached:
-        stage, why = min(memory.breached.items())
-        known = dict(marks.breached)
-        event = RunEvent.STOPPED if set(memory.breached) <= set(known) else RunEvent.BREACHED
-        return event, f"stage {stage} failed: {why}"
-    if intent is Intent.PAUSE:
+        return _breach_event(tick)
+    if tick.intent is Intent.PAUSE:
         return RunEvent.PAUSED, "paused by a person"
+    if evidence.vetoed:
+        return RunEvent.GO, vetoes.in_words(evidence.vetoed)
     held = freezing.frozen(evidence)
     if held is not None:
         return RunEvent.GO, held.what
-    open_views = [view for view in views if view.plan.name not in memory.done]
+    open_views = [view for view in tick.views if view.plan.name not in memory.done]
     return RunEvent.GO, "; ".join(f"{v.plan.name}: {v.reason}" for v in open_views[:3])
 
 
-def _moving(run: RunPlan, views: list[View], memory: Memory) -> list[View]:
-    """The stages that no breach keeps from acting."""
+def _breach_event(tick: _Tick) -> tuple[RunEvent, str]:
+    """Failing lasts one tick; what follows is the policy's action, once nothing else goes on."""
+    memory, known = tick.memory, dict(tick.marks.breached)
+    stage, why = min(memory.breached.items())
+    reason = f"stage {stage} failed: {why}"
+    if stops.goes_on(tick.run, memory):
+        if tick.intent is Intent.PAUSE:
+            return RunEvent.PAUSED, f"paused by a person; {reason}"
+        return RunEvent.GO, f"{reason}; what does not depend on it goes on"
+    went_on = memory.seen_run == RunState.RUNNING.value
+    if went_on or not set(memory.breached) <= set(known):
+        return RunEvent.BREACHED, reason
+    if tick.run.rules.on_failure.action is FailureAction.ABORT:
+        return RunEvent.ABORTED, f"{reason}; what has started settles by itself"
+    return RunEvent.STOPPED, reason
+
+
+def _moving(tick: _Tick) -> list[View]:
+    """The stages that neither a breach nor a veto keeps from acting."""
+    if not _may_act(tick.intent, tick.evidence) or tick.state in tables.ENDED:
+        return []
+    if tick.evidence.vetoed or freezing.frozen(tick.evidence) is not None:
+        return []
+    run, views, memory = tick.run, tick.views, tick.memory
     stopped = stops.stopped(run, memory)
     return [view for view in views if view.plan.name not in stopped]
 

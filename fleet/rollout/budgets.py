@@ -15,6 +15,7 @@ from datetime import datetime
 
 from fleet.rollout import numbers
 from fleet.rollout.memory import Memory
+from fleet.rollout.rules import FailureAction, FailureRules, FailureScope
 from fleet.rollout.run_plan import StagePlan
 from fleet.rollout.standing import Standing
 from fleet.rollout.states import ClusterState
@@ -34,6 +35,11 @@ def min_healthy(stage: StagePlan, denominator: int) -> int:
         return stage.min_healthy
     said = numbers.amount_of(stage.min_healthy_said)
     return min(stage.min_healthy, numbers.min_healthy(said, denominator))
+
+
+def stops_at_once(rules: FailureRules) -> bool:
+    """Is a breach one as soon as it is there, or only when all of the stage were tried?"""
+    return rules.scope is not FailureScope.CLUSTER
 
 
 def judge(stage: StagePlan, standings: Sequence[Standing], memory: Memory) -> None:
@@ -83,8 +89,19 @@ def _finished(
             yield one.since, one.cluster, one.newly_failed
 
 
-def judge_settled(stage: StagePlan, healthy: int, memory: Memory) -> None:
-    """Mark a settled stage as breached if too few are Healthy, whatever the budget says."""
+def judge_settled(
+    rules: FailureRules,
+    stage: StagePlan,
+    standings: Sequence[Standing],
+    healthy: int,
+    memory: Memory,
+) -> None:
+    """Mark a settled stage as breached if too few are Healthy, whatever the budget says.
+
+    With `scope: Cluster` its budget is judged here too; with `action: Continue` it never is.
+    """
+    if not stops_at_once(rules) and rules.action is not FailureAction.CONTINUE:
+        judge(stage, standings, memory)
     least = min_healthy(stage, memory.denominators.get(stage.name, 0))
     if healthy < least and stage.name not in memory.breached:
         memory.breached[stage.name] = f"{healthy} Healthy, minHealthy is {least}"

@@ -26,6 +26,7 @@ class Verb(StrEnum):
     ABORT = "abort"
     FREEZE = "freeze"
     UNFREEZE = "unfreeze"
+    ROLLBACK = "rollback"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@
     ├── readings   gate_id → Reading: what webhooks, analyses and sample counts last said
     ├── proofs     stage → what was Healthy there since when, for `proven` gates
     ├── budgets    every RolloutBudget of the newest commit; with `rest`, what others take of them
-    └── vetoes, superseded_by, waits_for
+    └── vetoed, superseded_by, waits_for
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ class AssignmentEvidence:
     offered_at: datetime
     started_at: datetime | None = None
     withdrawn_at: datetime | None = None
+    reverts: bool = False
+    """It is the way back of a rollback."""
 
 
 _NO_LABELS: Labels = {}
@@ -78,7 +80,10 @@ class ClusterEvidence:
     labels: Labels = field(default_factory=lambda: _NO_LABELS)
     """As Git declares them now (a window's time zone, the domains of caps)."""
     baked: Mapping[str, Digest] = field(default_factory=lambda: _NOTHING_BAKED)
-    """Bundle → the digest that it last baked here."""
+    """Bundle → the digest that it last baked here, this run left aside: a rollback's goal."""
+    touched_at: datetime | None = None
+    """When the newest assignment of this run that was started here was offered, ways back left
+    aside; `None`: this run never touched the cluster."""
     runs: tuple[str, ...] = ()
     """Other runs with an offer or an unsettled start here, of whatever bundle."""
     changed_at: datetime | None = None
@@ -164,6 +169,8 @@ class Evidence:
     """By `gate_id` of a `proven` gate: all that the stage would newly run."""
     dependencies: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By `gate_id` of a `dependency` gate: the clusters of this run for which it holds."""
+    vetoed: Mapping[str, str] = field(default_factory=dict)
+    """Bundle of this run → why it is held: some cluster wants a digest of it that failed."""
     budgets: tuple[RolloutBudget, ...] = ()
     """Every one of the newest commit, and the freeze that people decided; all hold together."""
     rest: Rest = Rest()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleet.rollout import starts, tables
+from fleet.rollout import starts, tables, vetoes
 from fleet.rollout.evidence import ClusterEvidence, Evidence
 from fleet.rollout.progress import View
 from fleet.rollout.reasons import Reason
@@ -24,7 +24,11 @@ _RUN_CODES = {
     RunState.SUCCEEDED: "RunEnded",
     RunState.ABORTED: "RunEnded",
     RunState.SUPERSEDED: "RunEnded",
+    RunState.ROLLING_BACK: "RunRollsBack",
+    RunState.ROLLED_BACK: "RunEnded",
+    RunState.ROLLBACK_FAILED: "RunEnded",
 }
+REVERTING = ClusterState.REVERTING
 _SHUT = (StageState.WAITING, StageState.GATED_BEFORE, StageState.FAILED, StageState.DONE)
 
 
@@ -34,13 +38,16 @@ def words_for(
     """The status of every cluster of a stage, in its order."""
     stage = view.plan.name
     shared = _shared(view, state, reason)
+    held = ClusterState.HELD if evidence.vetoed and state not in tables.ENDED else None
+    if held is not None:
+        shared = Reason("Vetoed", vetoes.in_words(evidence.vetoed))
     turn = _no_slot(view)
     for one in view.standings:
         if one.state is not ClusterState.QUEUED:
             yield ClusterStatus(one.cluster, stage, one.state, one.reason, one.code)
             continue
         why = shared or _own(one, evidence) or turn
-        yield ClusterStatus(one.cluster, stage, one.state, why.what, why.code)
+        yield ClusterStatus(one.cluster, stage, held or one.state, why.what, why.code)
 
 
 def _shared(view: View, state: RunState, reason: str) -> Reason | None:
@@ -78,6 +85,7 @@ def explain(run: RunPlan, step: Step, evidence: Evidence, cluster: str) -> tuple
     stage = next(one for one in step.stages if one.name == status.stage)
     reasons = [
         *_of_run(step),
+        *_of_vetoes(evidence),
         *_of_stage(stage),
         *_of_cluster(status, evidence.clusters.get(cluster, NOWHERE)),
     ]
@@ -91,13 +99,18 @@ def _of_run(step: Step) -> Iterator[Reason]:
         yield Reason(_RUN_CODES[step.state], step.reason)
 
 
+def _of_vetoes(evidence: Evidence) -> Iterator[Reason]:
+    if evidence.vetoed:
+        yield Reason("Vetoed", vetoes.in_words(evidence.vetoed))
+
+
 def _of_stage(stage: StageStatus) -> Iterator[Reason]:
     if stage.state in _SHUT:
         yield Reason(f"Stage{stage.state.value}", f"stage {stage.name}: {stage.reason}")
 
 
 def _of_cluster(status: ClusterStatus, known: ClusterEvidence) -> Iterator[Reason]:
-    if status.state in tables.BAD_ENDS:
+    if status.state in tables.BAD_ENDS | tables.WENT_BACK or status.state is REVERTING:
         yield Reason(status.state.value, status.reason)
     if status.state in tables.AWAY:
         yield Reason(status.code or status.state.value, status.reason)

@@ -22,6 +22,9 @@ _RUN = {
     RunState.SUCCEEDED: "run-succeeded",
     RunState.ABORTED: "run-aborted",
     RunState.SUPERSEDED: "run-superseded",
+    RunState.ROLLING_BACK: "rollback-started",
+    RunState.ROLLED_BACK: "run-rolled-back",
+    RunState.ROLLBACK_FAILED: "rollback-failed",
 }
 _STAGE = {
     StageState.WAITING: "",
@@ -40,6 +43,9 @@ _CLUSTER = {
     ClusterState.FAILED: "cluster-failed",
     ClusterState.TIMED_OUT: "cluster-timed-out",
     ClusterState.STILL_UNHEALTHY: "cluster-still-unhealthy",
+    ClusterState.REVERTING: "cluster-goes-back",
+    ClusterState.REVERTED: "cluster-reverted",
+    ClusterState.REVERT_FAILED: "cluster-revert-failed",
 }
 
 
@@ -54,7 +60,7 @@ def tell(state: RunState, reason: str, views: Sequence[View], memory: Memory) ->
         events.append(Event("run-resumed" if resumed else _RUN[state], reason))
         memory.seen_run = state.value
     for view in views:
-        if _is_told(view):
+        if _is_told(view) or memory.failure.back_since is not None:
             _tell_clusters(view, memory, events)
         _tell_stage(view, memory, events)
     return events

@@ -28,6 +28,8 @@ class FailureMarks:
 
     streaks: tuple[tuple[str, int], ...] = ()
     """(stage, failures in a row in finish order): for `failureBudget.consecutive`."""
+    back_since: datetime | None = None
+    """When the rollback began."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ and its successor does not is wanted again.
     none         staged run                           staged run
     Succeeded    catch-up lane                        staged run
     live         waits                                staged run (queued, or supersedes)
-    Aborted      held until a commit changes it       staged run
-    Superseded   staged run                           staged run
+    Aborted,     held until a commit changes it       staged run
+    RolledBack…
+    Superseded,  staged run                           staged run
+    reopened
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ def needs(
     for bundle in sorted({*differences, *live}):
         record = newest.get(bundle)
         differing = differences.get(bundle, {})
-        if record is None or record.state is RunState.SUPERSEDED:
+        if record is None or record.state is RunState.SUPERSEDED or record.reopened:
             if differing:
                 found.staged.add(bundle)
             continue
@@ -87,8 +89,15 @@ def _judge(
             why = f"joins when run {record.plan.uid} has succeeded"
             found.held.append(Held(bundle, cluster, "WaitsForRun", why))
         elif not record.is_live:
-            why = f"run {record.plan.uid} was aborted; the next change of the bundle takes it on"
-            found.held.append(Held(bundle, cluster, "RunAborted", why))
+            code, what = _HOW_IT_ENDED.get(record.state, ("RunAborted", "was aborted"))
+            why = f"run {record.plan.uid} {what}; the next change of the bundle takes it on"
+            found.held.append(Held(bundle, cluster, code, why))
+
+
+_HOW_IT_ENDED = {
+    RunState.ROLLED_BACK: ("RunRolledBack", "was rolled back"),
+    RunState.ROLLBACK_FAILED: ("RollbackFailed", "could not be rolled back everywhere"),
+}
 
 
 def _changed(

@@ -92,7 +92,7 @@ def walk(
             view.state = StageState.DONE
             view.reason, view.code = _how_done(view)
             continue
-        acts = may_act and name not in stops.stopped(run, memory)
+        acts = may_act and name not in stops.stopped(run, memory) and not evidence.vetoed
         if evidence.waits_for:
             event = StageEvent.BLOCKED
             view.reason, view.code = f"waits for run {evidence.waits_for}", "RunQueued"
@@ -197,7 +197,7 @@ def _inside(
         return StageEvent.MOVING
     if view.count[ClusterState.VERIFYING]:
         return StageEvent.CHECKING
-    budgets.judge_settled(stage, healthy, memory)
+    budgets.judge_settled(run.rules.on_failure, stage, view.standings, healthy, memory)
     if stage.name in memory.breached:
         return _breached(view, memory)
     _keep_soak(view, memory)

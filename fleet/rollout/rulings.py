@@ -14,7 +14,10 @@ from fleet.rollout.marks import Marks
 from fleet.rollout.memory import Memory
 from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.states import RunState
-from fleet.rollout.tables import ENDED
+from fleet.rollout.tables import ENDED, ROLLED
+
+REOPENED = ROLLED | {RunState.ABORTED}
+"""A retry of a run that ended so opens a new one of what it carried."""
 
 
 def carry_out_retries(run: RunPlan, memory: Memory, evidence: Evidence) -> None:
@@ -44,10 +47,20 @@ def _retry(decision: Decision, memory: Memory, evidence: Evidence) -> None:
 
 def refusal(verb: Verb, run: RunPlan, state: RunState, marks: Marks, stage: str = "") -> str:
     """Why this decision cannot be taken now; empty if it can."""
+    if verb is Verb.RETRY and state in REOPENED:
+        return ""
     if state in ENDED:
         return f"run {run.uid} has ended ({state.value})"
     if verb in (Verb.FREEZE, Verb.UNFREEZE):
         return "a freeze is about the whole fleet, not about one run; to hold a run, pause it"
+    if marks.failure.back_since is not None and verb not in (Verb.ABORT, Verb.ROLLBACK):
+        return (
+            f"run {run.uid} rolls back; a rollback ends by itself, and a commit takes it from there"
+        )
+    if state is RunState.ROLLING_BACK:
+        return f"run {run.uid} rolls back already; that ends by itself"
+    if verb is Verb.ROLLBACK and state is RunState.QUEUED:
+        return f"run {run.uid} has touched nothing yet; abort it"
     if verb is Verb.RESUME and marks.breached:
         where, why = marks.breached[0]
         return f"stage {where} failed ({why}); retry what failed, or abort"

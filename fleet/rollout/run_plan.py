@@ -28,8 +28,6 @@ class Change:
     """What was last granted, empty if nothing was."""
     was_unhealthy: bool = False
     """Unhealthy under `previous` when the run was made: exempt from the 60 s of Degraded."""
-    baked: Digest = ""
-    """What this cluster last baked of the bundle when the run was made: a rollback's goal."""
 
 
 @dataclass(frozen=True, slots=True)

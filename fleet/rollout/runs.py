@@ -4,6 +4,7 @@
 
     differences → needs → units (bundles joined by dependsOn where both change) → launch each
     launch: a live run of the same bundle
+              rolls back                                                        → that ends first
               failed and unanswered, or still Queued, or this one only restores → it is superseded
               healthy                                                           → this one is Queued
 
@@ -31,6 +32,7 @@ from fleet.rollout.situation import Held, Proposal, RunRecord, Situation
 from fleet.rollout.stages import Policy
 from fleet.rollout.states import RunState
 from fleet.rollout.units import units
+from fleet.rollout.vetoes import held_bundles
 
 
 def propose(
@@ -39,10 +41,15 @@ def propose(
     """The runs that are wanted now and not there. `uid(commit, bundles, number)` names them."""
     found = differences(situation)
     planner = Planner(situation, uid)
-    differing = planner.placeable(found.of)
+    vetoed = held_bundles(situation.wanted.values(), situation.vetoed)
+    differing = planner.placeable({b: some for b, some in found.of.items() if b not in vetoed})
     wanted = needs(situation, differing, planner.beside)
-    desk = _Desk(situation, planner, differing, wanted)
+    desk = _Desk(situation, planner, differing, wanted, frozenset(vetoed))
     desk.held = [*found.held, *wanted.held]
+    desk.held += [
+        Held(b, "", "Vetoed", f"{why}: held until Git wants other content, or `unveto`")
+        for b, why in sorted(vetoed.items())
+    ]
     desk.open(wanted.staged)
     desk.refresh_queued()
     desk.open_orphans()
@@ -65,6 +72,7 @@ class _Desk:
     planner: Planner
     differing: Mapping[str, Mapping[str, Digest]]
     needs: Needs
+    vetoed: frozenset[str] = frozenset()
     superseded: dict[str, str] = field(default_factory=dict)
     held: list[Held] = field(default_factory=list)
     wakes: list[datetime] = field(default_factory=list)
@@ -75,13 +83,14 @@ class _Desk:
 
     def open(self, bundles: Iterable[str]) -> None:
         """Runs for these bundles, one for each unit."""
-        chosen = {name: self.planner.policy_of(name) for name in sorted(set(bundles))}
+        names = sorted(set(bundles) - self.vetoed)
+        chosen = {name: self.planner.policy_of(name) for name in names}
         ready = {name: p for name, p in chosen.items() if p is not None and self._settled(name, p)}
         together = {p.name for p in ready.values() if p.rules.delivery.unit is Unit.COMMIT}
         if together:
             ready |= self._replaced_with(ready, together)
-        names = {name: policy.name for name, policy in ready.items()}
-        for unit in units(names, self.situation.depends_on, together):
+        policies = {name: policy.name for name, policy in ready.items()}
+        for unit in units(policies, self.situation.depends_on, together):
             self._launch(unit)
 
     def _settled(self, bundle: str, policy: Policy) -> bool:
@@ -101,7 +110,7 @@ class _Desk:
         """With `unit: Commit`, what runs that are replaced carry stays in one run with the rest."""
         found = {}
         for record in self.records():
-            if not (record.state is RunState.QUEUED or record.breached):
+            if not (record.state is RunState.QUEUED or record.is_replaced_by_any):
                 continue
             if not set(record.plan.bundles) & set(ready):
                 continue
@@ -119,14 +128,14 @@ class _Desk:
         for record in self.records():
             if record.state is not RunState.QUEUED or record.plan.uid in self.superseded:
                 continue
-            failed = [r for r in self._older(record) if r.breached]
+            failed = [r for r in self._older(record) if r.is_replaced_by_any]
             if len(failed) < len(self._older(record)):
                 continue
-            bundles = record.plan.bundles
-            if any(self.planner.policy_of(bundle) is None for bundle in bundles):
+            bundles = tuple(b for b in record.plan.bundles if b not in self.vetoed)
+            if not bundles or any(self.planner.policy_of(bundle) is None for bundle in bundles):
                 continue
             changes = self._changes(bundles, ())
-            if _same(changes, record.plan.changes):
+            if bundles == record.plan.bundles and _same(changes, record.plan.changes):
                 self.superseded.update({r.plan.uid: record.plan.uid for r in failed})
                 continue
             restores = self._restores(bundles, changes, [])
@@ -160,12 +169,14 @@ class _Desk:
             if set(record.plan.bundles) & set(bundles) and record.plan.uid not in self.superseded
         ]
         now = self._changes(bundles, ())
+        going = [r for r in rivals if r.goes_back]
+        others = [r for r in rivals if not r.goes_back]
         if self._restores(bundles, now, rivals):
-            self._make(bundles, now, rivals, True)
+            self._make(bundles, now, others, True)
             return
-        first = [r for r in rivals if r.state is not RunState.QUEUED and not r.breached]
-        replaced = [r for r in rivals if r not in first]
-        self._make(bundles, self._changes(bundles, first), replaced, False)
+        first = [r for r in others if r.state is not RunState.QUEUED and not r.breached]
+        replaced = [r for r in others if r not in first]
+        self._make(bundles, self._changes(bundles, () if going else first), replaced, False)
 
     def _changes(
         self, bundles: tuple[str, ...], first: Iterable[RunRecord]

@@ -9,6 +9,7 @@ from datetime import datetime
 from clusters.objects import Digest
 from fleet.model import Cluster, ClusterGroup, Labels
 from fleet.rollout.policy import PolicyBook
+from fleet.rollout.rules import FailureAction
 from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.states import Lane, RunState
 from fleet.rollout.tables import ENDED
@@ -25,11 +26,24 @@ class RunRecord:
     state: RunState
     breached: bool = False
     """`Marks.breached` is not empty: a failure that nobody answered."""
+    reopened: bool = False
+    """A person asked to try it again after it had ended: it counts as if it had never been."""
 
     @property
     def is_live(self) -> bool:
         """Has it not ended?"""
         return self.state not in ENDED
+
+    @property
+    def goes_back(self) -> bool:
+        """Does it roll back, or will it in its next step? That comes to its end first."""
+        acts = self.plan.rules.on_failure.action is FailureAction.ROLLBACK
+        return self.state is RunState.ROLLING_BACK or (self.state is RunState.FAILING and acts)
+
+    @property
+    def is_replaced_by_any(self) -> bool:
+        """A failure that nobody answered: every newer run replaces it, under every policy."""
+        return self.breached and not self.goes_back
 
     @property
     def is_staged(self) -> bool:
@@ -62,6 +76,8 @@ class Situation:
     online: frozenset[str] = frozenset()
     unhealthy: frozenset[tuple[str, str]] = frozenset()
     """(cluster, bundle) that are unhealthy now under what they were last granted."""
+    vetoed: Mapping[str, Mapping[Digest, str]] = field(default_factory=dict)
+    """Bundle → digest that failed → why; those that were lifted are left out."""
     pushes: tuple[datetime, ...] = ()
     """When each of the newest commits was first seen, the newest first: for `source.coalesce`."""
     next_number: int = 1

@@ -84,7 +84,7 @@ def stand(
         if not lapsed:
             wakes.append(end)
     sight = look(run, run.changes[cluster], evidence, None if lapsed else offer, now)
-    _keep_time(stage, cluster, evidence, offer, sight, memory, now, wakes, run)
+    keep_time(stage, cluster, evidence, offer, sight, memory, now, wakes, run)
     if sight.due is not None:
         wakes.append(sight.due)
     before = memory.seen_clusters.get(cluster, ClusterState.QUEUED)
@@ -192,7 +192,7 @@ def _look_at_bundle(
     return Sight(ClusterEvent.APPLIED, report.since, None, said, report.health.value)
 
 
-def _keep_time(
+def keep_time(
     stage: StagePlan,
     cluster: str,
     evidence: ClusterEvidence,

@@ -1,7 +1,8 @@
 """Where runs, stages and clusters can be, in the words that people see. See rollouts.md, States.
 
-Terminal for a run: SUCCEEDED, ABORTED, SUPERSEDED. How one state follows from another is
-`fleet.rollout.tables`; a state is added there and here together, with docs/rollouts.md.
+Terminal for a run: SUCCEEDED, ABORTED, SUPERSEDED, ROLLED_BACK, ROLLBACK_FAILED. How one state
+follows from another is `fleet.rollout.tables`; a state is added there and here together, with
+docs/rollouts.md.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ class RunState(StrEnum):
     RUNNING = "Running"
     PAUSED = "Paused"
     FAILING = "Failing"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"
+    ROLLBACK_FAILED = "RollbackFailed"
     SUCCEEDED = "Succeeded"
     ABORTED = "Aborted"
     SUPERSEDED = "Superseded"
@@ -49,6 +53,9 @@ class ClusterState(StrEnum):
     PENDING = "Pending"
     SKIPPED = "Skipped"
     HELD = "Held"
+    REVERTING = "Reverting"
+    REVERTED = "Reverted"
+    REVERT_FAILED = "RevertFailed"
 
 
 class Lane(StrEnum):

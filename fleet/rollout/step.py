@@ -11,6 +11,7 @@ from datetime import datetime
 
 from clusters.objects import Digest
 from fleet.rollout.marks import Marks
+from fleet.rollout.run_plan import Change
 from fleet.rollout.states import ClusterState, RunState, StageState
 
 
@@ -95,8 +96,8 @@ class Step:
     """(cluster, when): its offer must not be started from then on, whatever its lease."""
     withdraw: tuple[str, ...] = ()
     """Clusters whose unstarted offer is taken back."""
-    revert: tuple[str, ...] = ()
-    """Clusters to be offered the way back (RollingBack), in order."""
+    revert: tuple[tuple[str, tuple[Change, ...]], ...] = ()
+    """Clusters to be offered the way back (RollingBack), in order, and what that is."""
     vetoes: tuple[Veto, ...] = ()
     """To be stored with the step; the same veto twice is one."""
     baked: tuple[str, ...] = ()

@@ -8,9 +8,11 @@ answer the state. A pair that is in neither the table nor the ignored set is a d
     Cluster  Queued → Assigned → Applying → Verifying → Healthy      Healthy → Verifying
              Assigned → Queued | Offline (withdrawn)   Queued ⇄ Offline, Pending
              → Failed | TimedOut | StillUnhealthy      these → Queued only by a retry
+             any that was touched → Reverting → Reverted | RevertFailed
     Stage    Waiting → GatedBefore → Updating ⇄ Verifying ⇄ GatedAfter → Done      any → Failed
     Run      Queued → Running ⇄ Paused → Succeeded | Aborted | Superseded
-             Failing lasts one tick, then Paused
+             Failing lasts one tick, then Paused | Aborted | RollingBack
+             RollingBack → RolledBack | RollbackFailed | Paused (something had nothing before)
 
 Events describe what *is*, not what changed, so a tick that comes late loses nothing.
 """
@@ -36,6 +38,9 @@ class ClusterEvent(StrEnum):
     LATE = "past its deadline"
     LATE_AS_BEFORE = "past its deadline, and as unhealthy as before the run"
     RETRIED = "a person asked to try again"
+    GOING_BACK = "offered the way back, or on it"
+    BACK = "back, applied and healthy"
+    NOT_BACK = "the way back failed or took too long"
 
 
 class StageEvent(StrEnum):
@@ -61,6 +66,9 @@ class RunEvent(StrEnum):
     ABORTED = "a person aborted it"
     REPLACED = "a newer run replaces it"
     FINISHED = "every stage is Done"
+    GOING_BACK = "touched clusters go back"
+    BACK = "every touched cluster is back, but for what the rollback's budget lets fail"
+    NOT_BACK = "more clusters could not go back than the rollback's budget lets fail"
 
 
 BAD_ENDS = frozenset({ClusterState.FAILED, ClusterState.TIMED_OUT, ClusterState.STILL_UNHEALTHY})
@@ -71,7 +79,11 @@ AWAY = frozenset({ClusterState.OFFLINE, ClusterState.PENDING})
 """In no denominator."""
 SETTLED = BAD_ENDS | AWAY | {ClusterState.HEALTHY}
 """A stage does not wait for these."""
-ENDED = frozenset({RunState.SUCCEEDED, RunState.ABORTED, RunState.SUPERSEDED})
+WENT_BACK = frozenset({ClusterState.REVERTED, ClusterState.REVERT_FAILED})
+"""A rollback is over for these."""
+ROLLED = frozenset({RunState.ROLLED_BACK, RunState.ROLLBACK_FAILED})
+"""A rollback is over for these runs."""
+ENDED = ROLLED | {RunState.SUCCEEDED, RunState.ABORTED, RunState.SUPERSEDED}
 """Terminal for a run."""
 
 _CLUSTER = {
@@ -87,14 +99,25 @@ _CLUSTER = {
     ClusterEvent.LATE_AS_BEFORE: ClusterState.STILL_UNHEALTHY,
 }
 _LIVE = frozenset(_CLUSTER.values()) - BAD_ENDS
+_WAY_BACK = {
+    ClusterEvent.GOING_BACK: ClusterState.REVERTING,
+    ClusterEvent.BACK: ClusterState.REVERTED,
+    ClusterEvent.NOT_BACK: ClusterState.REVERT_FAILED,
+}
 
 CLUSTER_STEPS: dict[tuple[ClusterState, ClusterEvent], ClusterState] = {
     **{(state, event): after for state in _LIVE for event, after in _CLUSTER.items()},
     **{(state, ClusterEvent.RETRIED): ClusterState.QUEUED for state in BAD_ENDS},
+    **{
+        (state, event): after
+        for state in _LIVE | BAD_ENDS | {ClusterState.REVERTING}
+        for event, after in _WAY_BACK.items()
+    },
 }
 CLUSTER_IGNORED = frozenset(
     {(state, event) for state in BAD_ENDS for event in _CLUSTER}
     | {(state, ClusterEvent.RETRIED) for state in _LIVE}
+    | {(state, event) for state in WENT_BACK for event in ClusterEvent}
 )
 
 _STAGE = {
@@ -122,6 +145,9 @@ _RUN = {
     RunEvent.ABORTED: RunState.ABORTED,
     RunEvent.REPLACED: RunState.SUPERSEDED,
     RunEvent.FINISHED: RunState.SUCCEEDED,
+    RunEvent.GOING_BACK: RunState.ROLLING_BACK,
+    RunEvent.BACK: RunState.ROLLED_BACK,
+    RunEvent.NOT_BACK: RunState.ROLLBACK_FAILED,
 }
 RUN_STEPS: dict[tuple[RunState, RunEvent], RunState] = {
     (state, event): after

@@ -18,6 +18,7 @@ from fleet.rollout.evidence import AssignmentEvidence, BundleEvidence, ClusterEv
 from fleet.rollout.gate_kinds import P90, Window
 from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.shared_budget import RolloutBudget
+from fleet.store.baked import baked_before
 from fleet.store.budgets import read_budgets
 from fleet.store.census import Census, last_changes, others_moving, read_rest
 from fleet.store.codec import json_value, moment_of, moment_or_none
@@ -25,6 +26,7 @@ from fleet.store.database import Connection
 from fleet.store.durations import p90_by_stage
 from fleet.store.proofs import dependencies, proofs
 from fleet.store.runs import RunRow, decisions_of
+from fleet.store.vetoes import held_by_vetoes
 
 UNSETTLED_SYNC = frozenset({"Syncing", "Waiting", "Unknown"})
 UNSETTLED_HEALTH = frozenset({"Progressing", "Unknown"})
@@ -73,7 +75,8 @@ def read_evidence(
     agents, labels, budgets = shared.census.online, shared.census.labels, shared.budgets
     runs = others_moving(c, run.uid) if any(_counts_runs(b) for b in budgets) else {}
     changed = last_changes(c, plan.bundles) if any(_wants_quiet(b) for b in budgets) else {}
-    assignments = _assignments(c, run.uid)
+    assignments, touched = _assignments(c, run.uid)
+    baked = baked_before(c, plan) if touched else {}
     bundles, unsettled = _bundles(c, plan)
     holders = _holders(c, run.uid, plan.bundles)
     windows = [gate for stage in plan.stages for gate in stage.before if isinstance(gate, Window)]
@@ -92,6 +95,8 @@ def read_evidence(
             labels=labels.get(name, NO_LABELS),
             runs=runs.get(name, ()),
             changed_at=changed.get(name),
+            baked=baked.get(name, {}),
+            touched_at=touched.get(name),
         )
         for name in plan.changes
     }
@@ -105,6 +110,7 @@ def read_evidence(
         budgets=budgets,
         rest=read_rest(c, plan, budgets, shared.census, now),
         durations=p90_by_stage(c, plan) if any(w.min_remaining == P90 for w in windows) else {},
+        vetoed=held_by_vetoes(c, plan.bundles),
     )
 
 
@@ -128,21 +134,28 @@ def _labels(text: str) -> Labels:
     return found
 
 
-def _assignments(c: Connection, run: str) -> dict[str, AssignmentEvidence]:
+def _assignments(
+    c: Connection, run: str
+) -> tuple[dict[str, AssignmentEvidence], dict[str, datetime]]:
+    """The newest assignment of every cluster, and when the newest started one was offered."""
     rows = c.execute(
-        "SELECT cluster, generation, offered_at, started_at, withdrawn_at FROM assignment"
+        "SELECT cluster, generation, offered_at, started_at, withdrawn_at, reverts FROM assignment"
         " WHERE run = ? ORDER BY cluster, generation",
         (run,),
     )
-    return {
-        row["cluster"]: AssignmentEvidence(
+    newest: dict[str, AssignmentEvidence] = {}
+    touched: dict[str, datetime] = {}
+    for row in rows:
+        found = newest[row["cluster"]] = AssignmentEvidence(
             generation=row["generation"],
             offered_at=moment_of(row["offered_at"]),
             started_at=moment_or_none(row["started_at"]),
             withdrawn_at=moment_or_none(row["withdrawn_at"]),
+            reverts=bool(row["reverts"]),
         )
-        for row in rows
-    }
+        if found.started_at is not None and not found.reverts:
+            touched[row["cluster"]] = found.offered_at
+    return newest, touched
 
 
 def _bundles(

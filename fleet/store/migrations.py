@@ -11,6 +11,7 @@ of `fleet.store.views`, which are made anew whenever the hub opens the file.
        ├── agent, agent_token, agent_incarnation      who speaks for it
        └──< group_member >── cluster_group
     run ──< run_bundle, run_cluster, decision         one attempt; its plan is never edited
+    veto                                              digests that failed, until lifted
     held_change                                       what is wanted and not released, and why
     sync ──< sync_bundle                              who was asked to reconcile now, with answers
     plan_commit, problem, event, meta
@@ -90,6 +91,28 @@ def caps(db: sqlite_utils.Database) -> None:
         " OR health NOT IN ('Healthy', 'Suspended'))"
     )
     db.execute("CREATE INDEX assignment_by_offer ON assignment (offered_at)")
+
+
+@migrations(name="0008_way_back")
+def way_back(db: sqlite_utils.Database) -> None:
+    """What a cluster last baked of a bundle, and which assignments take it back there."""
+    db.execute("ALTER TABLE assignment ADD COLUMN reverts INTEGER NOT NULL DEFAULT 0")
+    for column in ("baked", "baked_run", "baked_before"):
+        db.execute(f"ALTER TABLE bundle_deployment ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE bundle_deployment ADD COLUMN baked_at TEXT")
+
+
+@migrations(name="0009_vetoes")
+def vetoes(db: sqlite_utils.Database) -> None:
+    """Digests that failed, and runs that a person opened again."""
+    db.execute(
+        """CREATE TABLE veto (
+            bundle TEXT NOT NULL, digest TEXT NOT NULL, run TEXT NOT NULL DEFAULT '',
+            why TEXT NOT NULL DEFAULT '', at TEXT NOT NULL,
+            lifted_at TEXT, lifted_why TEXT NOT NULL DEFAULT '',
+            PRIMARY KEY (bundle, digest)) WITHOUT ROWID"""
+    )
+    db.execute("ALTER TABLE run ADD COLUMN reopened INTEGER NOT NULL DEFAULT 0")
 
 
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"

@@ -19,6 +19,7 @@ from fleet.rollout.run_plan import Change, RunPlan
 from fleet.rollout.states import Intent, RunState
 from fleet.rollout.step import ClusterStatus, StageStatus, Step
 from fleet.rollout.tables import ENDED
+from fleet.store.baked import record_baked
 from fleet.store.codec import (
     MARKS,
     RUN_PLAN,
@@ -35,6 +36,7 @@ from fleet.store.database import Connection
 from fleet.store.events import add_event
 from fleet.store.old_plans import as_of_today
 from fleet.store.targets import has_open_offer, offer, withdraw
+from fleet.store.vetoes import add_vetoes
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +115,33 @@ def find_run(c: Connection, uid: str) -> RunRow | None:
     return None if row is None else _run_row(row)
 
 
-def remembered_runs(c: Connection) -> list[tuple[str, RunState, bool]]:
-    """What newer runs care about, oldest first: (uid, state, breached) of every live run and, for
-    each bundle, of its runs back to the last staged one that succeeded."""
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A run as newer ones care about it."""
+
+    uid: str
+    state: RunState
+    breached: bool
+    reopened: bool
+
+
+def remembered_runs(c: Connection) -> list[Remembered]:
+    """Every live run and, for each bundle, its runs back to the last staged one that succeeded;
+    oldest first."""
     rows = c.execute(
-        "SELECT DISTINCT r.uid, r.number, r.state, r.marks FROM run r"
+        "SELECT DISTINCT r.uid, r.number, r.state, r.marks, r.reopened FROM run r"
         " JOIN run_bundle rb ON rb.run = r.uid"
         " WHERE r.ended_at IS NULL OR r.number >= coalesce((SELECT max(s.number) FROM run s"
         " JOIN run_bundle sb ON sb.run = s.uid WHERE sb.bundle = rb.bundle"
         " AND s.state = 'Succeeded' AND s.lane = 'Staged'), 0) ORDER BY r.number"
     )
     return [
-        (row["uid"], RunState(row["state"]), bool(MARKS.validate_json(row["marks"]).breached))
+        Remembered(
+            row["uid"],
+            RunState(row["state"]),
+            bool(MARKS.validate_json(row["marks"]).breached),
+            bool(row["reopened"]),
+        )
         for row in rows
     ]
 
@@ -166,9 +183,15 @@ def perform(
         if not has_open_offer(c, run.uid, cluster):
             _offer(c, plan, cluster, now, closes.get(cluster))
             changed.add(cluster)
+    for cluster, changes in step.revert:
+        if not has_open_offer(c, run.uid, cluster):
+            offer(c, run.uid, cluster, changes, plan.lease_seconds, now, reverts=True)
+            changed.add(cluster)
     if ended:
         changed |= _withdraw_all(c, run.uid, f"run {run.uid} is {step.state}", now)
     _write_clusters(c, run.uid, step.clusters)
+    record_baked(c, plan, step, now)
+    add_vetoes(c, step.vetoes, now)
     for event in step.events:
         add_event(
             c, now, event.kind, event.message, run=run.uid, stage=event.stage, cluster=event.cluster
@@ -233,6 +256,14 @@ def supersede(c: Connection, run: str, by: str, now: datetime) -> set[str]:
 def set_intent(c: Connection, run: str, intent: Intent) -> None:
     """What people want of the run from now on; a step that was decided before is void."""
     c.execute("UPDATE run SET intent = ?, version = version + 1 WHERE uid = ?", (str(intent), run))
+
+
+def reopen(c: Connection, runs: Iterable[str]) -> None:
+    """What these ended runs carried is wanted again, as if they had never been."""
+    c.executemany(
+        "UPDATE run SET reopened = 1 WHERE uid = ? AND ended_at IS NOT NULL",
+        [(uid,) for uid in runs],
+    )
 
 
 def add_decision(c: Connection, decision: Decision) -> int:

@@ -27,6 +27,15 @@ from fleet.store.events import add_event, epoch
 from fleet.store.proofs import keep_spans
 from fleet.store.syncs import open_requests
 
+COMMIT = (
+    "CASE WHEN a.reverts THEN coalesce((SELECT o.commit_id FROM assignment_bundle ob"
+    " JOIN assignment oa USING (cluster, generation) JOIN run o ON o.uid = oa.run"
+    " WHERE ob.cluster = ab.cluster AND ob.bundle = ab.bundle AND ob.digest = ab.digest"
+    " AND oa.started_at IS NOT NULL AND NOT oa.reverts AND oa.run <> a.run"
+    " ORDER BY oa.generation DESC LIMIT 1), '') ELSE r.commit_id END"
+)
+"""The commit that a digest is of: a way back brings again what an older run brought."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -78,7 +87,7 @@ def _current(c: Connection, cluster: str) -> tuple[tuple[BundleDeployment, ...],
 
 def _offers(c: Connection, cluster: str) -> tuple[Offer, ...]:
     rows = c.execute(
-        "SELECT a.generation, a.run, ab.bundle, ab.digest, r.commit_id, b.body"
+        f"SELECT a.generation, a.run, ab.bundle, ab.digest, {COMMIT} AS commit_id, b.body"
         " FROM assignment a JOIN assignment_bundle ab USING (cluster, generation)"
         " JOIN run r ON r.uid = a.run LEFT JOIN deployment_body b ON b.digest = ab.digest"
         " WHERE a.cluster = ? AND a.started_at IS NULL AND a.withdrawn_at IS NULL"
@@ -120,18 +129,25 @@ def keep_bodies(c: Connection, deployments: Iterable[BundleDeployment]) -> None:
 
 
 def offer(
-    c: Connection, run: str, cluster: str, changes: tuple[Change, ...], lease: float, now: datetime
+    c: Connection,
+    run: str,
+    cluster: str,
+    changes: tuple[Change, ...],
+    lease: float,
+    now: datetime,
+    *,
+    reverts: bool = False,
 ) -> int:
-    """Offer a run's changes to a cluster under a new generation, which is returned."""
+    """Offer a run's changes, or their way back, under a new generation, which is returned."""
     (generation,) = c.execute(
         "UPDATE cluster SET generation = generation + 1, serial = serial + 1 WHERE name = ?"
         " RETURNING generation",
         (cluster,),
     ).fetchone()
     c.execute(
-        "INSERT INTO assignment (cluster, generation, run, offered_at, lease_seconds)"
-        " VALUES (?, ?, ?, ?, ?)",
-        (cluster, generation, run, text_of(now), lease),
+        "INSERT INTO assignment (cluster, generation, run, offered_at, lease_seconds, reverts)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (cluster, generation, run, text_of(now), lease, int(reverts)),
     )
     c.executemany(
         "INSERT INTO assignment_bundle (cluster, generation, bundle, digest, previous)"
@@ -171,7 +187,7 @@ def withdraw(c: Connection, run: str, cluster: str, why: str, now: datetime) -> 
 def start(c: Connection, cluster: str, asked: StartRequest, now: datetime) -> Refused | None:
     """Grant the start of an offer, or say why not. Asked again it answers alike."""
     row = c.execute(
-        "SELECT a.*, r.state, r.intent, r.ended_at, r.commit_id, k.declared FROM assignment a"
+        "SELECT a.*, r.state, r.intent, r.ended_at, k.declared FROM assignment a"
         " JOIN run r ON r.uid = a.run JOIN cluster k ON k.name = a.cluster"
         " WHERE a.cluster = ? AND a.generation = ? AND a.run = ?",
         (cluster, asked.generation, asked.run),
@@ -188,13 +204,13 @@ def start(c: Connection, cluster: str, asked: StartRequest, now: datetime) -> Re
         return Refused("withdrawn", row["withdrawn_why"] or "the offer was withdrawn")
     if row["ended_at"] is not None:
         return Refused("run-ended", f"run {asked.run} is {row['state']}")
-    if row["intent"] != Intent.RUN:
+    if row["intent"] != Intent.RUN and not row["reverts"]:
         return Refused("held", f"run {asked.run} is held by a person ({row['intent']})")
     if not row["declared"]:
         return Refused("undeclared", "Git does not declare this cluster any more")
     if now > moment_of(row["offered_at"]) + timedelta(seconds=row["lease_seconds"]):
         return Refused("lease-ended", "the offer lay unstarted for longer than its lease")
-    _grant(c, cluster, asked, row["commit_id"], now)
+    _grant(c, cluster, asked, now)
     return None
 
 
@@ -207,7 +223,7 @@ def _overtaken(c: Connection, cluster: str, generation: int) -> bool:
     return row is not None
 
 
-def _grant(c: Connection, cluster: str, asked: StartRequest, commit: str, now: datetime) -> None:
+def _grant(c: Connection, cluster: str, asked: StartRequest, now: datetime) -> None:
     at = text_of(now)
     keep_spans(c, cluster, asked.generation, now)
     c.execute(
@@ -216,11 +232,14 @@ def _grant(c: Connection, cluster: str, asked: StartRequest, commit: str, now: d
         (at, asked.incarnation, cluster, asked.generation),
     )
     c.execute(
-        "UPDATE bundle_deployment SET previous = current, current = ab.digest,"
-        " current_commit = ?, current_run = ?, generation = ab.generation, granted_at = ?, gone = 0"
-        " FROM assignment_bundle ab WHERE ab.cluster = bundle_deployment.cluster"
-        " AND ab.bundle = bundle_deployment.bundle AND ab.cluster = ? AND ab.generation = ?",
-        (commit, asked.run, at, cluster, asked.generation),
+        "UPDATE bundle_deployment SET previous = current, current = x.digest,"
+        " current_commit = x.commit_id, current_run = ?, generation = x.generation,"
+        " granted_at = ?, gone = 0 FROM"
+        f" (SELECT ab.*, {COMMIT} AS commit_id FROM assignment_bundle ab"
+        " JOIN assignment a USING (cluster, generation) JOIN run r ON r.uid = a.run"
+        " WHERE a.cluster = ? AND a.generation = ?) x"
+        " WHERE x.cluster = bundle_deployment.cluster AND x.bundle = bundle_deployment.bundle",
+        (asked.run, at, cluster, asked.generation),
     )
     raise_serials(c, [cluster])
     add_event(c, now, "started", f"{cluster} starts {asked.run}", run=asked.run, cluster=cluster)

@@ -180,6 +180,8 @@ class Agent:
         self.sequence = 0
         self.broken: set[str] = set()
         """Digests that turn out Degraded here."""
+        self.refuses: set[str] = set()
+        """Digests that fail to be applied here."""
         self.started: list[tuple[int, str]] = []
         """(generation, run) that were granted, in order."""
 
@@ -225,7 +227,7 @@ class Agent:
             bundle=d.bundle,
             digest=d.digest,
             generation=generation,
-            sync=SyncState.SYNCED,
+            sync=SyncState.FAILED if d.digest in self.refuses else SyncState.SYNCED,
             health=health,
             objects_total=0 if d.digest == ABSENT else 1,
         )

@@ -17,7 +17,8 @@ from fleet.rollout.evidence import Domain, Evidence, Rest
 from fleet.rollout.shared_budget import RolloutBudget
 from fleet.rollout.states import ClusterState
 from fleet.rollout.tables import ENDED, IN_FLIGHT
-from tests.fleet.rollout.pull_fleet import PullFleet, Stored
+from tests.fleet.rollout.fleet_values import Stored
+from tests.fleet.rollout.pull_fleet import PullFleet
 
 BAD = (ClusterState.FAILED, ClusterState.TIMED_OUT)
 MINUTE = timedelta(minutes=1)

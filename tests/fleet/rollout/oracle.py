@@ -11,12 +11,15 @@ from fleet.rollout import Proposal, Situation
 from fleet.rollout.decisions import Verb
 from fleet.rollout.evidence import BundleEvidence, Evidence
 from fleet.rollout.gate_kinds import Soak
-from fleet.rollout.run_plan import StagePlan
+from fleet.rollout.rules import FailureScope
+from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.states import ClusterState, Intent, Lane, RunState
 from fleet.rollout.step import Step
+from fleet.rollout.tables import ENDED
 
 if TYPE_CHECKING:
-    from tests.fleet.rollout.pull_fleet import PullFleet, Stored
+    from tests.fleet.rollout.fleet_values import Stored
+    from tests.fleet.rollout.pull_fleet import PullFleet
 
 BAD = (ClusterState.FAILED, ClusterState.TIMED_OUT)
 
@@ -24,6 +27,15 @@ BAD = (ClusterState.FAILED, ClusterState.TIMED_OUT)
 def soak_seconds(stage: StagePlan) -> float:
     """How long a stage soaks; 0 if it does not."""
     return max((g.min_seconds for g in stage.after if isinstance(g, Soak)), default=0)
+
+
+def descendants(plan: RunPlan, name: str) -> set[str]:
+    """All stages that depend on a stage, directly or not."""
+    found = {name}
+    for stage in plan.stages:
+        if not found.isdisjoint(stage.depends_on):
+            found.add(stage.name)
+    return found - {name}
 
 
 class Oracle:
@@ -80,14 +92,21 @@ class Oracle:
             if any(name in step.offer for name in stage.clusters):
                 self._parallelism(run, stage)
         for one in self.fleet.assignments:
-            if one.run == run.plan.uid and one.can_start:
+            if one.run == run.plan.uid and one.can_start and not one.reverts:
                 assert run.intent is Intent.RUN, "a paused run leaves an offer open"
-                assert not run.marks.breached, "I3: a breached run leaves an offer open"
+                stops = run.plan.rules.on_failure.scope is FailureScope.RUN
+                assert not (run.marks.breached and stops), "I3: a breach leaves an offer open"
 
     def _no_breach(self, run: Stored, step: Step) -> None:
-        if run.plan.lane is Lane.CATCH_UP:
+        rules = run.plan.rules.on_failure
+        if run.plan.lane is Lane.CATCH_UP or rules.scope is FailureScope.CLUSTER:
             return
         for stage in run.plan.stages:
+            if rules.scope is FailureScope.STAGE and not rules.veto:
+                reach = {stage.name, *descendants(run.plan, stage.name)}
+                reached = {c for s in run.plan.stages if s.name in reach for c in s.clusters}
+                if reached.isdisjoint(step.offer):
+                    continue
             failed = {c for where, c in step.marks.ever_failed if where == stage.name}
             standing = {c for where, c, _ in step.marks.failed if where == stage.name} & failed
             size = dict(step.marks.denominators).get(stage.name, 0)
@@ -218,7 +237,7 @@ class Oracle:
             other = self.fleet.runs[current.run]
             if bundle not in run.plan.bundles or current.phase != "applying":
                 continue
-            if other.state not in (RunState.ABORTED, RunState.SUPERSEDED) or not other.ended_at:
+            if other.state not in ENDED - {RunState.SUCCEEDED} or not other.ended_at:
                 continue
             limit = timedelta(seconds=stage.cluster_deadline_seconds)
             if self.fleet.now - other.ended_at < limit:

@@ -7,95 +7,22 @@ regress. `Oracle` (oracle.py) looks at this fleet as it truly is, never at the h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
-
-from pydantic import TypeAdapter
 
 from agents.protocol import ABSENT, Health, SyncState
 from fleet import rollout
 from fleet.model import Cluster, ClusterGroup, PolicyDocument
 from fleet.rollout import PolicyBook, RunRecord, Situation
 from fleet.rollout.decisions import EVERY_GROUP, Decision, Verb
-from fleet.rollout.evidence import AssignmentEvidence, BundleEvidence, ClusterEvidence, Evidence
-from fleet.rollout.marks import Marks
-from fleet.rollout.run_plan import RunPlan
-from fleet.rollout.states import Intent, RunState
-from fleet.rollout.step import Event, Step
+from fleet.rollout.evidence import BundleEvidence, ClusterEvidence, Evidence
+from fleet.rollout.run_plan import Change
+from fleet.rollout.states import ClusterState, RunState
+from fleet.rollout.step import Event, Step, Veto
 from fleet.rollout.tables import ENDED, IN_FLIGHT
+from tests.fleet.rollout.fleet_values import MARKS, SAID, START, Agent, Assignment, Current, Stored
 from tests.fleet.rollout.oracle import Oracle
-
-START = datetime(2030, 1, 1, tzinfo=UTC)
-MARKS: TypeAdapter[Marks] = TypeAdapter(Marks)
-
-SAID = {
-    "applying": (SyncState.SYNCING, Health.PROGRESSING),
-    "progressing": (SyncState.SYNCED, Health.PROGRESSING),
-    "healthy": (SyncState.SYNCED, Health.HEALTHY),
-    "degraded": (SyncState.SYNCED, Health.DEGRADED),
-    "failed": (SyncState.FAILED, Health.UNKNOWN),
-}
-
-
-@dataclass(slots=True)
-class Assignment:
-    """One offer of one run to one cluster, and what became of it."""
-
-    run: str
-    cluster: str
-    generation: int
-    digests: dict[str, str]
-    offered_at: datetime
-    started_at: datetime | None = None
-    withdrawn_at: datetime | None = None
-
-    @property
-    def can_start(self) -> bool:
-        """Would the hub grant it now?"""
-        return self.started_at is None and self.withdrawn_at is None
-
-    def evidence(self) -> AssignmentEvidence:
-        """As the engine sees it."""
-        return AssignmentEvidence(
-            self.generation, self.offered_at, self.started_at, self.withdrawn_at
-        )
-
-
-@dataclass(slots=True)
-class Current:
-    """What a cluster truly does with one bundle."""
-
-    digest: str
-    generation: int
-    run: str
-    phase: str = "applying"
-    was_healthy: bool = False
-
-
-@dataclass(slots=True)
-class Agent:
-    """One cluster with its agent."""
-
-    name: str
-    online: bool = True
-    registered: bool = True
-    fetched: list[Assignment] = field(default_factory=list)
-    current: dict[str, Current] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Stored:
-    """One run in the hub's store."""
-
-    plan: RunPlan
-    marks: Marks = field(default_factory=Marks)
-    state: RunState = RunState.QUEUED
-    intent: Intent = Intent.RUN
-    superseded_by: str = ""
-    decisions: list[Decision] = field(default_factory=list)
-    step: Step | None = None
-    ended_at: datetime | None = None
 
 
 class PullFleet:
@@ -130,6 +57,9 @@ class PullFleet:
         self.reports: dict[str, dict[str, BundleEvidence]] = {name: {} for name in names}
         self.events: list[Event] = []
         self.decided = 0
+        self.baked: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        """(cluster, bundle) → (run, digest) that was baked, oldest first."""
+        self.vetoed: dict[str, dict[str, Veto]] = {}
         self.oracle = Oracle(self)
 
     # Git
@@ -183,6 +113,7 @@ class PullFleet:
                 for b, one in some.items()
                 if one.health is Health.DEGRADED and one.digest == self.granted[c].get(b)
             ),
+            vetoed={b: {d: v.why for d, v in some.items()} for b, some in self.vetoed.items()},
             next_number=len(self.runs) + 1,
         )
 
@@ -212,7 +143,12 @@ class PullFleet:
             for one in self._open(run, name):
                 one.withdrawn_at = self.now
         for name in step.offer:
-            self._offer(run, name)
+            self._offer(run, name, run.plan.changes[name])
+        for name, changes in step.revert:
+            self._offer(run, name, changes, reverts=True)
+        self._bake(run, step)
+        for veto in step.vetoes:
+            self.vetoed.setdefault(veto.bundle, {})[veto.digest] = veto
         newly_done = len(step.marks.done) > len(run.marks.done)
         run.marks, run.state, run.step = step.marks, step.state, step
         run.ended_at = self.now if step.state in ENDED else None
@@ -232,12 +168,34 @@ class PullFleet:
             if one.run == run.plan.uid and one.cluster == cluster and one.can_start
         ]
 
-    def _offer(self, run: Stored, cluster: str) -> None:
+    def _offer(
+        self, run: Stored, cluster: str, changes: tuple[Change, ...], reverts: bool = False
+    ) -> None:
         if self._open(run, cluster):
             return
         generation = 1 + sum(1 for one in self.assignments if one.cluster == cluster)
-        digests = {change.bundle: change.wanted for change in run.plan.changes[cluster]}
-        self.assignments.append(Assignment(run.plan.uid, cluster, generation, digests, self.now))
+        digests = {change.bundle: change.wanted for change in changes}
+        made = Assignment(run.plan.uid, cluster, generation, digests, self.now, reverts=reverts)
+        self.assignments.append(made)
+
+    def _bake(self, run: Stored, step: Step) -> None:
+        for one in step.clusters:
+            for change in run.plan.changes[one.cluster]:
+                known = self.baked.setdefault((one.cluster, change.bundle), [])
+                if one.stage in step.baked and one.state is ClusterState.HEALTHY:
+                    known.append((run.plan.uid, change.wanted))
+                if one.state is ClusterState.REVERTED:
+                    known[:] = [pair for pair in known if pair[0] != run.plan.uid]
+
+    def last_baked(self, run: Stored, cluster: str) -> dict[str, str]:
+        """What a cluster last baked of the run's bundles, the run itself left aside."""
+        found = {}
+        for bundle in run.plan.bundles:
+            known = self.baked.get((cluster, bundle), [])
+            others = [digest for uid, digest in known if uid != run.plan.uid]
+            if others:
+                found[bundle] = others[-1]
+        return found
 
     def newest(self, run: str, cluster: str) -> Assignment | None:
         """A run's newest assignment for a cluster."""
@@ -251,7 +209,17 @@ class PullFleet:
             decisions=tuple(run.decisions),
             superseded_by=run.superseded_by,
             waits_for=rollout.waits_for(run.plan, self._records()),
+            vetoed={b: w for b, w in self.held_bundles().items() if b in run.plan.bundles},
         )
+
+    def held_bundles(self) -> dict[str, str]:
+        """Bundles of which some cluster wants a vetoed digest → why."""
+        return {
+            bundle: some[wanted[bundle]].why
+            for bundle, some in self.vetoed.items()
+            for wanted in self.wanted.values()
+            if wanted.get(bundle) in some
+        }
 
     def _cluster_evidence(self, run: Stored, name: str) -> ClusterEvidence:
         agent = self.agents[name]
@@ -263,7 +231,14 @@ class PullFleet:
             assignment=found.evidence() if found else None,
             bundles=self.reports[name],
             unsettled_since=self._unsettled(run, name),
+            baked=self.last_baked(run, name),
+            touched_at=self.touched_at(run, name),
         )
+
+    def touched_at(self, run: Stored, cluster: str) -> datetime | None:
+        """When the newest start of this run was offered, ways back left aside."""
+        mine = (a for a in self.assignments if a.run == run.plan.uid and a.cluster == cluster)
+        return max((a.offered_at for a in mine if a.started_at and not a.reverts), default=None)
 
     def _holder(self, run: Stored, name: str) -> str:
         for other in self.runs.values():
@@ -286,7 +261,7 @@ class PullFleet:
         for bundle in run.plan.bundles:
             report = self.reports[name].get(bundle)
             for other in self.runs.values():
-                if other is run or other.state not in (RunState.ABORTED, RunState.SUPERSEDED):
+                if other is run or other.state not in ENDED - {RunState.SUCCEEDED}:
                     continue
                 found = self.newest(other.plan.uid, name)
                 last = self.last_granted(name, bundle)
@@ -324,7 +299,10 @@ class PullFleet:
         self.oracle.approved.add((run.plan.uid, stage, run.plan.plan_hash))
 
     def retry(self, run: Stored, *clusters: str) -> None:
-        """Try again what failed."""
+        """Try again what failed; that lifts what the run vetoed."""
+        for some in self.vetoed.values():
+            for digest in [d for d, veto in some.items() if veto.run == run.plan.uid]:
+                del some[digest]
         self.decide(run, Verb.RETRY, clusters=clusters)
 
     def live(self, lane: str = "Staged") -> list[Stored]:

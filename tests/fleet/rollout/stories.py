@@ -10,7 +10,8 @@ from collections.abc import Callable
 from agents.protocol import ABSENT
 from fleet.rollout.decisions import Verb
 from fleet.rollout.states import Intent, RunState
-from tests.fleet.rollout.pull_fleet import PullFleet, Stored
+from tests.fleet.rollout.fleet_values import Stored
+from tests.fleet.rollout.pull_fleet import PullFleet
 
 TWO_STAGES = {
     "stages": [

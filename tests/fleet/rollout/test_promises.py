@@ -25,7 +25,8 @@ from fleet import rollout
 from fleet.rollout.decisions import Verb
 from fleet.rollout.states import Intent, RunState, StageState
 from fleet.rollout.tables import ENDED
-from tests.fleet.rollout.pull_fleet import PullFleet, Stored
+from tests.fleet.rollout.fleet_values import Stored
+from tests.fleet.rollout.pull_fleet import PullFleet
 
 AMOUNTS = st.sampled_from([1, 2, 10, "25%", "100%"])
 STEPS = st.one_of(AMOUNTS, st.just({"ramp": [1, "50%"]}), st.just({"ramp": [1, 2, 3]}))

@@ -22,6 +22,12 @@ SEEN = {
     ClusterEvent.LATE: ClusterState.TIMED_OUT,
     ClusterEvent.LATE_AS_BEFORE: ClusterState.STILL_UNHEALTHY,
 }
+WAY_BACK = {
+    ClusterEvent.GOING_BACK: ClusterState.REVERTING,
+    ClusterEvent.BACK: ClusterState.REVERTED,
+    ClusterEvent.NOT_BACK: ClusterState.REVERT_FAILED,
+}
+GONE_BACK = (ClusterState.REVERTED, ClusterState.REVERT_FAILED)
 BAD = (ClusterState.FAILED, ClusterState.TIMED_OUT, ClusterState.STILL_UNHEALTHY)
 CLUSTER_STATES = [state for state in ClusterState if state not in NOT_IN_THE_SHORT_FORM]
 
@@ -31,8 +37,16 @@ CLUSTER_STATES = [state for state in ClusterState if state not in NOT_IN_THE_SHO
 def test_a_cluster_is_what_is_seen_of_it_until_it_has_failed(
     state: ClusterState, event: ClusterEvent
 ) -> None:
+    if state is ClusterState.REVERTING and event not in WAY_BACK:
+        with pytest.raises(KeyError):
+            tables.cluster_after(state, event)
+        return
     after = tables.cluster_after(state, event)
-    if event is ClusterEvent.RETRIED:
+    if state in GONE_BACK:
+        assert after is state, "a rollback is not undone"
+    elif event in WAY_BACK:
+        assert after is WAY_BACK[event]
+    elif event is ClusterEvent.RETRIED:
         assert after is (ClusterState.QUEUED if state in BAD else state)
     elif state in BAD:
         assert after is state, "only a retry ends a failure"
@@ -68,8 +82,12 @@ def test_a_run_that_has_ended_stays_so(state: RunState, event: RunEvent) -> None
         RunEvent.ABORTED: RunState.ABORTED,
         RunEvent.REPLACED: RunState.SUPERSEDED,
         RunEvent.FINISHED: RunState.SUCCEEDED,
+        RunEvent.GOING_BACK: RunState.ROLLING_BACK,
+        RunEvent.BACK: RunState.ROLLED_BACK,
+        RunEvent.NOT_BACK: RunState.ROLLBACK_FAILED,
     }
-    ended = state in (RunState.SUCCEEDED, RunState.ABORTED, RunState.SUPERSEDED)
+    rolled = (RunState.ROLLED_BACK, RunState.ROLLBACK_FAILED)
+    ended = state in (RunState.SUCCEEDED, RunState.ABORTED, RunState.SUPERSEDED, *rolled)
     assert tables.run_after(state, event) is (state if ended else expected[event])
 
 

@@ -1,0 +1,92 @@
+"""What the small pull fleet of the tests remembers: offers, agents, stored runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from pydantic import TypeAdapter
+
+from agents.protocol import Health, SyncState
+from fleet.rollout.decisions import Decision
+from fleet.rollout.evidence import AssignmentEvidence
+from fleet.rollout.marks import Marks
+from fleet.rollout.run_plan import RunPlan
+from fleet.rollout.states import Intent, RunState
+from fleet.rollout.step import Step
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+MARKS: TypeAdapter[Marks] = TypeAdapter(Marks)
+
+SAID = {
+    "applying": (SyncState.SYNCING, Health.PROGRESSING),
+    "progressing": (SyncState.SYNCED, Health.PROGRESSING),
+    "healthy": (SyncState.SYNCED, Health.HEALTHY),
+    "degraded": (SyncState.SYNCED, Health.DEGRADED),
+    "failed": (SyncState.FAILED, Health.UNKNOWN),
+}
+
+
+@dataclass(slots=True)
+class Assignment:
+    """One offer of one run to one cluster, and what became of it."""
+
+    run: str
+    cluster: str
+    generation: int
+    digests: dict[str, str]
+    offered_at: datetime
+    started_at: datetime | None = None
+    withdrawn_at: datetime | None = None
+    reverts: bool = False
+
+    @property
+    def can_start(self) -> bool:
+        """Would the hub grant it now?"""
+        return self.started_at is None and self.withdrawn_at is None
+
+    def evidence(self) -> AssignmentEvidence:
+        """As the engine sees it."""
+        return AssignmentEvidence(
+            self.generation,
+            self.offered_at,
+            self.started_at,
+            self.withdrawn_at,
+            self.reverts,
+        )
+
+
+@dataclass(slots=True)
+class Current:
+    """What a cluster truly does with one bundle."""
+
+    digest: str
+    generation: int
+    run: str
+    phase: str = "applying"
+    was_healthy: bool = False
+
+
+@dataclass(slots=True)
+class Agent:
+    """One cluster with its agent."""
+
+    name: str
+    online: bool = True
+    registered: bool = True
+    fetched: list[Assignment] = field(default_factory=list)
+    current: dict[str, Current] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Stored:
+    """One run in the hub's store."""
+
+    plan: RunPlan
+    marks: Marks = field(default_factory=Marks)
+    state: RunState = RunState.QUEUED
+    intent: Intent = Intent.RUN
+    superseded_by: str = ""
+    decisions: list[Decision] = field(default_factory=list)
+    step: Step | None = None
+    ended_at: datetime | None = None
