@@ -43,9 +43,10 @@ async def keep(store: InventoryStore, bundle: str, hooks: Iterable[WantedHook], 
         return ""
     kept = _Kept(hooks=tuple(_settled(item) for item in chosen))
     data = orjson.dumps(kept.model_dump(mode="json", by_alias=True), option=orjson.OPT_SORT_KEYS)
-    digest = digest_of(data)
-    if digest != known:
-        await store.save_hooks(bundle, gzip.compress(data, mtime=0))
+    digest, packed = digest_of(data), gzip.compress(data, mtime=0)
+    # An agent that died before it noted the digest has written them already.
+    if digest != known and await store.load_hooks(bundle) != packed:
+        await store.save_hooks(bundle, packed)
     return digest
 
 

@@ -90,6 +90,11 @@ def waits_for_health(hooks: Iterable[WantedHook]) -> bool:
     return any(HookEvent.POST_SYNC in item.hook.events for item in hooks)
 
 
+def done_name(phase: Phase, item: WantedHook) -> str:
+    """How the inventory names a hook of a phase that is done."""
+    return f"{phase}:{item.key}"
+
+
 async def run_phase(
     site: Site,
     state: BundleState,
@@ -102,7 +107,7 @@ async def run_phase(
     """Go on with a phase; `None` if it is over, else why the bundle cannot go on yet."""
     ran = False
     for item in hooks:
-        name = f"{phase}:{item.key}"
+        name = done_name(phase, item)
         if name in state.inventory.hooks_done:
             continue
         if site.superseded():
@@ -116,17 +121,19 @@ async def run_phase(
         await record(name)
         ran = True
     if ran or attempt.name not in state.phases_over:
-        await _clean_up(site, hooks)
+        await _clean_up(site, hooks, attempt)
         state.phases_over.add(attempt.name)
     return None
 
 
-async def _clean_up(site: Site, hooks: Iterable[WantedHook]) -> None:
-    """Delete what asks to go when it has succeeded."""
+async def _clean_up(site: Site, hooks: Iterable[WantedHook], attempt: Attempt) -> None:
+    """Delete what asks to go when it has succeeded; never the run of another phase."""
     for item in hooks:
-        done_with = "hook-succeeded" in item.hook.delete_policies
-        if done_with and await site.cluster.get(item.key) is not None:
-            await site.cluster.delete(item.key)
+        if "hook-succeeded" not in item.hook.delete_policies:
+            continue
+        live = await site.cluster.get(item.key)
+        if live is not None and annotations_of(live).get(ATTEMPT) == attempt.name:
+            await site.cluster.delete(item.key, uid=live["metadata"].get("uid", ""))
 
 
 async def _go_on(

@@ -74,7 +74,7 @@ async def move(
     work = _Work(site, store, state, order, prepared, now)
     outcome = await work.carry_out(live)
     if outcome is not None and outcome.failed and not is_patient(outcome):
-        await work.hooks(Phase.FAIL)
+        await work.cry()
     if outcome is not None:
         return outcome
     if site.superseded():
@@ -169,6 +169,16 @@ class _Work:
         attempt = hooks.Attempt(name, options.timeout_seconds, self.prepared.checks)
         record = recorder(self.store, self.state)
         return await hooks.run_phase(self.site, self.state, due, attempt, self.now, phase, record)
+
+    async def cry(self) -> None:
+        """Run the hooks for a failed attempt, once; what they come to changes nothing."""
+        outcome = await self.hooks(Phase.FAIL)
+        if outcome is not None and outcome.failed:
+            done = {hooks.done_name(Phase.FAIL, item) for item in self._due(Phase.FAIL)}
+            noted = tuple(sorted({*self.state.inventory.hooks_done, *done}))
+            await keep_inventory(
+                self.store, self.state, replace(self.state.inventory, hooks_done=noted)
+            )
 
     def _due(self, phase: Phase) -> list[WantedHook]:
         return hooks.due(self.prepared.hooks, phase, self.state.inventory.operation)

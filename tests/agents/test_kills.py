@@ -79,6 +79,38 @@ async def _changed_places(lab: Lab) -> None:
     )
 
 
+def _in_wave(obj: Object, wave: int) -> Object:
+    annotations = {"fleet.dev/sync-wave": str(wave)}
+    return {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
+
+
+async def _waves(lab: Lab) -> None:
+    """Waves with a hook between, a Job that removes itself, and a way back."""
+    hooks = (
+        hook(job("before"), "pre-sync", "post-rollback", policies=("hook-succeeded",)),
+        hook(job("between"), "sync", weight=1),
+        hook(job("after"), "post-sync"),
+    )
+    gone = job("gone")
+    gone["spec"]["ttlSecondsAfterFinished"] = 0
+    first = [_in_wave(deployment(), -1), gone, _in_wave(config_map(), 2)]
+    lab.release("web", *first, hooks=hooks)
+    await _converge(lab)
+    lab.release("web", *first, config_map("more"), hooks=hooks, run="forth")
+    await _converge(lab)
+    lab.release("web", *first, hooks=hooks, run="back")
+
+
+async def _removal_with_hooks(lab: Lab) -> None:
+    hooks = (
+        hook(job("before"), "pre-delete", policies=("hook-succeeded",)),
+        hook(job("after"), "post-delete"),
+    )
+    lab.release("web", deployment(), config_map(), hooks=hooks)
+    await _converge(lab)
+    lab.hub.offer("removal", BundleDeployment.absent("web"))
+
+
 async def _handover(lab: Lab) -> None:
     lab.release("web", config_map(), config_map("stays"))
     await _converge(lab)
@@ -94,6 +126,8 @@ SCENARIOS: dict[str, Scenario] = {
     "upgrade that prunes": _upgrade_that_prunes,
     "hooks": _hooks,
     "removal": _removal,
+    "removal with hooks": _removal_with_hooks,
+    "waves": _waves,
     "handover": _handover,
     "all at once": _all_at_once,
     "changed places": _changed_places,
@@ -171,6 +205,13 @@ def _inventories(lab: Lab) -> dict[str, Any]:
     return {item.bundle: (item.objects, item.applied, item.operation) for item in read}
 
 
+def _kept_hooks(lab: Lab) -> list[tuple[str, str]]:
+    """The Secrets with hooks of removal: none is left when its bundle is gone."""
+    secrets, _, _ = lab.cluster.server.list(Kind("", "Secret"), namespace=NAMESPACE)
+    kept = [item for item in secrets if "hooks" in (item.get("data") or {})]
+    return [(item["metadata"]["name"], item["data"]["hooks"]) for item in kept]
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_a_death_after_any_write_changes_nothing_in_the_end(
     name: str, tmp_path: Path
@@ -197,6 +238,7 @@ async def test_an_agent_that_dies_after_each_of_its_writes_gets_there_all_the_sa
 def _assert_same(lab: Lab, calm: Lab, when: str) -> None:
     assert _everything(lab) == _everything(calm), when
     assert _inventories(lab) == _inventories(calm), when
+    assert _kept_hooks(lab) == _kept_hooks(calm), when
     known = {key for objects, _, _ in _inventories(lab).values() for key in objects}
     owners = {applyset_id(bundle) for bundle in _inventories(lab)}
     labelled = {key: item["owner"] for key, item in _everything(lab).items() if item["owner"]}

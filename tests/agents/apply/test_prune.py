@@ -286,3 +286,18 @@ async def test_many_leftovers_cost_two_listings_and_a_deletion_each(lab: Lab) ->
     await lab.settled("web")
     assert not [line for line in lab.recorder.reads if "old-" in line]
     assert sum("delete ConfigMap old-" in line for line in lab.recorder.writes) == 9
+
+
+async def test_later_waves_are_removed_first(lab: Lab) -> None:
+    def in_wave(name: str, wave: int) -> Object:
+        made = config_map(name)
+        made["metadata"]["annotations"] = {"argocd.argoproj.io/sync-wave": str(wave)}
+        return made
+
+    lab.release("web", in_wave("a", 1), in_wave("b", 3), in_wave("c", -2), config_map("d"))
+    await lab.settled("web")
+    lab.recorder.writes.clear()
+    lab.hub.offer("removal", BundleDeployment.absent("web"))
+    await lab.until(lambda: len([w for w in lab.recorder.writes if "delete" in w]) >= 4)
+    gone = [w for w in lab.recorder.writes if w.startswith("delete ConfigMap") and "-" not in w]
+    assert gone == [f"delete ConfigMap {name}" for name in ("b", "a", "d", "c")]

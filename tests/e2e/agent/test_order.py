@@ -95,6 +95,17 @@ async def test_a_failure_runs_the_hooks_for_it_once(either: RealLab) -> None:
     assert await either.live("ConfigMap", "settings") is None
 
 
+async def test_a_hook_for_failures_that_fails_itself_is_not_tried_again(either: RealLab) -> None:
+    hooks = (
+        _hook("migrate", "pre-sync", image="m:exit1"),
+        _hook("cry", "sync-fail", image="m:exit1"),
+    )
+    either.release("web", config_map(), hooks=hooks)
+    await either.code("web", "hook-failed")
+    await either.until(lambda: either.recorder.writes.count("apply Job migrate") >= 4)
+    assert either.recorder.writes.count("apply Job cry") == 1
+
+
 async def test_install_upgrade_and_rollback_have_their_own_hooks(either: RealLab) -> None:
     hooks = (
         _hook("installs", "pre-install"),
