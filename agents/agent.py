@@ -39,6 +39,7 @@ from agents.protocol import DeploymentReport, Target
 from agents.reporting import Reporter
 from agents.settings import Settings
 from agents.standing import Standing
+from agents.telling import Telling
 from agents.trust import Trust
 from agents.watching import Watches
 from clusters.clock import Clock
@@ -85,9 +86,8 @@ class Agent:
         self._lease = Lease(cluster, cache.identity(f"{host or name}_{incarnation}"), settings)
         self._keeping = Keeping(cluster, name, self._link, cache)
         self._announcer = Announcer(cluster, clock)
-        self._holdings = Holdings(
-            cluster, clock, settings, dice, self._reporter, self._link.artifact, self._announcer
-        )
+        telling = Telling(self._reporter, self._announcer, self._settings.reported_objects)
+        self._holdings = Holdings(cluster, clock, settings, dice, telling, self._link.artifact)
         self._watches = Watches(cluster, clock, settings, dice, self._holdings, self._wake_worker)
         self._work, self._news, self._stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._looked, self._to_keep = asyncio.Event(), asyncio.Event()

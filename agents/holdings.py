@@ -24,7 +24,6 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from agents.announcing import Announcer
 from agents.apply import (
     BundleState,
     Claims,
@@ -37,7 +36,7 @@ from agents.apply import (
     reconcile,
 )
 from agents.apply.outcome import failed_bundle, given_up, is_endless, soften
-from agents.apply.preview import preview
+from agents.apply.preview import Seen, preview
 from agents.apply.wipe_guard import wiped_bundles
 from agents.backoff import delay_seconds
 from agents.errors import BundleError
@@ -51,10 +50,10 @@ from agents.protocol import (
     SyncState,
     Target,
 )
-from agents.reporting import Reporter, describe
 from agents.settings import Settings
 from agents.syncing import Asked, Syncs
 from agents.targets import claims_of, held_by, is_as_named, left_out
+from agents.telling import Telling
 from clusters.clock import Clock
 from clusters.cluster import Cluster
 from clusters.errors import ClusterError
@@ -75,24 +74,22 @@ class Holdings:
         clock: Clock,
         settings: Settings,
         dice: Random,
-        reporter: Reporter,
+        telling: Telling,
         artifacts: Callable[[Digest], Artifact | None],
-        announcer: Announcer,
     ) -> None:
         self._cluster = cluster
         self._clock = clock
         self._settings = settings
         self._dice = dice
-        self._reporter = reporter
+        self._telling, self._reporter = telling, telling.reporter
         self._artifacts = artifacts
-        self._announcer = announcer
         self._store = InventoryStore(cluster)
         self._gate = asyncio.Semaphore(settings.parallel_bundles)
         self._broken: dict[str, BundleError] = {}
         self._untidy = True
         self._claims_made = Claims()
         self._claims_from: list[object] = []
-        self._syncs = Syncs(reporter)
+        self._syncs = Syncs(telling.reporter)
         self.opened = False
         self.target: Target | None = None
         self.states: dict[str, BundleState] = {}
@@ -120,10 +117,9 @@ class Holdings:
         """Syncs that the hub passed on; is there one that is new?"""
         bundles = {item.bundle for item in self._current()}
         fresh = self._syncs.take(requests, bundles, self._clock.now())
-        for bundle in fresh:
-            state = self.states[bundle]
-            state.failures_in_a_row = state.attempts_failed = 0
-            state.full_check = None
+        for asked in fresh:
+            if not asked.request.dry_run:
+                asked.open(self.states[asked.bundle])
         return bool(fresh)
 
     def artifacts_arrived(self) -> bool:
@@ -211,8 +207,7 @@ class Holdings:
             _log.warning("inventory of %s not removed yet: %s", name, error)
             return
         del self.states[name]
-        self._reporter.drop(name)
-        self._announcer.drop(name)
+        self._telling.drop(name)
 
     async def pass_over(self, bundle: str) -> bool:
         """One pass of one bundle; is there news to report? Does nothing if one is under way."""
@@ -255,21 +250,20 @@ class Holdings:
             state.next_look = None
             return False
         state.next_look = NEVER if gave_up else self._look_again(item, state, raw, now)
-        report = describe(item, generation, state, outcome, self._settings.reported_objects)
-        news = self._reporter.note(report, now)
-        failed = [failure.key for failure in outcome.failures]
-        self._announcer.note(report, failed, now, moving=moving)
-        if news:
-            facts = {"bundle": item.bundle, "digest": item.digest, "generation": generation}
-            facts |= {"sync": report.sync.value, "health": report.health.value}
-            _log.info("bundle", extra=facts | {"code": report.code, "reason": report.message})
-        return news or asked is not None
+        told = self._telling.tell(Order(item, generation), state, outcome, now, moving=moving)
+        return told or asked is not None
 
     async def _previewed(self, asked: Asked, item: BundleDeployment, state: BundleState) -> bool:
         """Answer a dry run; the bundle's state and next look stay as they are."""
-        order = asked.ordered(await self._order(item, self._generation(item)))
-        site = Site(self._cluster, item.bundle, self._settings)
-        self._syncs.seen(asked, order, await preview(site, state, order))
+        order = Order(item, self._generation(item))
+        try:
+            order = asked.ordered(await self._order(item, order.generation))
+            seen = await preview(Site(self._cluster, item.bundle, self._settings), state, order)
+        except Exception as error:  # as in a pass
+            _log.exception("dry run of bundle %s: unexpected", item.bundle)
+            what = f"the agent failed with {type(error).__name__}"
+            seen = Seen(failure=failed_bundle("internal", what))
+        self._syncs.seen(asked, order, seen)
         return True
 
     async def _outcome(

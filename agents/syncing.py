@@ -23,6 +23,7 @@ from agents.apply import BundleState, Order, Outcome
 from agents.apply.ledger import Deeds, Ledger
 from agents.apply.preview import Seen
 from agents.apply.results import MOST_OBJECTS, counts_of, results_of
+from agents.apply.state import Drift
 from agents.protocol import (
     Deed,
     DriftMode,
@@ -34,6 +35,7 @@ from agents.protocol import (
 )
 from agents.reporting import Reporter
 from clusters.cluster import Cluster
+from clusters.objects import ObjectKey
 
 _UNDER_WAY = (SyncState.SYNCING, SyncState.WAITING, SyncState.UNKNOWN)
 
@@ -48,6 +50,14 @@ class Asked:
     begun: bool = False
     deeds: Deeds = field(default_factory=Deeds)
     """What was written; the passes of one sync add up."""
+    healed_before: dict[ObjectKey, Drift] = field(default_factory=dict)
+
+    def open(self, state: BundleState) -> None:
+        """Have the bundle looked at in full, with every back-off ended."""
+        state.failures_in_a_row = state.attempts_failed = 0
+        state.full_check = None
+        state.contests.clear()
+        self.healed_before = dict(state.healings)
 
     def through(self, cluster: Cluster) -> Cluster:
         """The cluster to work on, which takes notes."""
@@ -68,8 +78,8 @@ class Syncs:
 
     def take(
         self, requests: Iterable[SyncRequest], bundles: Collection[str], now: datetime
-    ) -> list[str]:
-        """Take the requests over; the bundles that are to be looked at at once because of them."""
+    ) -> list[Asked]:
+        """Take the requests over; those that are new, one for each bundle that is asked."""
         named = {(r.uid, bundle): r for r in requests for bundle in r.bundles if bundle in bundles}
         self._ended &= named.keys()
         self._open = {key: item for key, item in self._open.items() if key in named}
@@ -80,7 +90,7 @@ class Syncs:
                 continue
             until = now + timedelta(seconds=request.limit_seconds)
             self._open[key] = Asked(request, bundle, until)
-            fresh.append(bundle)
+            fresh.append(self._open[key])
         return fresh
 
     def due(self, bundle: str, now: datetime) -> bool:
@@ -110,7 +120,7 @@ class Syncs:
                 "message": raw.message,
             }
         )
-        self._tell(asked, result, results_of(state, raw, asked.deeds))
+        self._tell(asked, result, results_of(state, raw, asked.deeds, _healed(asked, state)))
 
     def seen(self, asked: Asked, order: Order, seen: Seen) -> None:
         """A preview is over: say what it saw, or why it saw nothing."""
@@ -136,6 +146,12 @@ class Syncs:
             key = (said.uid, said.bundle)
             self._open.pop(key, None)
             self._ended.add(key)
+
+
+def _healed(asked: Asked, state: BundleState) -> dict[ObjectKey, Drift]:
+    """What was set back in this sync."""
+    before = asked.healed_before
+    return {key: item for key, item in state.healings.items() if before.get(key) is not item}
 
 
 def _result(asked: Asked, order: Order) -> SyncResult:

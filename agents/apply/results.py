@@ -16,11 +16,11 @@ The worst come first and the rest is counted, so that an answer stays bounded.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from agents.apply.ledger import Deeds
 from agents.apply.outcome import Failure, Outcome
-from agents.apply.state import BundleState
+from agents.apply.state import BundleState, Drift
 from agents.protocol import Deed, Health, ObjectResult, SyncState
 from clusters.objects import ObjectKey
 
@@ -31,8 +31,10 @@ MOST_FIELDS = 10
 _ORDER = list(Deed)
 
 
-def results_of(state: BundleState, outcome: Outcome, deeds: Deeds) -> list[ObjectResult]:
-    """Every object of the bundle, the worst first."""
+def results_of(
+    state: BundleState, outcome: Outcome, deeds: Deeds, healed: Mapping[ObjectKey, Drift]
+) -> list[ObjectResult]:
+    """Every object of the bundle, the worst first; `healed` is what was set back."""
     failures = {item.key: item for item in outcome.failures}
     notes = outcome.notes or {}
     wanted = state.prepared.objects if state.prepared is not None else {}
@@ -47,7 +49,8 @@ def results_of(state: BundleState, outcome: Outcome, deeds: Deeds) -> list[Objec
         elif key in hooks:
             found.append(_result(key, state, Deed.APPLIED, "a hook"))
         elif key in wanted:
-            found.append(_wanted(key, state, outcome, deeds))
+            result = _wanted(key, state, outcome, deeds, notes.get(key, ""))
+            found.append(_with_fields(result, healed.get(key)))
         else:
             found.append(_unwanted(key, state, notes.get(key, ""), deeds))
     return ranked(found)
@@ -70,20 +73,27 @@ def failed_object(failure: Failure) -> ObjectResult:
     )
 
 
-def _wanted(key: ObjectKey, state: BundleState, outcome: Outcome, deeds: Deeds) -> ObjectResult:
+def _with_fields(result: ObjectResult, drift: Drift | None) -> ObjectResult:
+    if drift is None:
+        return result
+    return result.model_copy(update={"changes": drift.fields[:MOST_FIELDS]})
+
+
+def _wanted(
+    key: ObjectKey, state: BundleState, outcome: Outcome, deeds: Deeds, note: str
+) -> ObjectResult:
     if key in deeds.applied:
         deed = Deed.RECREATED if key in deeds.deleted else Deed.APPLIED
         return _result(key, state, deed)
     drift = state.drift.get(key)
     if drift is not None:
         message = drift.message or "differs, and is only warned of"
-        result = _result(key, state, Deed.DIFFERS, message, drift.code)
-        return result.model_copy(update={"changes": drift.fields[:MOST_FIELDS]})
+        return _with_fields(_result(key, state, Deed.DIFFERS, message, drift.code), drift)
     assert state.prepared is not None, "what is wanted was prepared"
     known = state.known.get(key)
     reached = known is not None and known.wanted == state.prepared.objects[key].digest
     if reached or outcome.sync in (SyncState.SYNCED, SyncState.OUT_OF_SYNC):
-        return _result(key, state, Deed.UNCHANGED)
+        return _result(key, state, Deed.UNCHANGED, note)
     why = "is being made again" if key in deeds.deleted else "its turn has not come"
     return _result(key, state, Deed.WAITING, why)
 

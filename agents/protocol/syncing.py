@@ -41,7 +41,7 @@ class Deed(StrEnum):
     FAILED = "Failed"
     WAITING = "Waiting"
     DIFFERS = "Differs"
-    """It has drifted and is only warned of."""
+    """It has drifted and is left so: only warned of, paused or contested."""
     RECREATED = "Recreated"
     PRUNED = "Pruned"
     KEPT = "Kept"

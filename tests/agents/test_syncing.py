@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from agents.cache import Cache
 from agents.protocol import (
     Deed,
     DriftMode,
     Health,
     ObjectResult,
     Options,
+    Retry,
     SyncResult,
     SyncState,
 )
@@ -76,6 +78,11 @@ async def test_a_sync_sets_back_what_somebody_changed_and_names_it(lab: Lab) -> 
         str(key("ConfigMap", "other")): Deed.UNCHANGED,
     }
     assert result.objects[0].deed is Deed.APPLIED, "what was done comes before what was not"
+    (change,) = result.objects[0].changes
+    assert (change.path, change.live, change.manager) == ("data.colour", "by hand", "kubectl-edit")
+    lab.hub.ask_sync("1-2", "web")
+    again = await answered(lab, "1-2")
+    assert [item.changes for item in again.objects] == [(), ()], "that was in another sync"
 
 
 async def test_a_conflict_names_the_field_and_who_holds_it(lab: Lab) -> None:
@@ -196,18 +203,31 @@ async def test_a_dry_run_tells_a_refusal_before_it_happens(lab: Lab) -> None:
 
 async def test_a_request_on_disk_is_not_acted_on_before_the_hub_confirms_it(lab: Lab) -> None:
     theirs(lab, config_map(mode="theirs"))
-    lab.release("web", config_map(mode="ours"), options=LATER)
-    lab.hub.ask_sync("1-1", "web", force=True)
-    await lab.until(lambda: ("1-1", "web") in lab.hub.answers)
+    lab.release("web", config_map(mode="ours"))
+    await lab.until(lambda: "web" in lab.agent.reports and lab.report("web").code == "conflict")
     lab.hub.reachable = False
+    lab.hub.ask_sync("1-1", "web", force=True)
+    Cache(lab.state_dir).save_target(lab.hub.signed())
     lab.new_agent()
     await lab.run_for(20)
     assert lab.agent.target is not None
     assert lab.agent.target.syncs, "it lies on the disk"
-    assert lab.report("web").code == "dependency"
-    lab.hub.answers.clear()
+    assert lab.there("ConfigMap", "settings")["data"] == {"mode": "theirs"}
     lab.hub.reachable = True
-    await lab.until(lambda: ("1-1", "web") in lab.hub.answers)
+    assert (await answered(lab, "1-1")).sync is SyncState.SYNCED
+
+
+async def test_a_sync_that_fails_begins_the_back_off_anew(lab: Lab) -> None:
+    theirs(lab, config_map(mode="theirs"))
+    lab.release("web", config_map(mode="ours"))
+    await lab.until(lambda: "web" in lab.agent.reports and lab.report("web").code == "conflict")
+    await lab.run_for(600)
+    lab.hub.ask_sync("1-1", "web")
+    assert (await answered(lab, "1-1")).sync is SyncState.FAILED
+    lab.cluster.server.delete(SETTINGS)
+    before = lab.clock.now()
+    await lab.settled("web")
+    assert (lab.clock.now() - before).total_seconds() < 10, "not after the longest back-off"
 
 
 async def test_a_request_ends_by_the_agents_own_clock_when_the_hub_is_away(lab: Lab) -> None:
@@ -257,8 +277,8 @@ async def test_a_dry_run_shows_what_would_be_pruned_and_what_kept(lab: Lab) -> N
     kept = config_map("kept")
     kept["metadata"]["annotations"] = {"fleet.dev/prune": "disabled"}
     theirs(lab, config_map("other", mode="theirs"))
-    await settled(lab, config_map(), config_map("old"), kept)
-    lab.release("web", config_map(), config_map("other", mode="ours"), run="second")
+    await settled(lab, config_map(a="1"), config_map("old"), kept)
+    lab.release("web", config_map(b="2"), config_map("other", mode="ours"), run="second")
     await lab.until(lambda: lab.report("web").code == "conflict")
     lab.hub.ask_sync("1-1", "web", dry_run=True)
     result = await answered(lab, "1-1")
@@ -266,7 +286,48 @@ async def test_a_dry_run_shows_what_would_be_pruned_and_what_kept(lab: Lab) -> N
         str(key("ConfigMap", "other")): Deed.FAILED,
         str(key("ConfigMap", "old")): Deed.PRUNED,
         str(key("ConfigMap", "kept")): Deed.KEPT,
-        str(SETTINGS): Deed.UNCHANGED,
+        str(SETTINGS): Deed.APPLIED,
     }
+    fields = [(field.path, field.live, field.wanted) for field in one(result, "settings").changes]
+    assert fields == [("data.b", None, "2"), ("data.a", "1", None)], "one is set, one goes"
     assert "fleet.dev/prune" in one(result, "kept").message
     assert lab.live("ConfigMap", "old") is not None
+
+
+async def test_what_somebody_paused_stays_paused_even_when_forced(lab: Lab) -> None:
+    await settled(lab, config_map())
+    pause = {"annotations": {"fleet.dev/pause": "looking into INC-17"}}
+    lab.edit(SETTINGS, {"metadata": pause, "data": {"colour": "by hand"}})
+    lab.hub.ask_sync("1-1", "web", force=True)
+    said = one(await answered(lab, "1-1"), "settings")
+    assert (said.deed, said.code) == (Deed.DIFFERS, "paused")
+    assert "INC-17" in said.message
+    assert [field.path for field in said.changes] == ["data.colour"]
+    assert lab.there("ConfigMap", "settings")["data"]["colour"] == "by hand"
+
+
+async def test_a_fight_is_taken_up_again_at_once_when_somebody_asks(lab: Lab) -> None:
+    await settled(lab, config_map())
+    while "web" not in lab.agent.reports or not lab.report("web").contested:
+        lab.edit(SETTINGS, {"data": {"colour": "theirs"}})
+        await lab.run_for(62)
+    lab.hub.ask_sync("1-1", "web", dry_run=True)
+    await answered(lab, "1-1")
+    assert lab.there("ConfigMap", "settings")["data"]["colour"] == "theirs"
+    lab.hub.ask_sync("1-2", "web")
+    result = await answered(lab, "1-2")
+    assert (result.sync, result.counts) == (SyncState.SYNCED, {"Applied": 1})
+    assert lab.there("ConfigMap", "settings")["data"]["colour"] == "blue"
+
+
+async def test_a_sync_tries_again_what_was_given_up(lab: Lab) -> None:
+    theirs(lab, config_map(mode="theirs"))
+    once = Options(namespace="shop", retry=Retry(limit=0))
+    lab.release("web", config_map(mode="ours"), options=once)
+    await lab.until(lambda: "web" in lab.agent.reports and lab.report("web").code == "conflict")
+    await lab.run_for(600)
+    lab.cluster.server.delete(SETTINGS)
+    await lab.run_for(600)
+    assert lab.live("ConfigMap", "settings") is None, "it was given up"
+    lab.hub.ask_sync("1-1", "web")
+    assert (await answered(lab, "1-1")).sync is SyncState.SYNCED
