@@ -144,7 +144,6 @@ def _is_settled(state: BundleState, prepared: Prepared, key: ObjectKey) -> bool:
         and found is not None
         and found.health in CALM
         and key not in state.check_failures
-        and key not in state.drift
     )
 
 

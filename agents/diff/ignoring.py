@@ -194,7 +194,7 @@ class _Yielding:
                 for item in wanted
                 if (kept := self._element(path, item, live, names)) is not _GONE
             ]
-        if others_own(self._managed, path, self._manager) and not _is_indexed(path):
+        if others_own(self._managed, path, self._manager):
             return _GONE
         return live
 
@@ -220,7 +220,3 @@ def _without_kept(path: Path, wanted: Any) -> Any:
     if path == ("metadata", "labels") and OWNER_LABEL in (wanted or {}):
         return {OWNER_LABEL: wanted[OWNER_LABEL]}
     return _GONE
-
-
-def _is_indexed(path: Path) -> bool:
-    return any(isinstance(segment, int) for segment in path)

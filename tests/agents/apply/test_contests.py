@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from agents.apply.contests import (
@@ -85,6 +86,33 @@ def test_a_fight_over_one_field_is_no_fight_over_another() -> None:
     assert set(held(both, at)) == {FIELD}
     again = set_back(both, at)
     assert held(again, at) == held(both, at), "what is held was not set back"
+
+
+async def test_what_is_contested_is_tried_again_after_the_back_off_and_not_before(
+    lab: Lab,
+) -> None:
+    lab.settings = replace(lab.settings, check_interval_seconds=7)
+    lab.new_agent()
+    lab.release("web", deployment())
+    await lab.settled("web")
+    for healed in (1, 2):
+        lab.edit(WEB, {"spec": {"replicas": 5}}, manager="rival")
+        await lab.until(lambda wanted=healed: lab.report("web").healed == wanted)  # type: ignore[misc]
+    lab.edit(WEB, {"spec": {"replicas": 5}}, manager="rival")
+    await lab.until(lambda: lab.report("web").contested == 1)
+    lab.edit(WEB, {"metadata": {"labels": {"app": "other"}}}, manager="somebody")
+    await lab.until(lambda: lab.report("web").healed == 3)
+    await lab.run_for(40)
+    assert lab.report("web").contested == 1
+    assert lab.there("Deployment", "web", group="apps")["spec"]["replicas"] == 5
+    await lab.until(lambda: lab.report("web").contested == 0, seconds=30)
+    assert lab.report("web").healed == 4
+    assert lab.there("Deployment", "web", group="apps")["spec"]["replicas"] == 2
+    lab.edit(WEB, {"spec": {"replicas": 5}}, manager="rival")
+    await lab.until(lambda: lab.report("web").contested == 1)
+    await lab.run_for(110)
+    assert lab.report("web").healed == 4, "for twice as long"
+    await lab.until(lambda: lab.report("web").healed == 5, seconds=20)
 
 
 async def test_a_fight_ends_in_a_report_and_other_fields_are_still_healed(lab: Lab) -> None:

@@ -14,7 +14,15 @@ from agents.protocol import DriftMode, IgnoreRule, Options, SyncState
 from clusters.errors import AdmissionError
 from clusters.objects import Object, ObjectKey
 from tests.agents.lab import Lab
-from tests.agents.samples import SETTINGS, WEB, config_map, deployment, key, secret
+from tests.agents.samples import (
+    SETTINGS,
+    WEB,
+    config_map,
+    deployment,
+    key,
+    namespace,
+    secret,
+)
 
 WARN = Options(namespace="shop", drift=DriftMode.WARN)
 
@@ -259,6 +267,21 @@ async def test_an_ignored_field_is_left_alone_and_an_ignored_object_is_not_misse
     lab.release("web", deployment(image="example/web:2"), options=options, run="second")
     await lab.settled("web")
     assert lab.there("Deployment", "web", group="apps")["spec"]["replicas"] == 5
+
+
+async def test_an_ignored_field_of_an_object_that_was_there_before_us_stays(lab: Lab) -> None:
+    lab.cluster.server.apply(namespace("shop"), manager="they")
+    there = deployment(replicas=7)
+    there["metadata"]["namespace"] = "shop"
+    lab.cluster.server.apply(there, manager="they")
+    options = Options(
+        namespace="shop",
+        take_ownership=True,
+        ignore=(IgnoreRule(pointers=("/spec/replicas",)),),
+    )
+    lab.release("web", deployment(replicas=2), options=options)
+    await lab.settled("web")
+    assert lab.there("Deployment", "web", group="apps")["spec"]["replicas"] == 7
 
 
 async def test_flux_says_in_the_manifest_that_nobody_looks_at_an_object(lab: Lab) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -121,6 +122,19 @@ async def test_a_paused_namespace_pauses_all_in_it(lab: Lab) -> None:
     await lab.settled("web")
 
 
+async def test_the_end_of_a_namespaces_pause_is_noticed_between_full_checks(lab: Lab) -> None:
+    lab.settings = replace(lab.settings, check_interval_seconds=600)
+    lab.new_agent()
+    lab.release("web", config_map())
+    await lab.settled("web")
+    lab.edit(SHOP, {"metadata": {"annotations": {PAUSE: "moving house"}}})
+    lab.edit(SETTINGS, {"data": {"colour": "red"}})
+    await lab.until(lambda: lab.report("web").code == "paused", seconds=601)
+    await lab.run_for(20)
+    lab.edit(SHOP, {"metadata": {"annotations": {PAUSE: None}}})
+    await lab.until(lambda: lab.report("web").healed == 1, seconds=16)
+
+
 async def test_a_release_waits_for_a_pause_as_a_whole_and_then_goes_through(lab: Lab) -> None:
     lab.release("web", config_map(), config_map("other"))
     await lab.settled("web")
@@ -142,6 +156,7 @@ async def test_a_pause_holds_up_no_release_that_does_not_touch_it(lab: Lab) -> N
     lab.release("web", config_map(), config_map("other"))
     await lab.settled("web")
     lab.edit(SETTINGS, {"metadata": {"annotations": {PAUSE: "INC-17"}}})
+    await lab.until(lambda: lab.report("web").paused == 1)
     lab.release("web", config_map(), config_map("other", a="new"), run="second")
     await lab.until(lambda: lab.there("ConfigMap", "other")["data"] == {"a": "new"})
 
