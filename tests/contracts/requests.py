@@ -263,6 +263,8 @@ def _is_failure(body: Any) -> bool:
 def _refusal(status: Object) -> Object:
     """What a client decides by: not the words, and not the order, which Go's maps leave open."""
     details = dict(status.get("details") or {})
+    if status.get("reason") == "Conflict" and "UID" in status["message"]:
+        details.pop("kind", None)  # the kind, or its plural where the server's cache was behind
     if "causes" in details:
         pairs = {(cause.get("field", ""), cause.get("reason", "")) for cause in details["causes"]}
         details["causes"] = [f"{field}: {reason}" for field, reason in sorted(pairs)]

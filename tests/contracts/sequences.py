@@ -214,7 +214,7 @@ def writes(draw: st.DrawFn, specimen: Specimen) -> Operation:
 def _is_left_out(verb: str, change: Change) -> bool:
     """Changes on which a real server stumbles where another answer was due."""
     if change.path in ("apiVersion", "kind"):
-        return " " in verb
+        return " " in verb or (change.path == "apiVersion" and change.value is LEAVE_OUT)
     if change.path in ("metadata/resourceVersion", "metadata/generateName"):
         return verb == "create"
     if change.path == "metadata/selfLink":

@@ -47,6 +47,8 @@ from clusters.simulation.server.rejections import (
     MethodNotAllowedError,
     NotAcceptableError,
     UnsupportedMediaTypeError,
+    rejected,
+    wrong,
 )
 from clusters.simulation.server.state import NAMESPACE
 
@@ -217,6 +219,8 @@ class _Call:
         if not isinstance(self.body, dict):
             raise BadRequestError("the body is not an object")
         body = {"apiVersion": self.target.api_version, "kind": self.target.kind.kind, **self.body}
+        if self.target.traits.custom:
+            self._check_typed(self.body)
         metadata = dict(body.get("metadata") or {})
         if (
             self.target.namespace
@@ -231,6 +235,22 @@ class _Call:
         if (body["apiVersion"], body["kind"]) != (self.target.api_version, self.target.kind.kind):
             raise BadRequestError("the API version or kind of the object does not match the URL")
         return {**body, "metadata": metadata}
+
+    def _check_typed(self, body: Object) -> None:
+        """Nothing but its own words says what a custom object is. Errors: `InvalidError`."""
+        kind, version = self.target.kind.kind, self.target.api_version
+        if not body.get("kind"):
+            words = f"the object provided is unrecognized (must be of type {kind})"
+            raise BadRequestError(f"{words}: Object 'Kind' is missing")
+        if body.get("apiVersion") != version:
+            raise BadRequestError(
+                f"the API version in the data ({body.get('apiVersion') or ''}) does not match the "
+                f"expected API version ({version})"
+            )
+        if body["kind"] != kind:
+            cause = wrong("kind", body["kind"], f"must be {kind}")
+            name = self.target.name or (body.get("metadata") or {}).get("name") or ""
+            raise rejected(Kind(self.target.kind.group, body["kind"]), name, (cause,))
 
 
 Answer = tuple[int, Object]

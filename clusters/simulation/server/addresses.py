@@ -6,10 +6,12 @@ simulation does not live long enough to notice.
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Any
 
 from clusters.objects import Object
 
+RANGE = ip_network("10.96.0.0/16")
 _NODE_PORT_TYPES = ("NodePort", "LoadBalancer")
 _FIRST_NODE_PORT = 30000
 

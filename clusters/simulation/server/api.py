@@ -176,6 +176,8 @@ class ApiServer:
             self._state.require_namespace(request.key)
         owner = Owner(manager, APPLY, subresource, request.obj["apiVersion"])
         merged, claims = self._merged(request, live, owner, force)
+        if request.unreadable is not None:
+            raise request.unreadable
         if live is None:
             check_absent(self._state.describe(request.key), request.obj)
         else:
@@ -195,6 +197,7 @@ class ApiServer:
                 subresource,
                 dry_run,
                 request.version,
+                request.wrong,
             )
         )
 
@@ -232,7 +235,7 @@ class ApiServer:
         spoken = split_api_version(current["apiVersion"])[1]
         schema = None if traits.custom else self.catalog.schema(traits, spoken)
         patched = patch_object(current, patch, patch_type, schema)
-        request = read_patched(self.catalog, patched, validation=validation)
+        request = read_patched(self.catalog, patched, key, spoken, validation=validation)
         if request.key != key:
             raise BadRequestError("the name, namespace or kind of an object cannot be patched")
         check_patched(key, self._state.describe(key), live, request.obj)
@@ -348,6 +351,7 @@ class ApiServer:
             subresource,
             dry_run,
             request.version,
+            request.wrong,
         )
         return self._perform(write)
 

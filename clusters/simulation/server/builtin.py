@@ -103,6 +103,9 @@ class KindTraits:
     created_by_update: bool = False
     """Whether a PUT of what is not there makes it."""
 
+    replica_paths: tuple[str, ...] = ()
+    """Where a custom kind keeps the numbers that its scale shows."""
+
     @property
     def kind(self) -> Kind:
         """Group and kind."""

@@ -132,6 +132,7 @@ def _custom_traits(spec: dict[str, Any]) -> KindTraits:
     served = tuple(version["name"] for version in versions if version.get("served"))
     stored = next(version for version in versions if version.get("storage"))
     served = tuple(sorted(served, key=_version_priority))
+    scale = (stored.get("subresources") or {}).get("scale") or {}
     return KindTraits(
         resource=Resource(
             kind=Kind(spec["group"], names["kind"]),
@@ -149,6 +150,9 @@ def _custom_traits(spec: dict[str, Any]) -> KindTraits:
         storage_version=stored["name"],
         singular=names.get("singular", names["kind"].lower()),
         custom=True,
+        replica_paths=tuple(
+            path for name in ("specReplicasPath", "statusReplicasPath") if (path := scale.get(name))
+        ),
     )
 
 

@@ -1,9 +1,9 @@
 """From what a client sent to what the server takes in, and to what it stores.
 
 `decode` reads a value against its schema: fields the kind does not have, values of the wrong
-type. `normalise` gives the stored form: nulls and empty optional fields are left out, what Go
-always writes is there, quantities are canonical. `missing_fields` names what is required and not
-there.
+type, text that is no quantity, time or base64. `normalise` gives the stored form: nulls and empty
+optional fields are left out, what Go always writes is there, quantities are canonical.
+`missing_fields` names what is required and not there.
 
 Never sets defaults (`defaults`), never looks at more than the schema (`validation`).
 """
@@ -14,9 +14,10 @@ import base64
 import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from clusters.simulation.server.quantities import canonical_quantity
+from clusters.simulation.server.quantities import canonical_quantity, is_quantity
 from clusters.simulation.server.schema import Node, Shape
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -31,8 +32,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
 class Problems:
     """What `decode` found: paths of unknown fields, and (path, type, value) of wrong types."""
 
-    undecodable: list[str] = field(default_factory=list)
-    """Paths of bytes that are no base64."""
+    undecodable: list[tuple[str, str]] = field(default_factory=list)
+    """Paths of text that is no base64, quantity or time, and what is said of it."""
     unknown: list[str] = field(default_factory=list)
     wrong: list[tuple[str, str, Any]] = field(default_factory=list)
 
@@ -77,13 +78,40 @@ def _check_scalar(value: Any, node: Node, problems: Problems, path: str) -> None
         expected = "array" if node.shape is Shape.LIST else "object"
         problems.wrong.append((path, expected, value))
         return
+    if words := _unreadable(value, node):
+        problems.undecodable.append((path, words))
     allowed = _TYPES.get(node.scalar)
     if allowed is None:
         return
-    if node.format == "byte" and isinstance(value, str) and not _is_base64(value):
-        problems.undecodable.append(path)
     if not isinstance(value, allowed) or (isinstance(value, bool) and node.scalar != "boolean"):
         problems.wrong.append((path, node.scalar, value))
+
+
+def _unreadable(value: Any, node: Node) -> str:
+    """What a server says of text that it cannot take for what it should be; mostly nothing."""
+    if node.name == "Quantity":
+        number = str(value) if not isinstance(value, bool | dict | list) else ""
+        return "" if is_quantity(number) else _QUANTITY_WORDS
+    if not isinstance(value, str):
+        return ""
+    if node.name in _TIMES and not _is_time(value):
+        return f'parsing time "{value}" as "2006-01-02T15:04:05Z07:00": cannot parse'
+    if node.format == "byte" and not _is_base64(value):
+        return "illegal base64 data"
+    return ""
+
+
+_TIMES = ("Time", "MicroTime")
+_QUANTITY_WORDS = (
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None and "T" in text
+    except ValueError:
+        return False
 
 
 def _is_base64(text: str) -> bool:

@@ -7,27 +7,15 @@ A rule compares the stored and the new object and gives the causes. What it refu
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from clusters.objects import Kind, Object
+from clusters.simulation.server.quantities import read_quantity
 from clusters.simulation.server.rejections import Cause, forbidden, hidden, wrong
 
 Rule = Callable[[Object, Object], list[Cause]]
 _IMMUTABLE = "field is immutable"
-_STATEFUL_SET_MUTABLE = (
-    "replicas",
-    "ordinals",
-    "template",
-    "updateStrategy",
-    "revisionHistoryLimit",
-    "persistentVolumeClaimRetentionPolicy",
-    "minReadySeconds",
-)
-_STATEFUL_SET_WORDS = (
-    "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
-    "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "
-    "'minReadySeconds' are forbidden"
-)
 _POD_MUTABLE_CONTAINER = ("image", "resources", "resizePolicy")
 
 
@@ -63,18 +51,10 @@ def _fields(*paths: str) -> Rule:
     return rule
 
 
-def _stateful_set(old: Object, new: Object) -> list[Cause]:
-    before, after = old.get("spec", {}), new.get("spec", {})
-    changed = {
-        name
-        for name in {*before, *after}
-        if name not in _STATEFUL_SET_MUTABLE and before.get(name) != after.get(name)
-    }
-    return [forbidden("spec", _STATEFUL_SET_WORDS)] if changed else []
-
-
 def _job(old: Object, new: Object) -> list[Cause]:
-    causes = _fields("spec.selector", "spec.completionMode")(old, new)
+    causes = _fields(
+        "spec.selector", "spec.completionMode", "spec.podFailurePolicy", "spec.backoffLimitPerIndex"
+    )(old, new)
     if _at(old, "spec.template") != _at(new, "spec.template") and not _at(old, "spec.suspend"):
         causes.append(hidden("spec.template", _IMMUTABLE))
     if _at(old, "spec.completions") != _at(new, "spec.completions"):
@@ -93,19 +73,33 @@ def _service(old: Object, new: Object) -> list[Cause]:
 
 def _claim(old: Object, new: Object) -> list[Cause]:
     before, after = dict(old.get("spec", {})), dict(new.get("spec", {}))
-    for spec in (before, after):
-        spec.pop("volumeAttributesClassName", None)
-        resources = dict(spec.get("resources") or {})
-        resources.pop("requests", None)
-        spec["resources"] = resources
-    for name in ("volumeName", "storageClassName"):
-        if before.get(name) is None:  # still to be chosen, by the cluster or by a person
-            before.pop(name, None)
-            after.pop(name, None)
-    if before == after:
-        return []
-    words = "spec is immutable after creation except resources.requests and "
-    return [forbidden("spec", words + "volumeAttributesClassName for bound claims")]
+    if not before.get("volumeName"):
+        before["volumeName"] = after.get("volumeName")
+    if before.get("storageClassName") is None:  # still to be chosen, by the cluster or by a person
+        before["storageClassName"] = after.get("storageClassName")
+    if _at(new, "status.phase") == "Bound":
+        for spec in (before, after):
+            spec.pop("volumeAttributesClassName", None)
+            spec["resources"] = {**(spec.get("resources") or {}), "requests": None}
+    causes = []
+    if _given(before) != _given(after):
+        words = "spec is immutable after creation except resources.requests and "
+        causes.append(forbidden("spec", words + "volumeAttributesClassName for bound claims"))
+    least, most = (_size(obj, "spec.resources.requests") for obj in (new, old))
+    if least < most and least <= _size(new, "status.capacity"):
+        field = "spec.resources.requests.storage"
+        causes.append(forbidden(field, "field can not be less than status.capacity"))
+    if _at(old, "spec.volumeMode") != _at(new, "spec.volumeMode"):
+        causes.append(wrong("volumeMode", _at(new, "spec.volumeMode"), _IMMUTABLE))
+    return causes
+
+
+def _given(spec: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in spec.items() if value is not None}
+
+
+def _size(obj: Object, path: str) -> Decimal:
+    return read_quantity(str((_at(obj, path) or {}).get("storage", "0"))).value
 
 
 def _frozen_data(old: Object, new: Object) -> list[Cause]:
@@ -175,7 +169,9 @@ _RULES: dict[Kind, Rule] = {
     Kind("apps", "Deployment"): _fields("spec.selector"),
     Kind("apps", "DaemonSet"): _fields("spec.selector"),
     Kind("apps", "ReplicaSet"): _fields("spec.selector"),
-    Kind("apps", "StatefulSet"): _stateful_set,
+    Kind("apps", "StatefulSet"): _fields(
+        "spec.selector", "spec.volumeClaimTemplates", "spec.serviceName", "spec.podManagementPolicy"
+    ),
     Kind("batch", "Job"): _job,
     Kind("rbac.authorization.k8s.io", "RoleBinding"): _role_ref,
     Kind("rbac.authorization.k8s.io", "ClusterRoleBinding"): _role_ref,

@@ -18,6 +18,7 @@ from clusters.simulation.server.builtin import KindTraits
 from clusters.simulation.server.catalog import Catalog
 from clusters.simulation.server.conversion import convert
 from clusters.simulation.server.copies import clone
+from clusters.simulation.server.custom_values import type_causes
 from clusters.simulation.server.decoding import Problems, decode
 from clusters.simulation.server.rejections import (
     BadRequestError,
@@ -26,6 +27,7 @@ from clusters.simulation.server.rejections import (
     forbidden,
     hidden,
     rejected,
+    wrong,
 )
 from clusters.simulation.server.schema import Node
 
@@ -42,6 +44,10 @@ class Request:
     key: ObjectKey
     obj: Object
     schema: Node
+    wrong: tuple[Cause, ...] = ()
+    """Values of the wrong type in an object of a custom kind, which is refused for all at once."""
+    unreadable: InvalidError | None = None
+    """What is applied is merged first, so that a conflict is told before this."""
 
 
 def copy_of(obj: Any) -> Object:
@@ -59,13 +65,32 @@ def copy_of(obj: Any) -> Object:
     return copied
 
 
-def read_patched(catalog: Catalog, patched: Any, *, validation: str) -> Request:
+def read_patched(
+    catalog: Catalog, patched: Any, key: ObjectKey, version: str, *, validation: str
+) -> Request:
     """Read what a patch made of an object. Errors: a patch is to blame for all that is wrong."""
+    if catalog.find(key.kind_key).custom and isinstance(patched, dict):
+        _check_same(patched, key, version)
     try:
         return read_request(catalog, patched, applied=False, validation=validation)
     except BadRequestError as error:
         cause = hidden("patch", str(error))
         raise rejected(Kind("", ""), "", (cause,)) from error
+
+
+def _check_same(patched: Object, key: ObjectKey, version: str) -> None:
+    """A custom object says itself what it is, and cannot become something else."""
+    kind, spoken = patched.get("kind"), patched.get("apiVersion")
+    if not isinstance(kind, str) or not isinstance(spoken, str):
+        return
+    wanted = f"{key.group}/{version}"
+    group = split_api_version(spoken)[0]
+    if kind != key.kind:
+        cause = wrong("kind", kind, f"must be {key.kind}")
+        raise rejected(Kind(group, kind), key.name, (cause,))
+    if spoken != wanted:
+        cause = wrong("apiVersion", spoken, f"must be {wanted}")
+        raise rejected(Kind(group, kind), key.name, (cause,))
 
 
 def read_request(catalog: Catalog, obj: Any, *, applied: bool, validation: str = "Warn") -> Request:
@@ -82,10 +107,9 @@ def read_request(catalog: Catalog, obj: Any, *, applied: bool, validation: str =
     key = _key(traits, decoded)
     if applied:
         _refuse_untyped(key, decoded, problems)
-    if problems.undecodable:
-        raise _undecodable(key, copied["apiVersion"], problems, applied=applied)
-    if problems.wrong:
-        raise _wrong_type(traits, version, key, problems)
+    unreadable = _unreadable(traits, version, key, problems, applied=applied)
+    if unreadable is not None and not applied:
+        raise unreadable
     if problems.unknown and validation == STRICT:
         raise BadRequestError("strict decoding error: " + ", ".join(_unknown(problems)))
     if not traits.resource.namespaced and decoded["metadata"].get("namespace"):
@@ -95,7 +119,7 @@ def read_request(catalog: Catalog, obj: Any, *, applied: bool, validation: str =
     if key.namespace:
         stored["metadata"]["namespace"] = key.namespace
     schema = catalog.schema(traits, traits.storage_version)
-    return Request(traits, version, key, stored, schema)
+    return Request(traits, version, key, stored, schema, type_causes(problems.wrong), unreadable)
 
 
 def _key(traits: KindTraits, obj: Object) -> ObjectKey:
@@ -105,8 +129,28 @@ def _key(traits: KindTraits, obj: Object) -> ObjectKey:
     return ObjectKey(traits.kind.group, traits.kind.kind, str(namespace), str(name))
 
 
+def _unreadable(
+    traits: KindTraits, version: str, key: ObjectKey, problems: Problems, *, applied: bool
+) -> InvalidError | None:
+    """The refusal of an object that cannot be read, or `None`."""
+    group = traits.kind.group
+    api_version = f"{group}/{version}" if group else version
+    if problems.undecodable:
+        return _undecodable(key, api_version, problems, applied=applied)
+    paths = [path for path, _, _ in problems.wrong]
+    if not paths or (traits.custom and not any(path.startswith("metadata.") for path in paths)):
+        return None
+    if applied:
+        return _unconverted(key, api_version, problems)
+    return _wrong_type(traits, version, problems)
+
+
 def _unknown(problems: Problems) -> list[str]:
     return [f'unknown field "{path}"' for path in problems.unknown]
+
+
+_NUMBERS = ("integer", "number")
+"""To an apply, one is as good as the other; what it makes is then read by its type."""
 
 
 def _refuse_untyped(key: ObjectKey, obj: Object, problems: Problems) -> None:
@@ -114,6 +158,7 @@ def _refuse_untyped(key: ObjectKey, obj: Object, problems: Problems) -> None:
     errors += [
         f".{path}: expected {wanted}, got {_go_type(value)}"
         for path, wanted, value in problems.wrong
+        if not (wanted in _NUMBERS and type(value) in (int, float))
     ]
     if errors:
         raise typed_patch_error(key, obj["apiVersion"], errors, tuple(_paths(problems)))
@@ -122,14 +167,24 @@ def _refuse_untyped(key: ObjectKey, obj: Object, problems: Problems) -> None:
 def _undecodable(
     key: ObjectKey, api_version: str, problems: Problems, *, applied: bool
 ) -> InvalidError:
-    """Bytes that are no base64; the text, which may be secret, is not shown."""
-    path = problems.undecodable[0]
+    """Text that is no base64, quantity or time; bytes, which may be secret, are not shown."""
+    path, words = problems.undecodable[0]
     if not applied:
-        return BadRequestError(f"{key.kind}: illegal base64 data at {path}", (path,))
+        return BadRequestError(f"{key.kind}: {words} at {path}", (path,))
     gvk = f"{_group_version(api_version)}, Kind={key.kind}"
     return TypedPatchError(
         f"failed to convert new object ({key.namespace}/{key.name}; {gvk}) to proper version: "
-        f"illegal base64 data at {path}",
+        f"{words} at {path}",
+        (path,),
+    )
+
+
+def _unconverted(key: ObjectKey, api_version: str, problems: Problems) -> TypedPatchError:
+    path, wanted, value = problems.wrong[0]
+    gvk = f"{_group_version(api_version)}, Kind={key.kind}"
+    return TypedPatchError(
+        f"failed to convert new object ({key.namespace}/{key.name}; {gvk}) to proper version: "
+        f"cannot restore {_go_type(value)} into {wanted} at {path}",
         (path,),
     )
 
@@ -175,21 +230,8 @@ def _group_version(api_version: str) -> str:
     return api_version if "/" in api_version else f"/{api_version}"
 
 
-def _wrong_type(
-    traits: KindTraits, version: str, key: ObjectKey, problems: Problems
-) -> InvalidError:
+def _wrong_type(traits: KindTraits, version: str, problems: Problems) -> InvalidError:
     path, wanted, value = problems.wrong[0]
-    if traits.custom and not path.startswith("metadata."):
-        causes = [
-            Cause(
-                path,
-                "FieldValueTypeInvalid",
-                f'Invalid value: "{_go_type(value)}": {path} in body must be of type {wanted}: '
-                f'"{_go_type(value)}"',
-            )
-            for path, wanted, value in problems.wrong
-        ]
-        return rejected(traits.kind, key.name, causes)
     kind = traits.kind.kind
     return BadRequestError(
         f'{kind} in version "{version}" cannot be handled as a {kind}: json: cannot unmarshal '

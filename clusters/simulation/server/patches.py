@@ -23,7 +23,8 @@ _ORDER = "$setElementOrder/"
 def patch_object(current: Object, patch: Any, patch_type: str, schema: Node | None) -> Any:
     """The object after a patch of one of the three types; `schema` is `None` for a custom kind.
 
-    What it is stays what it was if the patch takes that away. Errors: those of the patches.
+    What a built-in object is stays what it was if the patch takes that away. Errors: those of
+    the patches.
     """
     match patch_type:
         case "json":
@@ -37,7 +38,10 @@ def patch_object(current: Object, patch: Any, patch_type: str, schema: Node | No
             raise BadRequestError(f"the patch type {patch_type!r} is not served here")
     if not isinstance(patched, dict):
         return patched
-    return {**_identity(current), **{k: v for k, v in patched.items() if v is not None}}
+    restored = _identity(current)
+    if schema is None:
+        del restored["kind"]  # nothing but its own words says what a custom object is
+    return {**restored, **{k: v for k, v in patched.items() if v is not None}}
 
 
 def _identity(current: Object) -> Object:

@@ -44,10 +44,38 @@ def _service(state: State, obj: Object, live: Object | None, dry_run: bool) -> N
         # A copy that nobody will miss.
         addresses = type(state.addresses)()
         addresses.__dict__.update(state.addresses.__dict__)
+    if live is not None:
+        _drop_outgrown(obj, live)
     if obj["spec"]["type"] != "ExternalName":
         obj["spec"].setdefault("ipFamilies", ["IPv4"])
         obj["spec"].setdefault("ipFamilyPolicy", "SingleStack")
     addresses.complete(obj, live)
+
+
+def _drop_outgrown(obj: Object, live: Object) -> None:
+    """Drop what only the type that a Service had needs, unless a writer changed it."""
+    new, old = obj["spec"], live["spec"]
+
+    def outgrown(types: tuple[str, ...], *names: str) -> None:
+        if old["type"] in types and new["type"] not in types:
+            for name in names:
+                if new.get(name) == old.get(name):
+                    new.pop(name, None)
+
+    outgrown(("ClusterIP", "NodePort", "LoadBalancer"), *_OF_ADDRESSES)
+    outgrown(("LoadBalancer",), "allocateLoadBalancerNodePorts", "loadBalancerClass")
+    if not new.get("externalIPs"):
+        outgrown(("NodePort", "LoadBalancer"), "externalTrafficPolicy")
+    doors = [[port.get("nodePort", 0) for port in spec.get("ports") or ()] for spec in (new, old)]
+    numbered = ("NodePort", "LoadBalancer")
+    if old["type"] in numbered and new["type"] not in numbered and {*doors[0]} <= {*doors[1], 0}:
+        for port in new.get("ports") or ():
+            port.pop("nodePort", None)
+    if new["type"] != "LoadBalancer" and obj.get("status"):
+        obj["status"] = {"loadBalancer": {}}
+
+
+_OF_ADDRESSES = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
 
 
 def _job(state: State, obj: Object, live: Object | None, dry_run: bool) -> None:

@@ -1,7 +1,7 @@
 """Quantities as Kubernetes writes them back: `1000m` → `1`, `1024Mi` → `1Gi`, `0.5` → `500m`.
 
 A stored object holds the canonical form, so it differs from what was applied, as on a real
-server. Text that is no quantity is returned as it is; saying so is validation's business.
+server. Text that is no quantity is returned as it is; `decoding` refuses it before.
 
 A `Quantity` is one to reckon with: quotas and limits add and compare them.
 """
@@ -40,6 +40,11 @@ class Quantity:
 
     def __str__(self) -> str:
         return _binary(self.value) if self.binary else _decimal(self.value)
+
+
+def is_quantity(text: str) -> bool:
+    """Whether a text stands for an amount."""
+    return bool(_PATTERN.match(text))
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ The data is Kubernetes' own (the PyPI package `kubernetes-validate`, 1.37), read
 Custom kinds bring an OpenAPI v3 schema of their own, compiled by the same function. Compiled
 nodes refer to each other and may be cyclic (JSONSchemaProps holds itself).
 
-Never validates patterns, enums or ranges.
+Never validates anything: patterns, enums and ranges are kept for `custom_values`.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ class Node:
     """Whether a strategic merge patch replaces the value whole."""
     nullable: bool = False
     default: Any = None
+    checks: dict[str, Any] = field(default_factory=dict)
+    """What the schema of a custom kind asks of a value beyond its type: enum, pattern, maximum …"""
     go: GoType | None = None
     """The Go type of a built-in definition; `None` in custom kinds."""
 
@@ -79,6 +81,22 @@ class Node:
 
 
 ANY = Node(Shape.ANY)
+_CHECKS = (
+    "enum",
+    "pattern",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+    "x-kubernetes-int-or-string",
+)
 _DEFAULTED_KEYS = {"protocol": "TCP"}
 """Keys of list maps that may be left out, with what Kubernetes takes in their place."""
 
@@ -176,6 +194,7 @@ def _fill(node: Node, schema: dict[str, Any]) -> None:
     kind = types if isinstance(types, str) else next(t for t in types if t != "null")
     node.nullable = bool(schema.get("nullable"))
     node.default = schema.get("default")
+    node.checks = {key: schema[key] for key in _CHECKS if key in schema}
     node.atomic = schema.get("x-kubernetes-map-type") == "atomic"
     node.retain_keys = "retainKeys" in schema.get("x-kubernetes-patch-strategy", "")
     if schema.get("x-kubernetes-int-or-string") or "oneOf" in schema:

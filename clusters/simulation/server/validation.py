@@ -1,9 +1,10 @@
-"""What makes an object wrong, beyond its schema: names, labels, and the rules of some kinds.
+"""What makes an object wrong, beyond its schema: names, labels, and what its kind asks for.
 
 `validate` gives causes, all of them at once, as Kubernetes does. It sees the object after
-defaults. Field paths and words follow the real server's, since people search for them.
+defaults. Field paths and words follow the real server's, since people search for them. The
+rules of the kinds are in `rules`; what a custom kind's schema asks of values is in `custom_values`.
 
-Never shows a Secret's values. Never checks quantities, CEL rules or patterns.
+Never shows a Secret's values. Never evaluates CEL rules.
 """
 
 from __future__ import annotations
@@ -12,10 +13,8 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from clusters.objects import Kind, Object
-from clusters.simulation.schedules import read_schedule
 from clusters.simulation.server.builtin import BUILT_IN
 from clusters.simulation.server.names import (
     LABEL_WORDS,
@@ -27,13 +26,19 @@ from clusters.simulation.server.names import (
 )
 from clusters.simulation.server.rejections import (
     Cause,
-    duplicate,
     hidden,
     required,
     unsupported,
     wrong,
 )
-from clusters.simulation.server.selectors import matches_label_selector
+from clusters.simulation.server.rules import (
+    access,
+    limits,
+    networking,
+    pods,
+    storage,
+    workloads,
+)
 
 _PATH_NAMED = "rbac.authorization.k8s.io"
 _MAX_ANNOTATIONS = 256 * 1024
@@ -47,13 +52,32 @@ _DATA_KEY_WORDS = (
 )
 
 
-def validate(kind: Kind, obj: Object) -> list[Cause]:
-    """Everything wrong with an object; empty if nothing is."""
-    causes = [*_metadata(kind, obj)]
+def validate(kind: Kind, obj: Object, *, made: bool = True) -> list[Cause]:
+    """Everything wrong with an object that is `made`, or changed; empty if nothing is."""
+    causes = metadata_causes(kind, obj)
     rules = _RULES.get(kind)
     if rules is not None:
         causes.extend(rules(obj))
-    return causes
+    settled = () if made else _SETTLED.get(kind, ())
+    return [cause for cause in causes if not cause.field.startswith(settled)] if settled else causes
+
+
+def allocation_causes(kind: Kind, obj: Object) -> list[Cause]:
+    """What cannot be handed out of what an object asks for, which is right in all else."""
+    return list(networking.allocation_causes(obj)) if kind == Kind("", "Service") else []
+
+
+def metadata_causes(kind: Kind, obj: Object) -> list[Cause]:
+    """What is wrong with an object's metadata, which also a write of its status checks."""
+    return list(_metadata(kind, obj))
+
+
+_SETTLED = {
+    Kind("batch", "Job"): ("spec.template.metadata.labels[",),
+    Kind("apps", "StatefulSet"): ("spec.volumeClaimTemplates[",),
+    Kind("scheduling.k8s.io", "PriorityClass"): ("value", "preemptionPolicy"),
+}
+"""Fields that cannot change later, and so are not looked at again."""
 
 
 def _metadata(kind: Kind, obj: Object) -> Iterable[Cause]:
@@ -100,104 +124,6 @@ def _annotation_causes(annotations: dict[str, str]) -> Iterable[Cause]:
         yield Cause("metadata.annotations", "FieldValueTooLong", words)
 
 
-def _workload(obj: Object) -> Iterable[Cause]:
-    spec = obj.get("spec", {})
-    template = spec.get("template") or {}
-    labels = (template.get("metadata") or {}).get("labels") or {}
-    selector = spec.get("selector")
-    if not selector or not (selector.get("matchLabels") or selector.get("matchExpressions")):
-        yield wrong("spec.selector", selector or {}, "empty selector is invalid for a workload")
-    elif not matches_label_selector(selector, labels):
-        yield wrong(
-            "spec.template.metadata.labels", labels, "`selector` does not match template `labels`"
-        )
-    yield from label_causes(labels, "spec.template.metadata.labels")
-    yield from _pod_spec(template.get("spec") or {}, "spec.template.spec", ("Always",))
-    if isinstance(spec.get("replicas"), int) and spec["replicas"] < 0:
-        yield wrong("spec.replicas", spec["replicas"], "must be greater than or equal to 0")
-
-
-def _job(obj: Object) -> Iterable[Cause]:
-    template = obj.get("spec", {}).get("template") or {}
-    return _pod_spec(template.get("spec") or {}, "spec.template.spec", ("OnFailure", "Never"))
-
-
-def _cron_job(obj: Object) -> Iterable[Cause]:
-    spec = obj.get("spec", {})
-    for field, schedule, zone in (
-        ("schedule", spec.get("schedule", "* * * * *"), ""),
-        ("timeZone", "* * * * *", spec.get("timeZone", "")),
-    ):
-        try:
-            read_schedule(schedule, zone)
-        except ValueError as error:
-            yield wrong(f"spec.{field}", spec[field], str(error))
-    path = "spec.jobTemplate.spec.template.spec"
-    template = (spec.get("jobTemplate") or {}).get("spec", {}).get("template") or {}
-    yield from _pod_spec(template.get("spec") or {}, path, ("OnFailure", "Never"))
-
-
-def _pod(obj: Object) -> Iterable[Cause]:
-    return _pod_spec(obj.get("spec") or {}, "spec", ("Always", "OnFailure", "Never"))
-
-
-def _pod_spec(spec: dict[str, Any], path: str, policies: tuple[str, ...]) -> Iterable[Cause]:
-    containers = spec.get("containers") or []
-    if not containers:
-        yield required(f"{path}.containers")
-    if spec.get("restartPolicy") not in policies:
-        yield unsupported(f"{path}.restartPolicy", spec.get("restartPolicy") or "", policies)
-    volumes = {volume.get("name") for volume in spec.get("volumes") or ()}
-    seen: set[str] = set()
-    for group in ("initContainers", "containers"):
-        for index, container in enumerate(spec.get(group) or ()):
-            yield from _container(container, f"{path}.{group}[{index}]", volumes, seen)
-
-
-def _container(
-    container: dict[str, Any], path: str, volumes: set[Any], seen: set[str]
-) -> Iterable[Cause]:
-    name = container.get("name") or ""
-    if name and not is_label(name):
-        yield wrong(f"{path}.name", name, LABEL_WORDS)
-    if name in seen:
-        yield duplicate(f"{path}.name", name)
-    seen.add(name)
-    if not container.get("image"):
-        yield required(f"{path}.image")
-    for index, port in enumerate(container.get("ports") or ()):
-        yield from _port(port.get("containerPort"), f"{path}.ports[{index}].containerPort")
-    for index, mount in enumerate(container.get("volumeMounts") or ()):
-        if mount.get("name") not in volumes:
-            where = f"{path}.volumeMounts[{index}].name"
-            yield Cause(where, "FieldValueNotFound", f'Not found: "{mount.get("name")}"')
-
-
-def _port(value: Any, path: str) -> Iterable[Cause]:
-    if isinstance(value, int) and not 1 <= value <= 65535:
-        yield wrong(path, value, "must be between 1 and 65535, inclusive")
-
-
-def _service(obj: Object) -> Iterable[Cause]:
-    spec = obj.get("spec", {})
-    types = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
-    if spec.get("type") not in types:
-        yield unsupported("spec.type", spec.get("type"), types)
-    ports = spec.get("ports") or ()
-    headless = spec.get("clusterIP") == "None"
-    if not ports and not headless and spec.get("type") != "ExternalName":
-        yield required("spec.ports")
-    if spec.get("type") == "ExternalName" and not spec.get("externalName"):
-        yield required("spec.externalName")
-    names = [port.get("name") or "" for port in ports]
-    for index, port in enumerate(ports):
-        yield from _port(port.get("port"), f"spec.ports[{index}].port")
-        if len(ports) > 1 and not names[index]:
-            yield required(f"spec.ports[{index}].name")
-        if names[index] and names[index] in names[:index]:
-            yield duplicate(f"spec.ports[{index}].name", names[index])
-
-
 def _secret(obj: Object) -> Iterable[Cause]:
     for key, value in (obj.get("data") or {}).items():
         try:
@@ -205,6 +131,7 @@ def _secret(obj: Object) -> Iterable[Cause]:
         except (binascii.Error, ValueError, TypeError):
             yield hidden(f"data[{key}]", "is not base64 (the value is not shown)")
     yield from _data_keys(obj)
+    yield from access.secret_causes(obj)
 
 
 def _data_keys(obj: Object) -> Iterable[Cause]:
@@ -238,12 +165,6 @@ def _custom_resource(obj: Object) -> Iterable[Cause]:
             yield required(f"spec.versions[{index}].schema.openAPIV3Schema", "schemas are required")
 
 
-def _ingress(obj: Object) -> Iterable[Cause]:
-    spec = obj.get("spec") or {}
-    if not spec.get("rules") and not spec.get("defaultBackend"):
-        yield wrong("spec", {}, "either `defaultBackend` or `rules` must be specified")
-
-
 def _webhooks(obj: Object) -> Iterable[Cause]:
     """Of a webhook configuration: new ones may have no effects beside their answer."""
     for index, webhook in enumerate(obj.get("webhooks") or ()):
@@ -261,18 +182,31 @@ def _webhooks(obj: Object) -> Iterable[Cause]:
 
 
 _NO_EFFECTS = ("None", "NoneOnDryRun")
+_RBAC = "rbac.authorization.k8s.io"
 _RULES: dict[Kind, Callable[[Object], Iterable[Cause]]] = {
-    Kind("", "Pod"): _pod,
-    Kind("", "Service"): _service,
+    Kind("", "Pod"): pods.pod_causes,
+    Kind("", "Service"): networking.service_causes,
     Kind("", "Secret"): _secret,
     Kind("", "ConfigMap"): _data_keys,
-    Kind("apps", "Deployment"): _workload,
-    Kind("apps", "StatefulSet"): _workload,
-    Kind("apps", "DaemonSet"): _workload,
-    Kind("apps", "ReplicaSet"): _workload,
-    Kind("batch", "Job"): _job,
-    Kind("batch", "CronJob"): _cron_job,
-    Kind("networking.k8s.io", "Ingress"): _ingress,
+    Kind("", "PersistentVolumeClaim"): storage.claim_causes,
+    Kind("", "LimitRange"): limits.limit_range_causes,
+    Kind("apps", "Deployment"): workloads.deployment_causes,
+    Kind("apps", "StatefulSet"): workloads.stateful_set_causes,
+    Kind("apps", "DaemonSet"): workloads.daemon_set_causes,
+    Kind("apps", "ReplicaSet"): workloads.replica_set_causes,
+    Kind("batch", "Job"): workloads.job_causes,
+    Kind("batch", "CronJob"): workloads.cron_job_causes,
+    Kind("autoscaling", "HorizontalPodAutoscaler"): limits.autoscaler_causes,
+    Kind("policy", "PodDisruptionBudget"): limits.budget_causes,
+    Kind("coordination.k8s.io", "Lease"): limits.lease_causes,
+    Kind("scheduling.k8s.io", "PriorityClass"): limits.priority_class_causes,
+    Kind("networking.k8s.io", "Ingress"): networking.ingress_causes,
+    Kind("networking.k8s.io", "NetworkPolicy"): networking.network_policy_causes,
+    Kind("storage.k8s.io", "StorageClass"): storage.storage_class_causes,
+    Kind(_RBAC, "Role"): access.role_causes,
+    Kind(_RBAC, "ClusterRole"): access.cluster_role_causes,
+    Kind(_RBAC, "RoleBinding"): access.role_binding_causes,
+    Kind(_RBAC, "ClusterRoleBinding"): access.cluster_role_binding_causes,
     Kind("apiextensions.k8s.io", "CustomResourceDefinition"): _custom_resource,
     Kind("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): _webhooks,
     Kind("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): _webhooks,

@@ -24,6 +24,7 @@ from clusters.simulation.server.admission.chain import is_idle, mutate, review
 from clusters.simulation.server.builtin import KindTraits
 from clusters.simulation.server.catalog import CRD
 from clusters.simulation.server.copies import clone
+from clusters.simulation.server.custom_values import object_causes, replica_causes
 from clusters.simulation.server.decoding import missing_fields, normalise
 from clusters.simulation.server.defaults import set_defaults, set_schema_defaults
 from clusters.simulation.server.immutability import immutable_changes, marking_changes
@@ -35,14 +36,25 @@ from clusters.simulation.server.ownership import (
     write_claims,
 )
 from clusters.simulation.server.preparation import prepare
-from clusters.simulation.server.rejections import rejected, rejected_as_immutable, required
+from clusters.simulation.server.rejections import (
+    Cause,
+    rejected,
+    rejected_as_immutable,
+    required,
+)
 from clusters.simulation.server.schema import Node
 from clusters.simulation.server.state import State
-from clusters.simulation.server.touching import touchable, written_over
-from clusters.simulation.server.validation import validate
+from clusters.simulation.server.touching import STATUS, touchable, written_over
+from clusters.simulation.server.validation import (
+    allocation_causes,
+    metadata_causes,
+    validate,
+)
 
 _DEPLOYMENT = Kind("apps", "Deployment")
 _DAEMON_SET = Kind("apps", "DaemonSet")
+_PRIORITY_CLASS = Kind("scheduling.k8s.io", "PriorityClass")
+_NETWORK_POLICY = Kind("networking.k8s.io", "NetworkPolicy")
 _DEPLOYMENT_NOTES = "deployment.kubernetes.io/"
 _CARRIED = (
     "name",
@@ -73,6 +85,8 @@ class Write:
     dry_run: bool = False
     version: str = ""
     """The version in which the client speaks; the storage version if it is not said."""
+    wrong: tuple[Cause, ...] = ()
+    """What the client sent of the wrong type, in an object of a custom kind."""
     reviewed: bool = True
     """Whether it goes through admission; the server's own bookkeeping does not."""
 
@@ -142,7 +156,7 @@ def _prepared(state: State, write: Write, sent: Object) -> Object:
     if write.live is None and not write.new["metadata"].get("labels"):
         # Labels by default are those of the template, also those that are set there now.
         final["metadata"].pop("labels", None)
-    if write.subresource != "status":
+    if write.subresource != STATUS:
         prepare(state, write.traits.kind, final, write.live, dry_run=write.dry_run)
         if write.traits.kind != CRD:
             set_defaults(write.traits.kind, final)
@@ -164,23 +178,54 @@ def _metadata(state: State, write: Write, sent: Any) -> dict[str, Any]:
 
 
 def _check(write: Write, final: Object) -> None:
-    kind, live = write.traits.kind, write.live
-    if write.subresource == "status":
-        return
-    causes = [required(path) for path in missing_fields(final, write.schema)]
-    known = {cause.field for cause in causes}
-    causes += [
-        cause
-        for cause in (() if write.traits.custom and causes else validate(kind, final))
-        if cause.field not in known
-    ]
+    """Refuse what is wrong: all of it at once, and with that what may not change."""
+    kind = write.traits.kind
+    causes, frozen = _wrongs(write, final), _frozen(write, final)
+    if not causes and not frozen:
+        causes = allocation_causes(kind, final)
     if causes:
-        raise rejected(kind, write.key.name, causes)
-    frozen = immutable_changes(kind, live, final) if live is not None else []
-    if live is not None:
-        frozen = [*marking_changes(live, write.new), *frozen]
+        raise rejected(kind, write.key.name, [*causes, *frozen])
     if frozen:
         raise rejected_as_immutable(kind, write.key.name, frozen)
+
+
+def _frozen(write: Write, final: Object) -> list[Cause]:
+    if write.live is None:
+        return []
+    marking = marking_changes(write.live, write.new)
+    if write.subresource == STATUS:
+        return marking
+    return [*marking, *immutable_changes(write.traits.kind, write.live, final)]
+
+
+def _wrongs(write: Write, final: Object) -> list[Cause]:
+    if write.traits.custom:
+        return _custom_wrongs(write, final)
+    if write.subresource == STATUS:
+        return metadata_causes(write.traits.kind, final)
+    causes = validate(write.traits.kind, final, made=write.live is None)
+    known = {cause.field for cause in causes}
+    missing = [path for path in missing_fields(final, write.schema) if path not in known]
+    return [*causes, *(required(path) for path in missing)]
+
+
+def _custom_wrongs(write: Write, final: Object) -> list[Cause]:
+    """What is wrong in the part of a custom object that the write is about."""
+    # Of what is applied, a null stays, and is wrong; of what is written, it is left out.
+    sent = write.new if write.claims is not None else final
+    of_type = {cause.field for cause in write.wrong}
+    causes = [*write.wrong]
+    causes += [cause for cause in object_causes(sent, write.schema) if cause.field not in of_type]
+    causes += replica_causes(sent, write.traits.replica_paths)
+    if not write.traits.has_status:
+        return [*causes, *validate(write.traits.kind, final)]
+    about = write.subresource == STATUS
+    causes = [cause for cause in causes if _is_about_status(cause) == about]
+    return causes if about else [*causes, *validate(write.traits.kind, final)]
+
+
+def _is_about_status(cause: Cause) -> bool:
+    return cause.field.removeprefix(".").split(".")[0] == STATUS
 
 
 def _count_generation(write: Write, final: Object) -> None:
@@ -191,11 +236,23 @@ def _count_generation(write: Write, final: Object) -> None:
         return
     if write.live is None:
         final["metadata"]["generation"] = 1
-    elif _desired(write, final) != _desired(write, write.live):
+    elif write.subresource == STATUS:
+        return
+    elif _desired(write, final) != _desired(write, write.live) or _empties_count(write):
         final["metadata"]["generation"] = write.live["metadata"].get("generation", 1) + 1
 
 
+def _empties_count(write: Write) -> bool:
+    """Of this one kind, a list that is sent empty is no list that is not there."""
+    if write.traits.kind != _NETWORK_POLICY or write.subresource:
+        return False
+    spec = write.new.get("spec") or {}
+    return any(spec.get(name) == [] for name in ("ingress", "egress"))
+
+
 def _desired(write: Write, obj: Object) -> dict[str, Any]:
+    if write.traits.kind == _PRIORITY_CLASS:
+        return {}  # It has a generation, which nothing counts.
     ignored = ("metadata", "status") if write.traits.has_status else ("metadata",)
     desired = {key: value for key, value in obj.items() if key not in ignored}
     if write.traits.kind != _DEPLOYMENT:

@@ -334,7 +334,13 @@ def test_everything_wrong_is_told_at_once() -> None:
     del body["spec"]["selector"]
     with pytest.raises(RejectedError) as caught:
         new_server().create(body)
-    assert set(caught.value.fields) == {"spec.selector", f"{CONTAINER}.image", "spec.replicas"}
+    labels = "spec.template.metadata.labels"
+    assert set(caught.value.fields) == {
+        "spec.selector",
+        f"{CONTAINER}.image",
+        "spec.replicas",
+        labels,
+    }
 
 
 def test_unknown_fields_are_dropped_or_refused_as_asked() -> None:
@@ -387,10 +393,14 @@ def test_a_field_that_never_changes_is_refused_as_immutable(
         server.update(changed(live, path, value))
 
 
-def test_a_claim_may_ask_for_more_storage() -> None:
+def test_a_claim_may_ask_for_more_storage_once_it_is_bound() -> None:
     server = new_server()
     live = server.create(IMMUTABLE[4][0])
     live["spec"]["resources"]["requests"]["storage"] = "2Gi"
+    with pytest.raises(ImmutableError):
+        server.update(live)
+    bound = server.update({**live, "status": {"phase": "Bound"}}, subresource="status")
+    live["metadata"]["resourceVersion"] = bound["metadata"]["resourceVersion"]
     assert server.update(live)["spec"]["resources"]["requests"]["storage"] == "2Gi"
 
 

@@ -94,6 +94,7 @@ def test_a_claim_that_grows_must_fit_but_its_status_may_say_what_it_will() -> No
     server.create(quota({"requests.storage": "2Gi"}))
     server.create(claim("1Gi"))
     key = key_of(claim(""))
+    server.patch(key, {"status": {"phase": "Bound"}}, subresource="status")
     with pytest.raises(QuotaError, match=r"requested: requests\.storage=2Gi, used: .*=1Gi"):
         server.patch(key, {"spec": {"resources": {"requests": {"storage": "3Gi"}}}})
     grown = {"status": {"allocatedResources": {"storage": "3Gi"}}}
