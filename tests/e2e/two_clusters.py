@@ -40,7 +40,7 @@ Conflicts = dict[ObjectKey, tuple[tuple[str, ...], tuple[str, ...]]]
 
 
 class Counting:
-    """A `Cluster` that counts the calls."""
+    """A `Cluster` that counts the calls; those that hold the agent's Lease go on at all times."""
 
     def __init__(self, inner: Cluster) -> None:
         self._inner = inner
@@ -50,7 +50,9 @@ class Counting:
         deed = getattr(self._inner, name)
 
         def counted(*args: Any, **options: Any) -> Any:
-            self.calls[f"{name} dry" if options.get("dry_run") else name] += 1
+            held = name == "patch" and args[0].kind == "Lease"
+            called = "renew" if held else name
+            self.calls[f"{called} dry" if options.get("dry_run") else called] += 1
             return deed(*args, **options)
 
         return counted
