@@ -53,7 +53,8 @@ def locked(path: str) -> dict[str, str]:
 def requirements(*groups: str) -> list[Requirement]:
     """The ranges that pyproject.toml asks for, with these dependency groups."""
     project = pyproject()["project"]
-    texts = [*project["dependencies"], *project["optional-dependencies"]["sim"]]
+    extras = project["optional-dependencies"].values()
+    texts = [*project["dependencies"], *(text for extra in extras for text in extra)]
     for group in groups:
         texts += pyproject()["dependency-groups"][group]
     return [Requirement(text) for text in texts]

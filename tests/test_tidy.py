@@ -45,7 +45,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "aiohttp": ("agents/hub_client", "agents/probes.py", "clusters/"),
     "git": ("fleet/source/", "fleet/world/example.py"),
     "helm_python": ("fleet/render/",),
-    "httpx": ("fleet/api/client.py",),
+    "httpx": ("fleet/api/client.py", "fleet/hub/outgoing.py"),
     "kubernetes": ("clusters/kubernetes/",),
     "prometheus_client": ("agents/metrics.py", "fleet/api/metrics.py"),
     "ray": ("fleet/world/actors.py",),

@@ -22,8 +22,10 @@ from typing import Any
 
 from clusters.clock import Clock
 from fleet.errors import RequestError
+from fleet.hub.asking import Asker
 from fleet.hub.desk import Desk
 from fleet.hub.doorbell import Doorbell
+from fleet.hub.measuring import OpenGate
 from fleet.hub.observing import Observer
 from fleet.hub.releasing import Releaser, preview
 from fleet.hub.settings import HubSettings
@@ -59,11 +61,13 @@ class Hub:
         self.doorbell = Doorbell()
         self.desk = Desk(store, settings, clock, self.doorbell, mint, key, self._news)
         self._observer, self._releaser = observer, Releaser(store, settings)
+        self._asker = Asker(store, clock)
         self._polling = Polling(timedelta(seconds=settings.poll_seconds), settings.poll_jitter)
         self._rng = rng
         self._started = clock.now()
         self._next_poll = self._started
         self._looking: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._rivals: list[str] | None = None
 
     async def step(self, now: datetime) -> datetime:
@@ -73,7 +77,33 @@ class Hub:
             self._looking = asyncio.create_task(self._look(now))
         changed, wake = await asyncio.to_thread(self.release, now)
         self.doorbell.ring(changed)
-        return min(wake, self._next_poll)
+        return min(wake, self._next_poll, self._ask_machines(now))
+
+    @property
+    def is_asking(self) -> bool:
+        """Does it wait for a machine that a gate asked?"""
+        return self._asking is not None
+
+    def _ask_machines(self, now: datetime) -> datetime:
+        """Begin to ask for gates if any is due; when the next one is."""
+        far = now + timedelta(days=1)
+        if self._asking is not None:
+            return far
+        due, then = self._asker.due(self._releaser.open_gates(), now)
+        if due:
+            self._asking = asyncio.create_task(self._ask(self._releaser.questions(due)))
+        return then or far
+
+    async def _ask(self, due: list[OpenGate]) -> None:
+        try:
+            for gate in await self._asker.ask(due):
+                self._news(gate.run.changes, gate.run.bundles)
+        except Exception:
+            # As with a step: the rows are as they were, the next step asks again.
+            log.exception("asking for gates failed; it is tried again")
+        finally:
+            self._asking = None
+            self.doorbell.ring([STEP])
 
     async def run(self) -> None:
         """Step until cancelled, at most once in `advance_seconds`; then nobody is held any more."""
@@ -87,8 +117,9 @@ class Hub:
         finally:
             # Held requests of agents are answered now; else they are cut off with an error each.
             self.doorbell.close()
-            if self._looking is not None:
-                await asyncio.wait([self._looking])
+            tasks = [task for task in (self._looking, self._asking) if task is not None]
+            if tasks:
+                await asyncio.wait(tasks)
 
     async def _turn(self, bell: asyncio.Event) -> None:
         now = self.clock.now()

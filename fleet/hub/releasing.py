@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from fleet.hub import situations
+from fleet.hub.measuring import OpenGate, open_gate
 from fleet.hub.planning import Planned
 from fleet.hub.settings import HubSettings
 from fleet.hub.situations import problems_of_held
@@ -31,7 +32,12 @@ from fleet.source import Commit
 from fleet.store import Connection, Store
 from fleet.store.budgets import keep_budgets
 from fleet.store.events import replace_problems
-from fleet.store.evidence import Surroundings, read_evidence, read_surroundings
+from fleet.store.evidence import (
+    Surroundings,
+    labels_by_cluster,
+    read_evidence,
+    read_surroundings,
+)
 from fleet.store.runs import RunRow, active_runs, next_run_number, perform, read_plan
 from fleet.store.situation import (
     granted_digests,
@@ -180,6 +186,21 @@ class Releaser:
             return True
         concerned = (news[name] for name in (ALL, *plan.bundles) if name in news)
         return any(not clusters.isdisjoint(plan.changes) for clusters in concerned)
+
+    def open_gates(self) -> list[tuple[str, str]]:
+        """(run, gate_id) of the gates that are judged now and ask a machine.
+
+        As the last `advance` left them; not to be called while one runs, nor is `questions`.
+        """
+        marks = ((uid, last.step.marks.gates) for uid, last in self._last.items())
+        return [(uid, name) for uid, gates in marks for name, _ in gates.opened]
+
+    def questions(self, gates: Iterable[tuple[str, str]]) -> list[OpenGate]:
+        """These open gates with all that their questions depend on."""
+        with self._store.read() as c:
+            labels = labels_by_cluster(c)
+        found = ((self._plans[uid], name, self._last[uid].step) for uid, name in gates)
+        return [open_gate(plan, name, step, labels) for plan, name, step in found]
 
     def _plan_of(self, c: Connection, uid: str) -> RunPlan:
         if uid not in self._plans:

@@ -20,6 +20,7 @@ from fleet.rollout import (
     budgets,
     deadlines,
     freezing,
+    gates,
     history,
     rollback,
     rulings,
@@ -52,6 +53,7 @@ def advance(run: RunPlan, marks: Marks, intent: Intent, evidence: Evidence, now:
     tick = _Tick(run, marks, memory, intent, evidence, now)
     if not ended:
         rulings.carry_out_retries(run, memory, evidence)
+        gates.resume(memory, evidence, now)
     if not ended and rollback.begin(run, memory, evidence, now):
         _back(tick)
     else:
@@ -88,7 +90,7 @@ def _forward(tick: _Tick, ended: bool) -> None:
             budgets.judge(view.plan, view.standings, memory)
         if not ended:
             deadlines.judge(view.plan, memory, evidence, now, wakes)
-    may_act = _may_act(tick.intent, evidence) and not ended
+    may_act = _may_act(tick) and not ended
     if ended:
         _as_it_ended(tick.views, memory)
     else:
@@ -164,8 +166,9 @@ def _first_due(run: RunPlan, now: datetime) -> datetime:
     return now + timedelta(seconds=min(shortest, run.lease_seconds))
 
 
-def _may_act(intent: Intent, evidence: Evidence) -> bool:
-    return intent is Intent.RUN and not evidence.waits_for and not evidence.superseded_by
+def _may_act(tick: _Tick) -> bool:
+    is_held = tick.intent is not Intent.RUN or tick.memory.gates.paused
+    return not is_held and not tick.evidence.waits_for and not tick.evidence.superseded_by
 
 
 def _view(
@@ -219,6 +222,8 @@ def _run_event(tick: _Tick) -> tuple[RunEvent, str]:
         return RunEvent.BLOCKED, f"waits for run {evidence.waits_for}"
     if memory.breached:
         return _breach_event(tick)
+    if memory.gates.paused:
+        return RunEvent.PAUSED, gates.pause_reason(memory)
     if tick.intent is Intent.PAUSE:
         return RunEvent.PAUSED, "paused by a person"
     if evidence.vetoed:
@@ -249,7 +254,7 @@ def _breach_event(tick: _Tick) -> tuple[RunEvent, str]:
 
 def _moving(tick: _Tick) -> list[View]:
     """The stages that neither a breach nor a veto keeps from acting."""
-    if not _may_act(tick.intent, tick.evidence) or tick.state in tables.ENDED:
+    if not _may_act(tick) or tick.state in tables.ENDED:
         return []
     if tick.evidence.vetoed or freezing.frozen(tick.evidence) is not None:
         return []

@@ -111,6 +111,8 @@ class Reading:
     samples: int | None = None
     """Soak: how many samples were taken since its anchor."""
     why: str = ""
+    strikes: int = 0
+    """Analysis: at so many looks in a row the updated clusters were worse than others."""
 
 
 @dataclass(frozen=True, slots=True)

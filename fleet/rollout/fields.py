@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
@@ -60,6 +61,25 @@ def _matching(pattern: re.Pattern[str], what: str) -> Callable[[object], str]:
         return value
 
     return read
+
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def _url(value: object) -> str:
+    text = _matching(URL, "URL that begins with https:// or http://")(value)
+    parts = urlsplit(text)
+    try:
+        port = parts.port
+    except ValueError:
+        raise ValueError("the URL has no port that could be") from None
+    if not parts.hostname or port == 0 or parts.fragment:
+        raise ValueError("the URL names no machine, port 0, or a fragment")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("the URL holds credentials: they do not belong in Git")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ValueError("plain http:// goes to this machine only: write https://")
+    return text
 
 
 def _cron(value: object) -> str:
@@ -134,7 +154,7 @@ Cron = Annotated[
 Url = Annotated[
     str,
     PlainValidator(
-        _matching(URL, "URL that begins with https:// or http://"),
+        _url,
         json_schema_input_type=_pattern(URL),
     ),
 ]

@@ -19,6 +19,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
+from fleet.rollout.measures import Measures
+
 
 class OnNoData(StrEnum):
     """What becomes of a stage whose gate has had no data for `no_data_timeout`."""
@@ -93,6 +95,8 @@ class Soak:
     reset_on: tuple[ResetOn, ...] = (ResetOn.HEALTH_REGRESSION,)
     no_data_timeout_seconds: float = HOUR
     on_no_data: OnNoData = OnNoData.PAUSE
+    measures: Measures | None = None
+    """Of the analysis beside it, which says how samples are counted."""
     kind: Literal["soak"] = "soak"
 
 
@@ -174,6 +178,8 @@ class Analysis:
     alpha: float = 0.01
     no_data_timeout_seconds: float = HOUR
     on_no_data: OnNoData = OnNoData.PAUSE
+    measures: Measures | None = None
+    """What the `kind: Analysis` of that name says; put in when policies are read."""
     kind: Literal["analysis"] = "analysis"
 
 

@@ -12,7 +12,6 @@ from typing import Any
 NOT_YET = frozenset(
     {
         # gates
-        "stages.gates.before.webhook",
         "stages.gates.after.analysis",
         "stages.gates.after.soak.max",
         "stages.gates.after.soak.minSamples",

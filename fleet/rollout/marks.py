@@ -18,6 +18,8 @@ class GateMarks:
 
     opened: tuple[tuple[str, datetime], ...] = ()
     """(gate_id, since when it has been judged): for noDataTimeout and a webhook's timeout."""
+    paused: tuple[tuple[str, int, str], ...] = ()
+    """(gate_id, number of the newest decision then, why): gates that had no data for too long."""
     soaking: tuple[tuple[str, str], ...] = ()
     """(stage, cluster) that were Healthy in it: those whose regression resets no soak."""
 

@@ -19,8 +19,10 @@ from pydantic_core import ErrorDetails
 
 from fleet.model import Bundle, Labels, PolicyDocument, Problem, Selector, Severity
 from fleet.rollout import gate_rules, later, presets
+from fleet.rollout.analysis_document import AnalysisSpec
 from fleet.rollout.budget_document import BudgetSpec
 from fleet.rollout.document import Source, Spec, Stage
+from fleet.rollout.measures import Measures
 from fleet.rollout.shared_budget import RolloutBudget
 from fleet.rollout.stages import Policy, StagePolicy, in_order
 
@@ -106,16 +108,17 @@ def read_policies(
     problems.extend(found)
     if found:
         closed = found[0].what
+    analyses, mistakes = _analyses(ordered)
+    problems.extend(mistakes)
     names = {presets.NO_POLICY, *(d.name for d in ordered if d.kind == "Rollout")}
     for document in ordered:
         if document.kind != "Rollout":
             continue
         policy, found = read_policy(document, groups)
         problems.extend(found)
-        if policy is not None and (strange := gate_rules.unknown_rollouts(policy, names)):
-            what = f"no other rollout {strange[0]!r}"
-            problems.append(_mistake(document, "gates.before.dependency", what))
-            policy = None
+        if policy is not None:
+            policy, wrong = gate_rules.beside(policy, names, analyses)
+            problems.extend(_mistake(document, where, what) for where, what in wrong)
         if policy is None:
             broken.append(Broken(document.name, document.at, _bundles_of(document)))
         else:
@@ -140,7 +143,7 @@ def _budgets(
     budgets: list[RolloutBudget] = []
     problems: list[Problem] = []
     for document in documents:
-        if document.kind == "Rollout":
+        if document.kind in ("Rollout", "Analysis"):
             continue
         if document.kind != "RolloutBudget":
             problems.append(_not_yet(document, f"kind {document.kind}"))
@@ -152,6 +155,27 @@ def _budgets(
         else:
             budgets.append(spec.value(document.name, document.at))
     return tuple(budgets), tuple(problems)
+
+
+def _analyses(
+    documents: Iterable[PolicyDocument],
+) -> tuple[dict[str, Measures], list[Problem]]:
+    """Every `kind: Analysis` by name; one that cannot be read, or is there twice, is no help."""
+    found: dict[str, Measures] = {}
+    problems: list[Problem] = []
+    every = [document for document in documents if document.kind == "Analysis"]
+    names = [document.name for document in every]
+    for document in every:
+        try:
+            measures = AnalysisSpec.model_validate(dict(document.spec)).value(document.name)
+        except ValidationError as error:
+            problems.extend(_problems(document, error))
+            continue
+        if names.count(document.name) > 1:
+            problems.append(_mistake(document, "metadata.name", "another Analysis has that name"))
+        else:
+            found[document.name] = measures
+    return found, problems
 
 
 def overlaps(book: PolicyBook, bundles: Iterable[Bundle]) -> tuple[Problem, ...]:

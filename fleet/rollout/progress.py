@@ -100,6 +100,7 @@ def walk(
             event = _event(run, view, memory, evidence, acts, name in needed, now)
         if event is StageEvent.FINISHED:
             memory.done[name] = now
+            gates.close(memory, f"{name}/")
             for cluster in view.plan.clusters:
                 memory.clocks.pop(cluster, None)
         wakes.extend(at for at in (view.until, view.again) if at is not None and at > now)
@@ -174,6 +175,7 @@ def _before(
         view.reason, view.code = "may start when the run goes on", "RunStandsStill"
         return StageEvent.BLOCKED
     memory.started[stage.name] = now
+    gates.close(memory, f"{stage.name}/{Side.BEFORE}/")
     away = sum(view.count[state] for state in tables.AWAY)
     memory.denominators[stage.name] = len(view.standings) - away
     return None

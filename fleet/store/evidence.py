@@ -25,6 +25,7 @@ from fleet.store.codec import json_value, moment_of, moment_or_none
 from fleet.store.database import Connection
 from fleet.store.durations import p90_by_stage
 from fleet.store.proofs import dependencies, proofs
+from fleet.store.readings import readings_of
 from fleet.store.runs import RunRow, decisions_of
 from fleet.store.vetoes import held_by_vetoes
 
@@ -105,6 +106,7 @@ def read_evidence(
         decisions=decisions_of(c, run.uid),
         superseded_by=run.superseded_by,
         waits_for=waits_for,
+        readings=readings_of(c, plan.uid),
         proofs=proofs(c, plan, waiting, online),
         dependencies=dependencies(c, moving),
         budgets=budgets,

@@ -115,6 +115,16 @@ def vetoes(db: sqlite_utils.Database) -> None:
     db.execute("ALTER TABLE run ADD COLUMN reopened INTEGER NOT NULL DEFAULT 0")
 
 
+@migrations(name="0010_readings")
+def readings(db: sqlite_utils.Database) -> None:
+    """What machines said when gates asked them: the newest answer for each gate of a run."""
+    db.execute(
+        "CREATE TABLE reading (run TEXT NOT NULL, gate TEXT NOT NULL, answer TEXT NOT NULL,"
+        " at TEXT NOT NULL, since TEXT, samples INTEGER, why TEXT NOT NULL,"
+        " strikes INTEGER NOT NULL, PRIMARY KEY (run, gate)) WITHOUT ROWID"
+    )
+
+
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"
 
 _DECLARED = (

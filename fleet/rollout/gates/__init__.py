@@ -12,8 +12,9 @@ No data never passes. A run that only restores has no gates; neither has the cat
 
 from __future__ import annotations
 
+from fleet.rollout.gates.asked import close, pause_reason, resume
 from fleet.rollout.gates.judging import judge, waiting
-from fleet.rollout.gates.scope import is_gated
+from fleet.rollout.gates.scope import gates_of, is_gated
 from fleet.rollout.gates.soak import keep_clock
 from fleet.rollout.gates.turnstile import Turnstile
 from fleet.rollout.gates.verdict import POLLED, Judgement, Verdict
@@ -23,8 +24,12 @@ __all__ = [
     "Judgement",
     "Turnstile",
     "Verdict",
+    "close",
+    "gates_of",
     "is_gated",
     "judge",
     "keep_clock",
+    "pause_reason",
+    "resume",
     "waiting",
 ]

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from fleet.rollout.evidence import Evidence
-from fleet.rollout.gate_kinds import Approval, Gate, Proven, Side, Soak
-from fleet.rollout.gates import approval, proven, soak
+from fleet.rollout.gate_kinds import Analysis, Approval, Gate, Proven, Side, Soak, Webhook
+from fleet.rollout.gates import analysis, approval, proven, soak, webhook
 from fleet.rollout.gates.scope import gates_of
 from fleet.rollout.gates.verdict import PASS, Judgement, Question, Verdict
 from fleet.rollout.memory import Memory
@@ -18,9 +18,11 @@ from fleet.rollout.states import StageState
 from fleet.rollout.step import GateStatus, StageStatus
 
 JUDGES: Mapping[type[Gate], Callable[[Question, Any], Judgement]] = {
+    Analysis: analysis.judge,
     Approval: approval.judge,
     Proven: proven.judge,
     Soak: soak.judge,
+    Webhook: webhook.judge,
 }
 """Gates of a stage as a whole."""
 

@@ -12,7 +12,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fleet.rollout.gate_kinds import ResetOn, Soak
+from fleet.rollout.gates.asked import fresh_reading, opened_at, without_data
 from fleet.rollout.gates.verdict import PASS, Judgement, Question, Verdict
+from fleet.rollout.measures import EVERY_SECONDS
 from fleet.rollout.memory import Memory
 from fleet.rollout.run_plan import StagePlan
 
@@ -22,10 +24,28 @@ def judge(asked: Question, gate: Soak) -> Judgement:
     anchor = asked.memory.soak_anchor.get(asked.stage.name)
     if anchor is None:
         return PASS
+    if gate.min_samples:
+        opened_at(asked)
     until = anchor + timedelta(seconds=gate.min_seconds)
     if asked.now < until:
         return Judgement(Verdict.NONE, "soaks", "Soaking", until)
+    if gate.min_samples:
+        return _count(asked, gate, anchor)
     return Judgement(Verdict.PASS, "soaked", until=until)
+
+
+def _count(asked: Question, gate: Soak, anchor: datetime) -> Judgement:
+    """Were there enough samples? Too few are accepted at `max`, none at all never are."""
+    every = gate.measures.every_seconds if gate.measures else EVERY_SECONDS
+    reading = fresh_reading(asked, every, anchor)
+    if reading is None or reading.samples is None:
+        return without_data(asked, gate, "waits for a count of samples", "WaitsForData")
+    said = f"{reading.samples} of {gate.min_samples} samples"
+    most = None if gate.max_seconds is None else anchor + timedelta(seconds=gate.max_seconds)
+    is_longest = most is not None and asked.now >= most
+    if reading.samples >= gate.min_samples or (is_longest and reading.samples > 0):
+        return Judgement(Verdict.PASS, f"soaked, {said}")
+    return Judgement(Verdict.NONE, f"soaks: {said}", "Soaking", None if is_longest else most)
 
 
 def keep_clock(stage: StagePlan, healthy: Mapping[str, datetime], memory: Memory) -> None:
