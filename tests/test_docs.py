@@ -150,14 +150,17 @@ def test_the_policies_that_are_shown_are_policies() -> None:
 
 def test_every_gate_that_is_shown_is_read() -> None:
     shown = re.findall(r"```yaml\n(gates:.*?)```", page("gates.md"), re.S)
-    assert shown
+    (measures,) = re.findall(r"```yaml\n(apiVersion:.*?)```", page("gates.md"), re.S)
+    read = read_yaml(measures)
+    measured = PolicyDocument(read["kind"], read["metadata"]["name"], read["spec"], "gates.md:2")
+    assert len(shown) == 7
     for snippet in shown:
         stages = [
             {"name": "canary", "group": "staging"},
             {"name": "eu", "select": {"catchAll": True}, **read_yaml(snippet)},
         ]
         document = PolicyDocument("Rollout", "payments", {"stages": stages}, "gates.md:1")
-        assert read_policies([document], {"staging"}).problems == (), snippet
+        assert read_policies([document, measured], {"staging"}).problems == (), snippet
 
 
 def test_the_file_of_people_that_is_shown_is_read(tmp_path: Path) -> None:

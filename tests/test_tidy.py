@@ -50,6 +50,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("agents/metrics.py", "fleet/api/metrics.py"),
     "ray": ("fleet/world/actors.py",),
     "requests": (),
+    "scipy": ("fleet/rollout/comparison.py",),
     "sqlite3": ("fleet/store/",),
     "sqlite_utils": ("fleet/store/",),
     "starlette": ("fleet/api/", "fleet/web/"),

@@ -43,6 +43,9 @@ class Asker:
     async def ask(self, gates: Iterable[OpenGate]) -> list[OpenGate]:
         """Ask for all of them and store what was said; returns them."""
         asked = list(gates)
+        for gate in asked:
+            pause = timedelta(seconds=gate.every_seconds)
+            self._next[gate.run.uid, gate.name] = self._clock.now() + pause
         known = await asyncio.to_thread(self._last, {gate.run.uid for gate in asked})
         outgoing, slots = Outgoing(), asyncio.Semaphore(AT_ONCE)
 
@@ -57,9 +60,6 @@ class Asker:
             await outgoing.close()
         said = {(g.run.uid, g.name): r for g, r in zip(asked, readings, strict=True)}
         await asyncio.to_thread(self._keep, said)
-        for gate in asked:
-            pause = timedelta(seconds=gate.every_seconds)
-            self._next[gate.run.uid, gate.name] = self._clock.now() + pause
         return asked
 
     def _last(self, runs: set[str]) -> dict[Key, Reading]:

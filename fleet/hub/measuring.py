@@ -92,9 +92,16 @@ async def ask(
     """What the machine says now; never raises for what it does."""
     try:
         return await _ask(outgoing, question, last, now)
+    except ImportError:
+        why = "comparing needs SciPy: install fleet-gitops with the extra `analysis`"
+        return Reading(Answer.NONE, now, _since(last, now), why=why)
     except NoAnswer as error:
-        since = last.since if last is not None and last.since is not None else now
-        return Reading(Answer.NONE, now, since, why=f"{_where(question.gate)}: {error}")
+        return Reading(Answer.NONE, now, _since(last, now), why=f"{_where(question.gate)}: {error}")
+
+
+def _since(last: Reading | None, now: datetime) -> datetime:
+    """Since when there has been no data, if there is none now."""
+    return last.since if last is not None and last.since is not None else now
 
 
 async def _ask(
@@ -163,10 +170,13 @@ async def _analysis(
         for cluster in (*question.healthy, *question.untouched)
     }
     strikes = last.strikes if last is not None else 0
-    found = comparison.judge(gate, measures.metrics, observed, question.healthy, strata, strikes)
+    # In a thread: SciPy takes a second to load, and thousands of clusters take a while to compare.
+    found = await asyncio.to_thread(
+        comparison.judge, gate, measures.metrics, observed, question.healthy, strata, strikes
+    )
     since = None
     if found.answer is Answer.NONE and not found.strikes:
-        since = last.since if last is not None and last.since is not None else now
+        since = _since(last, now)
     return Reading(found.answer, now, since, why=found.why, strikes=found.strikes)
 
 

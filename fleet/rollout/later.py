@@ -12,11 +12,6 @@ from typing import Any
 NOT_YET = frozenset(
     {
         # gates
-        "stages.gates.after.analysis",
-        "stages.gates.after.soak.max",
-        "stages.gates.after.soak.minSamples",
-        "stages.gates.after.soak.noDataTimeout",
-        "stages.gates.after.soak.onNoData",
         # failure, supersede, decisions
         "history",
         "onFailure.bisect",

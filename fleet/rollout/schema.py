@@ -1,4 +1,4 @@
-"""The JSON Schema of `kind: Rollout` and `kind: RolloutBudget`, for editors and for CI.
+"""The JSON Schema of `kind: Rollout`, `RolloutBudget` and `Analysis`, for editors and for CI.
 
 It is made from the models that Fleet reads documents with, so both refuse the same; only what a
 schema cannot say (names of stages that exist, circles, a year at most) is left to Fleet alone.
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from fleet.rollout.analysis_document import AnalysisSpec
 from fleet.rollout.budget_document import BudgetSpec
 from fleet.rollout.document import Spec
 from fleet.rollout.fields import Name, Part
@@ -42,13 +43,22 @@ class RolloutBudget(Part):
     spec: BudgetSpec = BudgetSpec()
 
 
-Document: TypeAdapter[Rollout | RolloutBudget] = TypeAdapter(
-    Annotated[Rollout | RolloutBudget, Field(discriminator="kind")]
+class Analysis(Part):
+    """What is measured, for `analysis` gates."""
+
+    api_version: Literal["fleet.dev/v1"]
+    kind: Literal["Analysis"]
+    metadata: Metadata
+    spec: AnalysisSpec
+
+
+Document: TypeAdapter[Rollout | RolloutBudget | Analysis] = TypeAdapter(
+    Annotated[Rollout | RolloutBudget | Analysis, Field(discriminator="kind")]
 )
 
 
 def schema() -> dict[str, Any]:
-    """One schema for both kinds, chosen by `kind`."""
+    """One schema for all of them, chosen by `kind`."""
     found = Document.json_schema(by_alias=True, schema_generator=_Generator)
     return {"$schema": _Generator.schema_dialect, "title": "Fleet rollouts", **found}
 

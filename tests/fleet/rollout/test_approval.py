@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleet.rollout.decisions import Decision, Verb
@@ -57,6 +57,9 @@ def judged(gate: Approval, decisions: Iterable[Decision], at: float = 1) -> Judg
         (Approval(), yes("bob", expires_at=after(1)), "none", "expired"),
         (Approval(), yes("bob", expires_at=after(2)), "pass", ""),
         (Approval(min_approvers=2), yes("bob"), "none", "by 2 people (1 of 2 so far)"),
+        (Approval(), yes("bob", run="r0"), "none", "waits for approval"),
+        (Approval(), yes("bob", stage="one"), "none", "waits for approval"),
+        (Approval(), yes("bob", plan_hash="h0"), "none", "waits for approval"),
     ],
 )
 def test_who_may_approve(gate: Approval, given: Decision, verdict: str, words: str) -> None:
@@ -122,6 +125,7 @@ GATES = st.builds(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(GATES, DECISIONS)
 def test_i4_the_gate_opens_only_with_enough_good_approvals(
     gate: Approval, decisions: list[Decision]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleet.rollout.decisions import Verb
@@ -179,6 +179,7 @@ def test_a_soak_that_counts_is_asked_from_its_beginning() -> None:
     assert tick(plain, known, tick(plain, {}).marks, 1).marks.gates.opened == ()
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from((HOOK, Analysis("slo"), SOAK)),
     st.none()

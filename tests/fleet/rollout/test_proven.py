@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleet.model import PolicyDocument
@@ -66,6 +66,7 @@ def test_what_nobody_looked_at_is_not_proven_and_nothing_new_needs_no_proof() ->
     assert tick(PLAN, {}, proofs={NAME: ()}).offer == ("a", "b")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.builds(
