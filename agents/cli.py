@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import click
 
@@ -58,7 +58,7 @@ class Arguments:
 @click.group(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    subcommand_metavar="[install ...]",
+    subcommand_metavar="[install|rbac ...]",
 )
 @click.option("--hub", metavar="URL", default="", help="Where the hub listens. Needed to run.")
 @click.option(
@@ -285,6 +285,37 @@ def install(
         hub_key=hub_key.read() if hub_key else "",
     )
     click.echo(dump_yaml(agent_manifests(wanted)), nl=False)
+
+
+@agent.command()
+@click.argument("manifests", type=click.File("rb"), default="-")
+@click.option(
+    "--service-account",
+    "accounts",
+    multiple=True,
+    metavar="NAME",
+    help="An account that bundles name with serviceAccount; may be given again.",
+)
+def rbac(manifests: BinaryIO, accounts: tuple[str, ...]) -> None:
+    """Print the rights that the agent needs to deploy MANIFESTS, and no others; changes nothing.
+
+    MANIFESTS is what `fleet render CLUSTER` prints, by default from standard input. The printed
+    roles take the place of the ClusterRole of `fleet agent install`, which allows everything.
+    """
+    from agents.rights import rights_for
+    from clusters.objects import (
+        EnvelopeError,
+        YamlError,
+        check_envelope,
+        dump_yaml,
+        read_yaml_documents,
+    )
+
+    try:
+        objects = [check_envelope(item) for item in read_yaml_documents(manifests.read())]
+    except (YamlError, EnvelopeError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(dump_yaml(rights_for(objects, accounts)), nl=False)
 
 
 async def serve(arguments: Arguments) -> None:

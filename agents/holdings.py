@@ -31,6 +31,7 @@ from agents.apply import (
     Outcome,
     Prepared,
     Site,
+    acting_for,
     is_moving,
     prepare_for,
     reconcile,
@@ -258,7 +259,8 @@ class Holdings:
         order = Order(item, self._generation(item))
         try:
             order = asked.ordered(await self._order(item, order.generation))
-            seen = await preview(Site(self._cluster, item.bundle, self._settings), state, order)
+            cluster = acting_for(self._cluster, item, state)
+            seen = await preview(Site(cluster, item.bundle, self._settings), state, order)
         except Exception as error:  # as in a pass
             _log.exception("dry run of bundle %s: unexpected", item.bundle)
             what = f"the agent failed with {type(error).__name__}"
@@ -283,8 +285,9 @@ class Holdings:
         version = self._version(item)
         if asked is not None:
             order = asked.ordered(order)
+        cluster = acting_for(self._cluster, item, state)
         site = Site(
-            self._cluster if asked is None else asked.through(self._cluster),
+            cluster if asked is None else asked.through(cluster),
             item.bundle,
             self._settings,
             lambda: self._version(self._deployment(item.bundle)) != version,

@@ -61,7 +61,8 @@ class Inventory:
     """Hooks of the attempt under way that need not run again."""
     deletion: Deletion = Deletion.WAIT
     """What becomes of the objects when the bundle goes: the order to remove it does not say."""
-
+    service_account: str = ""
+    """With whose rights it was applied, and is to be removed; empty: the agent's own."""
     history: tuple[Digest, ...] = ()
     """What was completely applied, oldest first, up to `applied`; going back cuts it off there."""
     finished: tuple[tuple[str, Digest], ...] = ()
@@ -165,6 +166,7 @@ def _state(inventory: Inventory) -> dict[str, Any]:
         "operation": inventory.operation,
         "hooks_done": list(inventory.hooks_done),
         "deletion": inventory.deletion.value,
+        "service_account": inventory.service_account,
         "history": list(inventory.history),
         "finished": dict(inventory.finished),
         "delete_hooks": inventory.delete_hooks,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from agents.apply.acting import acting_for
 from agents.apply.check import check
 from agents.apply.move import Order, move
 from agents.apply.outcome import Failure, Outcome, failed_bundle
@@ -34,6 +35,7 @@ __all__ = [
     "Outcome",
     "Prepared",
     "Site",
+    "acting_for",
     "is_moving",
     "prepare_for",
     "reconcile",

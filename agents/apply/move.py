@@ -241,6 +241,7 @@ async def _intend(
         operation=operation or await _operation(site, before, wanted.digest, prepared),
         hooks_done=before.hooks_done if same else (),
         deletion=wanted.options.on_leaving,
+        service_account=wanted.options.service_account,
     )
     intent = with_finished(intent, prepared.objects, {})
     await keep_inventory(store, state, intent)

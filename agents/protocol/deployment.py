@@ -30,6 +30,8 @@ class Options(BaseModel):
     namespace_annotations: tuple[tuple[str, str], ...] = ()
     force_namespace: bool = False
     """`namespace:` of fleet.yaml: every namespaced object goes there; cluster-wide ones fail."""
+    service_account: str = ""
+    """The account of `fleet-system` whose rights the bundle is applied with; empty: the agent's."""
     drift: DriftMode = DriftMode.CORRECT
     drift_force: bool = False
     """Recreate an object whose healing is refused as immutable."""

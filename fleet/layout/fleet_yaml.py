@@ -26,7 +26,6 @@ UNSUPPORTED = {
     "rolloutStrategy": "say it in a document `kind: Rollout` under clusters/",
     "ignore": _LATER,
     "imageScans": _LATER,
-    "serviceAccount": _LATER,
     "forceSyncGeneration": _LATER,
     "deleteNamespace": "Fleet never deletes a namespace that it did not apply",
     "deleteCRDResources": "Fleet keeps CustomResourceDefinitions; delete them by hand",
@@ -144,6 +143,9 @@ def read_options(fields: Fields) -> dict[str, Any]:
             "bad-field", f"deletionPolicy {deletion!r} is none that Fleet knows",
             (*fields.path, "deletionPolicy"), "say orphan, delete or wait",
         )  # fmt: skip
+    account = fields.text("serviceAccount")
+    if account:
+        options["service_account"] = account
     if fields.flag("allowWipe"):
         options["allow_wipe"] = True
     if fields.value.get("keepResources") is not None:

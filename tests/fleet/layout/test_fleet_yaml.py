@@ -116,6 +116,7 @@ def test_what_becomes_of_objects_and_namespaces_is_said() -> None:
     text = (
         "defaultNamespace: shop\nnamespaceLabels: {tier: one, team: shop}\n"
         "namespaceAnnotations: {owner: sre}\ndeletionPolicy: orphan\nallowWipe: true\n"
+        "serviceAccount: team-a\n"
     )
     assert source_of(files | {f"{WEB}/fleet.yaml": text}, "web").options == Options(
         namespace="shop",
@@ -123,6 +124,7 @@ def test_what_becomes_of_objects_and_namespaces_is_said() -> None:
         namespace_annotations=(("owner", "sre"),),
         deletion=Deletion.ORPHAN,
         allow_wipe=True,
+        service_account="team-a",
     )
     wrong = files | {f"{WEB}/fleet.yaml": "deletionPolicy: shred\n"}
     assert "bad-field" in [p.code for p in problems_of(wrong)]
