@@ -36,7 +36,7 @@ _ALWAYS: tuple[Rule, ...] = (
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create", "get", "patch"]},
     {"apiGroups": [""], "resources": ["nodes", "pods"], "verbs": ["list"]},
     {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["list"]},
-    {"apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "get", "patch"]},
 )
 _OWN: tuple[Rule, ...] = (
     {"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": _VERBS},

@@ -20,6 +20,7 @@ from agents.announcing import (
 )
 from agents.inventory import Inventory, InventoryStore
 from agents.protocol import DeploymentReport, DriftMode, Health, Options, SyncState
+from agents.rights import _ALWAYS
 from clusters.clock import FakeClock
 from clusters.cluster import Cluster
 from clusters.errors import ForbiddenError
@@ -217,3 +218,10 @@ def test_every_reason_is_documented_with_its_type_and_no_other() -> None:
                 found.add((condition[0], "Warning" if condition[1] else "Normal"))
     rows = re.findall(r"^\| `([A-Z]\w+)` \| (Normal|Warning) \|", page.read_text("utf-8"), re.M)
     assert set(rows) == found
+
+
+def test_the_rights_of_an_agent_are_enough_for_its_events() -> None:
+    rules = [rule for rule in _ALWAYS if "events" in rule["resources"]]
+    assert [(rule["apiGroups"], rule["verbs"]) for rule in rules] == [
+        ([""], ["create", "get", "patch"])
+    ]
