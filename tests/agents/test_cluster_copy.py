@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import zlib
 from random import Random
 
 import pytest
@@ -148,7 +149,7 @@ async def test_a_kill_at_any_write_leaves_the_old_copy_or_the_new_one(place: Pla
     assert count > 5
 
 
-@pytest.mark.parametrize("spoil", ["bytes", "gone", "bomb", "head"])
+@pytest.mark.parametrize("spoil", ["bytes", "gone", "bomb", "head", "swapped"])
 async def test_what_was_tampered_with_counts_as_not_there(place: Place, spoil: str) -> None:
     web = place.deployment("web")
     await place.keep(place.copy(), place.target(1, web))
@@ -162,7 +163,7 @@ async def test_what_was_tampered_with_counts_as_not_there(place: Place, spoil: s
         if spoil == "gone":
             place.cluster.server.delete(key)
             continue
-        text = {"bytes": b"evil", "head": b'["x"]'}.get(spoil) or _bomb()
+        text = {"bytes": b"evil", "head": b'["x"]', "swapped": _other(place)}.get(spoil) or _bomb()
         patch = {"data": dict.fromkeys(item["data"], base64.b64encode(text).decode())}
         place.cluster.server.patch(key, patch, patch_type="merge", manager="evil")
     assert await place.copy().load() is None
@@ -180,10 +181,13 @@ async def test_a_part_that_is_missing_or_damaged_is_written_again(place: Place) 
         assert await place.copy().load() == Kept(target, KEY, dict(place.disk)), name
 
 
+def _other(place: Place) -> bytes:
+    """A piece that unpacks well, and is another target."""
+    return zlib.compress(place.target(9).model_dump_json().encode())
+
+
 def _bomb() -> bytes:
     """A few hundred KiB that unpack to far more than any artifact has."""
-    import zlib
-
     packer = zlib.compressobj(9)
     zeros = bytes(1024 * 1024)
     return b"".join(packer.compress(zeros) for _ in range(200)) + packer.flush()
