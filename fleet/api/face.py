@@ -58,6 +58,18 @@ class DeskFace(Protocol):
         """Ask agents to reconcile now; the sync's name."""
         ...
 
+    def decide_for_fleet(
+        self,
+        verb: Verb,
+        *,
+        actor: Actor,
+        reason: str = "",
+        bundle: str = "",
+        clusters: Iterable[str] = (),
+    ) -> str:
+        """Record a decision on the whole fleet; says what was done."""
+        ...
+
     def decide(
         self,
         run: str,

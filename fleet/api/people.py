@@ -5,7 +5,7 @@ A person's own token opens all but the making of agents' tokens, and says who de
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -19,7 +19,7 @@ from fleet.api.inbound import Handler, body_of, for_operator, for_people, json_a
 from fleet.api.selectors import read_selector
 from fleet.errors import RequestError
 from fleet.model import Selector
-from fleet.rollout.decisions import EVERY_GROUP, Actor, Verb
+from fleet.rollout.decisions import EVERY_GROUP, FLEET_WIDE, Actor, Verb
 from fleet.store.access import Access, Caller
 from fleet.store.people import People
 from fleet.store.query import query
@@ -34,6 +34,17 @@ class DecisionBody(BaseModel):
     actor: str = ""
     reason: str = ""
     stage: str = ""
+    clusters: tuple[str, ...] = ()
+
+
+class FleetDecisionBody(BaseModel):
+    """`{"actor": "ana", "reason": "incident 7", "bundle": "web", "clusters": []}`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    actor: str = ""
+    reason: str = ""
+    bundle: str = ""
     clusters: tuple[str, ...] = ()
 
 
@@ -86,6 +97,7 @@ def people_routes(hub: HubFace, access: Access) -> list[Route]:
         ("GET", "/v1/explain/{cluster}/{bundle}", people.explain),
         ("POST", "/v1/query", people.query),
         ("POST", "/v1/runs/{uid}/{verb}", people.decide),
+        ("POST", "/v1/fleet/{verb}", people.decide_for_fleet),
         ("GET", "/v1/syncs", _plain(ask.syncs)),
         ("GET", "/v1/syncs/{uid}", people.synced),
         ("POST", "/v1/syncs", people.sync),
@@ -159,15 +171,22 @@ class _People:
             {"columns": answer.columns, "rows": answer.rows, "truncated": answer.truncated}
         )
 
+    async def decide_for_fleet(self, request: Request) -> Response:
+        verb = _verb(request.path_params["verb"], FLEET_WIDE)
+        asked = await body_of(request, FleetDecisionBody)
+        message = await run_in_threadpool(
+            self._hub.desk.decide_for_fleet,
+            verb,
+            actor=self._actor(request.state.caller, asked.actor),
+            reason=asked.reason,
+            bundle=asked.bundle,
+            clusters=asked.clusters,
+        )
+        return json_answer({"message": message})
+
     async def decide(self, request: Request) -> Response:
         named = request.path_params
-        if named["verb"] not in list(Verb):
-            raise RequestError(
-                f"there is no decision {named['verb']!r}",
-                fix="one of " + ", ".join(Verb),
-                code="no-such-decision",
-                status=404,
-            )
+        _verb(named["verb"], frozenset(Verb) - FLEET_WIDE)
         asked = await body_of(request, DecisionBody)
         message = await run_in_threadpool(
             self._hub.desk.decide,
@@ -219,3 +238,16 @@ class _People:
         await body_of(request, NoBody)
         self._hub.refresh()
         return json_answer({"message": "the hub looks at Git now"})
+
+
+def _verb(name: str, among: Collection[Verb]) -> Verb:
+    """The decision of that name. Errors: `RequestError` with status 404."""
+    found = next((verb for verb in among if verb.value == name), None)
+    if found is None:
+        raise RequestError(
+            f"there is no decision {name!r} here",
+            fix="one of " + ", ".join(sorted(among)),
+            code="no-such-decision",
+            status=404,
+        )
+    return found

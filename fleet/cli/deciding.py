@@ -12,6 +12,7 @@ import click
 
 from fleet.api.client import ApiClient
 from fleet.cli.asking import hub_option
+from fleet.cli.freezing import catch_up, freeze, unfreeze, with_removals
 from fleet.cli.previewing import plan, schema
 
 reason_option = click.option(
@@ -60,6 +61,10 @@ _verb("abort", "End RUN; clusters keep what they have.")
 _verb("rollback", "Take every cluster that RUN touched back to what it last baked.")
 
 
+with_removals(rollout.commands["approve"])
+rollout.add_command(freeze)
+rollout.add_command(unfreeze)
+rollout.add_command(catch_up)
 rollout.add_command(plan)
 rollout.add_command(schema)
 

@@ -22,6 +22,7 @@ from agents.protocol import (
 from clusters.clock import Clock
 from clusters.objects import Digest
 from fleet.errors import RequestError
+from fleet.hub import fleet_decisions
 from fleet.hub.doorbell import Doorbell, wait_for
 from fleet.hub.settings import HubSettings
 from fleet.rollout import gates, refusal
@@ -205,6 +206,26 @@ class Desk:
         self._doorbell.ring(asked)
         self._news([], [])
         return uid
+
+    def decide_for_fleet(
+        self,
+        verb: Verb,
+        *,
+        actor: Actor,
+        reason: str = "",
+        bundle: str = "",
+        clusters: Iterable[str] = (),
+    ) -> str:
+        """Record a decision on the whole fleet; says what was done."""
+        if not actor.name.strip():
+            raise RequestError("a decision needs a name", fix="say who decides", code="no-actor")
+        with self.store.write() as c:
+            said, changed = fleet_decisions.decide(
+                c, verb, actor, reason, bundle, tuple(clusters), self._clock.now()
+            )
+        self._doorbell.ring(changed)
+        self._news(changed, None)
+        return said
 
     def decide(
         self,

@@ -23,14 +23,15 @@ from fleet.hub.measuring import OpenGate, open_gate
 from fleet.hub.planning import Planned
 from fleet.hub.settings import HubSettings
 from fleet.hub.situations import problems_of_held
-from fleet.rollout import Situation, advance, caps, propose, waits_for
+from fleet.rollout import Situation, advance, caps, lane, propose, waits_for
+from fleet.rollout.removals import approved
 from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.shared_budget import RolloutBudget
 from fleet.rollout.situation import RunRecord
 from fleet.rollout.step import Step
 from fleet.source import Commit
 from fleet.store import Connection, Store
-from fleet.store.budgets import keep_budgets
+from fleet.store.budgets import FLEET, keep_budgets
 from fleet.store.events import replace_problems
 from fleet.store.evidence import (
     Surroundings,
@@ -38,7 +39,14 @@ from fleet.store.evidence import (
     read_evidence,
     read_surroundings,
 )
-from fleet.store.runs import RunRow, active_runs, next_run_number, perform, read_plan
+from fleet.store.runs import (
+    RunRow,
+    active_runs,
+    decisions_of,
+    next_run_number,
+    perform,
+    read_plan,
+)
 from fleet.store.situation import (
     granted_digests,
     online_clusters,
@@ -225,12 +233,14 @@ def _situation(
     plan_of: Callable[[str], RunPlan],
 ) -> Situation:
     plan = planned.plan
-    granted = granted_digests(c)
+    granted, said = granted_digests(c), decisions_of(c, FLEET)
     everything = frozenset(bundle for some in granted.values() for bundle in some)
     return replace(
         situations.wanted_situation(planned, now),
         assigned=granted,
         held=plan.held if removals_are_safe(plan) else plan.held | everything,
+        removals_approved=approved(said),
+        catch_up_asked=lane.asked(said),
         runs=run_records(c, plan_of),
         online=online_clusters(c),
         unhealthy=unwell(c),

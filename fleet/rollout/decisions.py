@@ -27,6 +27,12 @@ class Verb(StrEnum):
     FREEZE = "freeze"
     UNFREEZE = "unfreeze"
     ROLLBACK = "rollback"
+    APPROVE_REMOVALS = "approve-removals"
+    CATCH_UP = "catch-up"
+
+
+FLEET_WIDE = frozenset({Verb.FREEZE, Verb.UNFREEZE, Verb.APPROVE_REMOVALS, Verb.CATCH_UP})
+"""Decisions on the fleet, not on one run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ that is no longer declared is released, never emptied.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
 from agents.protocol import ABSENT
 from clusters.objects import Digest
+from fleet.rollout import removals
+from fleet.rollout.rules import Rules
 from fleet.rollout.situation import Held, RunRecord, Situation, Wanted
 from fleet.rollout.states import RunState
 
@@ -60,6 +62,50 @@ def _why_kept(situation: Situation, cluster: str, bundle: str) -> tuple[str, str
     return "TurndownSuspected", "the cluster suddenly wants no bundle at all; nothing is removed"
 
 
+def hold_removals(
+    situation: Situation, found: Differences, rules_of: Callable[[str], tuple[Rules, int] | None]
+) -> Situation:
+    """Take the removals that look like missing data out of what differs; they are held.
+
+    `rules_of(bundle)`: the rules of its policy, and how many clusters that has.
+    """
+    pairs = set()
+    for bundle in sorted(found.of):
+        removing = {c for c, d in found.of[bundle].items() if d == ABSENT}
+        open_ones = {c for c in removing if not _may_go(situation, c, bundle)}
+        open_ones -= _under_way(situation, bundle) | _restored(situation, bundle, open_ones)
+        found_rules = rules_of(bundle) if open_ones else None
+        if found_rules is None:
+            continue
+        having = sum(bundle in some for some in situation.assigned.values())
+        why = removals.suspicion(*found_rules, len(removing), having)
+        if why:
+            pairs |= {(cluster, bundle) for cluster in open_ones}
+            found.held.extend(Held(bundle, c, removals.CODE, why) for c in sorted(open_ones))
+            for cluster in open_ones:
+                del found.of[bundle][cluster]
+            if not found.of[bundle]:
+                del found.of[bundle]
+    return replace(situation, held_removals=frozenset(pairs)) if pairs else situation
+
+
+def _restored(situation: Situation, bundle: str, clusters: Iterable[str]) -> set[str]:
+    """Clusters that had nothing of the bundle before a failed run: a revert needs nobody."""
+    newest_first = situation.runs[::-1]
+    return {c for c in clusters if baseline(newest_first, c, bundle) == ABSENT}
+
+
+def _under_way(situation: Situation, bundle: str) -> set[str]:
+    """Clusters that a live run takes the bundle from: it was judged when that run was made."""
+    return {
+        cluster
+        for record in situation.runs
+        if record.is_live
+        for cluster, digest in carried(record, bundle).items()
+        if digest == ABSENT
+    }
+
+
 def target_digest(situation: Situation, cluster: str, bundle: str) -> Digest | None:
     """The digest that a cluster is to move to, `absent` to remove; `None`: no conclusion."""
     wanted = situation.wanted.get(cluster)
@@ -68,9 +114,15 @@ def target_digest(situation: Situation, cluster: str, bundle: str) -> Digest | N
     found = wanted.get(bundle, ABSENT)
     if found != ABSENT:
         return found
-    if bundle in situation.held or _wants_nothing(wanted):
+    if bundle in situation.held or (cluster, bundle) in situation.held_removals:
         return None
-    return ABSENT
+    return None if _wants_nothing(wanted) and not _may_go(situation, cluster, bundle) else ABSENT
+
+
+def _may_go(situation: Situation, cluster: str, bundle: str) -> bool:
+    """Did a person approve that what the cluster has of the bundle goes?"""
+    have = situation.assigned.get(cluster, {}).get(bundle, ABSENT)
+    return have == ABSENT or (cluster, bundle, have) in situation.removals_approved
 
 
 def _wants_nothing(wanted: Wanted) -> bool:

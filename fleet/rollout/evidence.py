@@ -70,6 +70,8 @@ class ClusterEvidence:
 
     registered: bool = False
     online: bool = False
+    dark_at: datetime | None = None
+    """When silence makes it Offline for this run (`staleAfter`), if it is silent already."""
     held_by: str = ""
     """Another run that has an offer or an unsettled assignment of the same bundle here."""
     assignment: AssignmentEvidence | None = None

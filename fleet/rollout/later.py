@@ -23,15 +23,7 @@ NOT_YET = frozenset(
         "supersede.policy=Immediate",
         "supersede.policy=Queue",
         # caps, removal, connectivity
-        "connectivity.catchUp.within",
-        "connectivity.offline=Fail",
-        "connectivity.offline=Wait",
-        "connectivity.staleAfter",
-        "membership.maxRemovalPerRun",
-        "removal",
         # plan and stages
-        "membership.mode=Frozen",
-        "membership.onJoin=NextRun",
         "membership.onLeave=Fail",
         "membership.onRelabel=Restage",
         "source.track",

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from agents.protocol import ABSENT
 from clusters.objects import Digest
 from fleet.rollout.differences import carried, target_digest
+from fleet.rollout.rules import OnJoin
 from fleet.rollout.situation import Held, RunRecord, Situation
 from fleet.rollout.states import RunState
 
@@ -83,7 +84,11 @@ def _judge(
         return
     for cluster, digest in differing.items():
         joins = cluster not in brings
-        if record.state is RunState.SUCCEEDED:
+        next_run = record.plan.rules.membership.on_join is OnJoin.NEXT_RUN
+        if joins and next_run and record.state is RunState.SUCCEEDED:
+            why = "it joined after the bundle's last run; the next one takes it on (onJoin)"
+            found.held.append(Held(bundle, cluster, "WaitsForNextRun", why))
+        elif record.state is RunState.SUCCEEDED:
             found.owed.setdefault(bundle, {})[cluster] = digest
         elif record.is_live and joins:
             why = f"joins when run {record.plan.uid} has succeeded"

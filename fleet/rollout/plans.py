@@ -6,17 +6,17 @@ a bundle whose policy is broken or contested, or breaks a rule of `plan_rules`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from agents.protocol import ABSENT
 from clusters.objects import Digest
-from fleet.rollout import numbers, resolution
-from fleet.rollout.gate_kinds import Window
+from fleet.rollout import numbers, removals, resolution
 from fleet.rollout.needs import newest_staged
 from fleet.rollout.plan_rules import Refusal, refusals
 from fleet.rollout.policy import Unprotected
 from fleet.rollout.resolution import Membership
+from fleet.rollout.rules import Rules
 from fleet.rollout.run_plan import Change, Ramp, RunPlan, StagePlan
 from fleet.rollout.situation import Held, RunRecord, Situation
 from fleet.rollout.stages import Policy
@@ -61,6 +61,11 @@ class Planner:
         broken = self._refusals(found)
         self.held.extend(Held(bundle, "", one.code, one.reason) for one in broken)
         return None if broken else found
+
+    def rules_of(self, bundle: str) -> tuple[Rules, int] | None:
+        """The rules of the policy of a bundle, if it has one that holds, and its clusters."""
+        policy = self.policy_of(bundle)
+        return None if policy is None else (policy.rules, len(self.members(policy).stage_of))
 
     def _refusals(self, policy: Policy) -> tuple[Refusal, ...]:
         if policy.name not in self._refused:
@@ -141,11 +146,15 @@ class Planner:
         if changes and not placed:
             return None
         uid = self._uid(bundles)
-        stages = resolution.stage_plans(policy, who, placed, uid)
+        stages = removals.removals_last(
+            resolution.stage_plans(policy, who, placed, uid),
+            removals.removing_clusters(placed),
+            policy.rules.removal,
+        )
         return self._add(policy, uid, bundles, placed, stages, restores=restores)
 
     def catch_up(self, policy: Policy, changes: Mapping[str, tuple[Change, ...]]) -> RunPlan | None:
-        """A run of the catch-up lane: one stage, no gates but windows, charged to no budget."""
+        """A run of the catch-up lane: one stage, no gates, charged to no budget."""
         placed = self._placed(self.members(policy), changes)
         if not placed:
             return None
@@ -165,7 +174,6 @@ class Planner:
             failure_budget=len(clusters),
             min_healthy=0,
             cluster_deadline_seconds=longest,
-            before=_windows(policy, self.members(policy), placed),
         )
         bundles = tuple(sorted({c.bundle for some in placed.values() for c in some}))
         uid = self._uid((f"catch-up-{policy.name}",))
@@ -220,13 +228,3 @@ class Planner:
         )
         self.made.append(plan)
         return plan
-
-
-def _windows(policy: Policy, who: Membership, placed: Collection[str]) -> tuple[Window, ...]:
-    """The windows of the policy's stages, each about the clusters of its stage."""
-    found: list[Window] = []
-    for stage in policy.stages:
-        only = tuple(sorted(cluster for cluster in placed if who.stage_of[cluster] == stage.name))
-        windows = (gate for gate in stage.before if isinstance(gate, Window))
-        found.extend(replace(window, only=only) for window in windows if only)
-    return tuple(found)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from fleet.rollout import budgets, gates, stops, tables
+from fleet.rollout import budgets, connectivity, gates, stops, tables
 from fleet.rollout.evidence import Evidence
 from fleet.rollout.gate_kinds import Side
 from fleet.rollout.gates import Verdict
@@ -98,6 +98,8 @@ def walk(
             view.reason, view.code = f"waits for run {evidence.waits_for}", "RunQueued"
         else:
             event = _event(run, view, memory, evidence, acts, name in needed, now)
+        if connectivity.fails_offline(run, view.count) and memory.started.get(name) == now:
+            wakes.append(now)
         if event is StageEvent.FINISHED:
             memory.done[name] = now
             gates.close(memory, f"{name}/")
@@ -169,15 +171,15 @@ def _before(
     if gate.verdict is not Verdict.PASS:
         view.reason, view.code, view.until = gate.reason, gate.code, gate.until
         return StageEvent.GATED
-    if nobody_online(view):
-        return _with_nobody(view, is_needed, acts)
+    if nobody_online(view) and not connectivity.fails_offline(run, view.count):
+        return _with_nobody(run, view, is_needed, acts)
     if not acts:
         view.reason, view.code = "may start when the run goes on", "RunStandsStill"
         return StageEvent.BLOCKED
     memory.started[stage.name] = now
     gates.close(memory, f"{stage.name}/{Side.BEFORE}/")
-    away = sum(view.count[state] for state in tables.AWAY)
-    memory.denominators[stage.name] = len(view.standings) - away
+    left_out = connectivity.left_out(run, view.count)
+    memory.denominators[stage.name] = len(view.standings) - left_out
     return None
 
 
@@ -193,11 +195,16 @@ def _inside(
     stage = view.plan
     healthy = view.count[ClusterState.HEALTHY]
     view.reason = f"{healthy} of {len(view.standings)} Healthy"
+    if connectivity.fails_offline(run, view.count):
+        return StageEvent.MOVING
     if nobody_online(view):
-        return _with_nobody(view, is_needed, acts)
+        return _with_nobody(run, view, is_needed, acts)
     if any(view.count[state] for state in UNSETTLED):
         return StageEvent.MOVING
     if view.count[ClusterState.VERIFYING]:
+        return StageEvent.CHECKING
+    if dark := connectivity.waits_for(run, view.count):
+        view.reason, view.code = f"waits for {dark} offline clusters", "WaitsForOffline"
         return StageEvent.CHECKING
     budgets.judge_settled(run.rules.on_failure, stage, view.standings, healthy, memory)
     if stage.name in memory.breached:
@@ -228,8 +235,8 @@ def nobody_online(view: View) -> bool:
     return all(one.state in tables.AWAY for one in view.standings)
 
 
-def _with_nobody(view: View, is_needed: bool, acts: bool) -> StageEvent:
-    if is_needed:
+def _with_nobody(run: RunPlan, view: View, is_needed: bool, acts: bool) -> StageEvent:
+    if is_needed or connectivity.waits_for(run, view.count):
         view.reason, view.code = "no cluster of this stage is online", "NobodyOnline"
         return StageEvent.BLOCKED
     view.reason, view.code = _how_done(view)

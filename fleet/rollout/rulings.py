@@ -7,7 +7,7 @@ which decisions make no sense now, before the hub stores them.
 
 from __future__ import annotations
 
-from fleet.rollout.decisions import Decision, Verb
+from fleet.rollout.decisions import FLEET_WIDE, Decision, Verb
 from fleet.rollout.evidence import Evidence
 from fleet.rollout.gates import is_gated
 from fleet.rollout.marks import Marks
@@ -51,8 +51,6 @@ def refusal(verb: Verb, run: RunPlan, state: RunState, marks: Marks, stage: str 
         return ""
     if state in ENDED:
         return f"run {run.uid} has ended ({state.value})"
-    if verb in (Verb.FREEZE, Verb.UNFREEZE):
-        return "a freeze is about the whole fleet, not about one run; to hold a run, pause it"
     if marks.failure.back_since is not None and verb not in (Verb.ABORT, Verb.ROLLBACK):
         return (
             f"run {run.uid} rolls back; a rollback ends by itself, and a commit takes it from there"
@@ -61,6 +59,8 @@ def refusal(verb: Verb, run: RunPlan, state: RunState, marks: Marks, stage: str 
         return f"run {run.uid} rolls back already; that ends by itself"
     if verb is Verb.ROLLBACK and state is RunState.QUEUED:
         return f"run {run.uid} has touched nothing yet; abort it"
+    if verb in FLEET_WIDE:
+        return f"{verb} is about the whole fleet, not about one run; to hold a run, pause it"
     if verb is Verb.RESUME and marks.breached:
         where, why = marks.breached[0]
         return f"stage {where} failed ({why}); retry what failed, or abort"

@@ -23,7 +23,13 @@ from datetime import datetime
 from clusters.objects import Digest
 from fleet.rollout import lane
 from fleet.rollout.coalescing import settles_at
-from fleet.rollout.differences import baseline, carried, differences, target_digest
+from fleet.rollout.differences import (
+    baseline,
+    carried,
+    differences,
+    hold_removals,
+    target_digest,
+)
 from fleet.rollout.needs import Needs, needs
 from fleet.rollout.plans import Planner, run_uid
 from fleet.rollout.rules import Unit
@@ -41,6 +47,7 @@ def propose(
     """The runs that are wanted now and not there. `uid(commit, bundles, number)` names them."""
     found = differences(situation)
     planner = Planner(situation, uid)
+    situation = planner.situation = hold_removals(situation, found, planner.rules_of)
     vetoed = held_bundles(situation.wanted.values(), situation.vetoed)
     differing = planner.placeable({b: some for b, some in found.of.items() if b not in vetoed})
     wanted = needs(situation, differing, planner.beside)
@@ -53,7 +60,9 @@ def propose(
     desk.open(wanted.staged)
     desk.refresh_queued()
     desk.open_orphans()
-    lane.open_lane(desk.planner, desk.records(), desk.superseded, wanted.owed, desk.held)
+    lane.open_lane(
+        desk.planner, desk.records(), desk.superseded, wanted.owed, desk.held, desk.wakes
+    )
     runs = tuple(desk.planner.made)
     return Proposal(
         runs,

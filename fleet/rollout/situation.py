@@ -18,6 +18,10 @@ Wanted = Mapping[str, Digest | None]
 """Bundle → wanted digest; `None`: it did not render, nothing is concluded."""
 
 
+Approved = frozenset[tuple[str, str, Digest]]
+"""(cluster, bundle, what it runs): removals that a person approved."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """A stored run as far as newer runs care."""
@@ -28,6 +32,9 @@ class RunRecord:
     """`Marks.breached` is not empty: a failure that nobody answered."""
     reopened: bool = False
     """A person asked to try it again after it had ended: it counts as if it had never been."""
+    ended_at: datetime | None = None
+    failed: frozenset[str] = frozenset()
+    """Clusters that ever failed in it."""
 
     @property
     def is_live(self) -> bool:
@@ -78,6 +85,11 @@ class Situation:
     """(cluster, bundle) that are unhealthy now under what they were last granted."""
     vetoed: Mapping[str, Mapping[Digest, str]] = field(default_factory=dict)
     """Bundle → digest that failed → why; those that were lifted are left out."""
+    removals_approved: Approved = frozenset()
+    catch_up_asked: Mapping[str, datetime] = field(default_factory=dict)
+    """Cluster → when a person last asked the catch-up lane to try it again."""
+    held_removals: frozenset[tuple[str, str]] = frozenset()
+    """(cluster, bundle) whose removal waits for a person; `propose` finds them."""
     pushes: tuple[datetime, ...] = ()
     """When each of the newest commits was first seen, the newest first: for `source.coalesce`."""
     next_number: int = 1

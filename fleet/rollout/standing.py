@@ -14,9 +14,11 @@ from datetime import datetime, timedelta
 
 from agents.protocol import ABSENT, Health, SyncState
 from fleet.rollout import tables
+from fleet.rollout.connectivity import offline_rule
 from fleet.rollout.evidence import AssignmentEvidence, BundleEvidence, ClusterEvidence
 from fleet.rollout.memory import Memory
 from fleet.rollout.reasons import Reason
+from fleet.rollout.rules import OfflineRule
 from fleet.rollout.run_plan import Change, RunPlan, StagePlan
 from fleet.rollout.states import ClusterState
 from fleet.rollout.tables import ClusterEvent
@@ -84,6 +86,10 @@ def stand(
         if not lapsed:
             wakes.append(end)
     sight = look(run, run.changes[cluster], evidence, None if lapsed else offer, now)
+    if evidence.dark_at is not None and evidence.dark_at > now:
+        wakes.append(evidence.dark_at)
+    if sight.event is ClusterEvent.DARK and _fails_dark(run, stage, memory):
+        sight = Sight(ClusterEvent.BROKEN, now, None, "offline when its turn came", "Offline")
     keep_time(stage, cluster, evidence, offer, sight, memory, now, wakes, run)
     if sight.due is not None:
         wakes.append(sight.due)
@@ -107,6 +113,10 @@ def stand(
     if evidence.unsettled_since is not None and state_now not in tables.IN_FLIGHT:
         _occupy(stage, found, evidence.unsettled_since, now, wakes)
     return found
+
+
+def _fails_dark(run: RunPlan, stage: StagePlan, memory: Memory) -> bool:
+    return stage.name in memory.started and offline_rule(run) is OfflineRule.FAIL
 
 
 def live_assignment(evidence: ClusterEvidence, retired: int) -> AssignmentEvidence | None:

@@ -7,8 +7,8 @@ Reports count only for what the hub granted: the columns `reported*` never hold 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import lru_cache
 from sqlite3 import Row
 
@@ -38,13 +38,21 @@ Agents = Mapping[str, bool]
 """Registered clusters, and whether each is online."""
 
 
-def read_agents(c: Connection) -> Agents:
-    """Who is registered; one that Git does not declare any more starts nothing: it is offline."""
+def read_agents(c: Connection) -> tuple[Agents, dict[str, datetime]]:
+    """Who is registered, and since when declared clusters that are offline are silent.
+
+    One that Git does not declare any more starts nothing: it is offline.
+    """
     rows = c.execute(
-        "SELECT a.cluster, a.online AND k.declared AS online FROM agent a"
+        "SELECT a.cluster, a.online AND k.declared AS online, k.declared, a.last_seen FROM agent a"
         " JOIN cluster k ON k.name = a.cluster"
-    )
-    return {row["cluster"]: bool(row["online"]) for row in rows}
+    ).fetchall()
+    silent = {
+        row["cluster"]: moment_of(row["last_seen"])
+        for row in rows
+        if row["declared"] and not row["online"]
+    }
+    return {row["cluster"]: bool(row["online"]) for row in rows}, silent
 
 
 NOBODY = Census()
@@ -56,12 +64,23 @@ class Surroundings:
 
     census: Census = NOBODY
     budgets: tuple[RolloutBudget, ...] = ()
+    silent: Mapping[str, datetime] = field(default_factory=dict)
+    """Cluster that is offline → when it was last heard."""
+
+    def dark_at(self, plan: RunPlan, now: datetime) -> dict[str, datetime]:
+        """Cluster that is silent, and not yet for as long as `staleAfter` says → until when."""
+        stale = plan.rules.connectivity.stale_after_seconds
+        if stale is None:
+            return {}
+        ends = {name: at + timedelta(seconds=stale) for name, at in self.silent.items()}
+        return {name: at for name, at in ends.items() if at > now}
 
 
 def read_surroundings(c: Connection) -> Surroundings:
     """Who is there, and which shared caps hold."""
     declared = labels_by_cluster(c, declared=True)
-    return Surroundings(Census(read_agents(c), declared), read_budgets(c))
+    online, silent = read_agents(c)
+    return Surroundings(Census(online, declared), read_budgets(c), silent)
 
 
 def read_evidence(
@@ -73,14 +92,13 @@ def read_evidence(
     waits_for: str = "",
 ) -> Evidence:
     """Everything that the hub knows of the clusters of a run. One pass over the bundles' rows."""
+    dark_at = shared.dark_at(plan, now)
     agents, labels, budgets = shared.census.online, shared.census.labels, shared.budgets
-    runs = others_moving(c, run.uid) if any(_counts_runs(b) for b in budgets) else {}
-    changed = last_changes(c, plan.bundles) if any(_wants_quiet(b) for b in budgets) else {}
+    runs, changed = _for_cluster_caps(c, plan, budgets)
     assignments, touched = _assignments(c, run.uid)
     baked = baked_before(c, plan) if touched else {}
     bundles, unsettled = _bundles(c, plan)
     holders = _holders(c, run.uid, plan.bundles)
-    windows = [gate for stage in plan.stages for gate in stage.before if isinstance(gate, Window)]
     started = {name for name, _ in run.marks.started}
     waiting = [stage for stage in plan.stages if stage.name not in started]
     moving = [stage for stage in plan.stages if stage.name not in dict(run.marks.done)]
@@ -88,7 +106,8 @@ def read_evidence(
     clusters = {
         name: ClusterEvidence(
             registered=name in agents,
-            online=agents.get(name, False),
+            online=agents.get(name, False) or name in dark_at,
+            dark_at=dark_at.get(name),
             held_by=holders.get(name, ""),
             assignment=assignments.get(name),
             bundles=bundles.get(name, {}),
@@ -111,17 +130,26 @@ def read_evidence(
         dependencies=dependencies(c, moving),
         budgets=budgets,
         rest=read_rest(c, plan, budgets, shared.census, now),
-        durations=p90_by_stage(c, plan) if any(w.min_remaining == P90 for w in windows) else {},
+        durations=_durations(c, plan),
         vetoed=held_by_vetoes(c, plan.bundles),
     )
 
 
-def _counts_runs(budget: RolloutBudget) -> bool:
-    return budget.per_cluster.max_concurrent_runs is not None
+def _durations(c: Connection, plan: RunPlan) -> dict[str, float]:
+    """How long stages took before, if a window asks for it."""
+    windows = [gate for stage in plan.stages for gate in stage.before if isinstance(gate, Window)]
+    return p90_by_stage(c, plan) if any(w.min_remaining == P90 for w in windows) else {}
 
 
-def _wants_quiet(budget: RolloutBudget) -> bool:
-    return budget.per_cluster.quiet_after_seconds is not None
+def _for_cluster_caps(
+    c: Connection, plan: RunPlan, budgets: Iterable[RolloutBudget]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, datetime]]:
+    """Which other runs move each cluster, and when it last changed, as far as a cap asks."""
+    said = [budget.per_cluster for budget in budgets]
+    counts = any(one.max_concurrent_runs is not None for one in said)
+    quiet = any(one.quiet_after_seconds is not None for one in said)
+    runs = others_moving(c, plan.uid) if counts else {}
+    return runs, last_changes(c, plan.bundles) if quiet else {}
 
 
 def labels_by_cluster(c: Connection, *, declared: bool = False) -> dict[str, Labels]:

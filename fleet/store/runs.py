@@ -123,27 +123,32 @@ class Remembered:
     state: RunState
     breached: bool
     reopened: bool
+    ended_at: datetime | None
+    failed: frozenset[str]
 
 
 def remembered_runs(c: Connection) -> list[Remembered]:
     """Every live run and, for each bundle, its runs back to the last staged one that succeeded;
     oldest first."""
     rows = c.execute(
-        "SELECT DISTINCT r.uid, r.number, r.state, r.marks, r.reopened FROM run r"
+        "SELECT DISTINCT r.uid, r.number, r.state, r.marks, r.reopened, r.ended_at FROM run r"
         " JOIN run_bundle rb ON rb.run = r.uid"
         " WHERE r.ended_at IS NULL OR r.number >= coalesce((SELECT max(s.number) FROM run s"
         " JOIN run_bundle sb ON sb.run = s.uid WHERE sb.bundle = rb.bundle"
         " AND s.state = 'Succeeded' AND s.lane = 'Staged'), 0) ORDER BY r.number"
     )
-    return [
-        Remembered(
-            row["uid"],
-            RunState(row["state"]),
-            bool(MARKS.validate_json(row["marks"]).breached),
-            bool(row["reopened"]),
-        )
-        for row in rows
-    ]
+    return [_remembered(row, MARKS.validate_json(row["marks"])) for row in rows]
+
+
+def _remembered(row: Any, marks: Marks) -> Remembered:
+    return Remembered(
+        row["uid"],
+        RunState(row["state"]),
+        bool(marks.breached),
+        bool(row["reopened"]),
+        moment_or_none(row["ended_at"]),
+        frozenset(cluster for _, cluster in marks.ever_failed),
+    )
 
 
 def _run_row(row: Any) -> RunRow:

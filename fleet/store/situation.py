@@ -67,7 +67,8 @@ def unwell(c: Connection) -> frozenset[tuple[str, str]]:
 def run_records(c: Connection, plan_of: Callable[[str], RunPlan]) -> tuple[RunRecord, ...]:
     """The runs that newer ones care about, oldest first."""
     return tuple(
-        RunRecord(plan_of(r.uid), r.state, r.breached, r.reopened) for r in remembered_runs(c)
+        RunRecord(plan_of(r.uid), r.state, r.breached, r.reopened, r.ended_at, r.failed)
+        for r in remembered_runs(c)
     )
 
 

@@ -346,6 +346,11 @@ class Rig:
         ana = Actor("ana", (EVERY_GROUP,))
         return self.hub.desk.decide(run or self.live()[0], verb, actor=ana, **more)
 
+    def approve_removals(self, bundle: str) -> str:
+        """Let the held removals of a bundle go."""
+        ana = Actor("ana", (EVERY_GROUP,))
+        return self.hub.desk.decide_for_fleet(Verb.APPROVE_REMOVALS, actor=ana, bundle=bundle)
+
     def problems(self) -> set[str]:
         """The codes of all problems."""
         with self.store.read() as c:

@@ -118,6 +118,10 @@ def test_a_bundle_that_git_drops_is_removed_and_leaves_the_target(rig: Rig) -> N
     rig.push(fleet(2, 3, web="v1"))
     rig.look()
     rig.release()
+    assert rig.live() == []
+    assert "removal-suspected" in rig.problems()
+    rig.approve_removals("api")
+    rig.release()
     offer = rig.agents["staging-1"].target().offers[0]
     assert [(d.bundle, d.digest) for d in offer.deployments] == [("api", ABSENT)]
     rig.converge()

@@ -130,6 +130,8 @@ def test_a_retry_opens_a_run_that_was_rolled_back_again(rig: Rig) -> None:
 def test_a_removal_that_fails_brings_the_bundle_back_and_vetoes_nothing(rig: Rig) -> None:
     for name, agent in rig.agents.items():
         agent.refuses = {ABSENT} if name.startswith("production") else set()
+    release(rig, lib="v1", turns=1)
+    rig.approve_removals("web")
     release(rig, lib="v1")
     assert "RolledBack" in rig.states().values()
     assert set(rig.runs_what("web").values()) == {V1}

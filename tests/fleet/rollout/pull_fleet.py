@@ -115,6 +115,9 @@ class PullFleet:
             ),
             vetoed={b: {d: v.why for d, v in some.items()} for b, some in self.vetoed.items()},
             next_number=len(self.runs) + 1,
+            removals_approved=frozenset(
+                (c, b, d) for c, some in self.granted.items() for b, d in some.items()
+            ),
         )
 
     def _propose(self) -> None:

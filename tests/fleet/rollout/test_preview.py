@@ -68,7 +68,8 @@ def test_a_stage_in_which_nothing_changes_has_no_price() -> None:
 
 def test_removals_are_counted_against_what_may_go_without_asking() -> None:
     said = situation({"app": "1"}, {"app": "1", "web": "1"}, bundles={"app": {}})
-    (run,) = propose(said).runs
+    meant = replace(said, removals_approved=frozenset((n, "web", "1") for n in NAMES))
+    (run,) = propose(meant).runs
     assert {change.wanted for some in run.changes.values() for change in some} == {ABSENT}
     documents: tuple[PolicyDocument, ...] = ()
     clusters = tuple(Cluster(n) for n in NAMES)

@@ -263,7 +263,11 @@ def test_runs_without_a_common_bundle_go_side_by_side() -> None:
 
 def test_a_bundle_that_git_names_no_more_is_removed_by_a_run() -> None:
     first = record(propose(situation({"app": "1", "web": "1"})), RunState.SUCCEEDED)
-    second = propose(situation({"app": "1"}, {"app": "1", "web": "1"}, runs=(first,)))
+    suspected = situation({"app": "1"}, {"app": "1", "web": "1"}, runs=(first,))
+    assert propose(suspected).runs == ()
+    assert {one.code for one in propose(suspected).held} == {"TurndownSuspected"}
+    meant = replace(suspected, removals_approved=frozenset((n, "web", "1") for n in NAMES))
+    second = propose(meant)
     assert words(second.runs[0])["p1"] == [("web", "1", ABSENT)]
     assert [stage.name for stage in second.runs[0].stages] == ["staging", "production"]
 
