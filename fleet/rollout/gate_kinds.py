@@ -129,6 +129,8 @@ class Window:
     zone_default: str = "UTC"
     min_remaining: float | Literal["P90"] | None = None
     """No start if the window closes in fewer seconds than this."""
+    only: tuple[str, ...] = ()
+    """The clusters that it is about; empty: all of the stage. For the catch-up lane."""
     kind: Literal["window"] = "window"
 
 

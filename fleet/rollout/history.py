@@ -78,10 +78,16 @@ def _tell_stage(view: View, memory: Memory, events: list[Event]) -> None:
         return
     memory.seen_stages[name] = state
     kind = _STAGE[state]
+    if state is StageState.GATED_BEFORE and not _asks_people(view):
+        kind = "stage-gated"
     if state is StageState.UPDATING and before in _STARTED:
         kind = "stage-resumed" if before is not StageState.VERIFYING else ""
     if kind:
         events.append(Event(kind, view.reason, stage=name))
+
+
+def _asks_people(view: View) -> bool:
+    return any(gate.kind == "approval" and gate.verdict == "none" for gate in view.gates)
 
 
 _STARTED = (StageState.UPDATING, StageState.VERIFYING, StageState.GATED_AFTER, StageState.FAILED)

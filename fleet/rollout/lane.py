@@ -1,8 +1,8 @@
 """The catch-up lane: late, returning and new clusters get what the last succeeded runs brought.
 
-One live run of the lane for each rollout; it has slots of its own and no gates, is charged to no
-budget, and never keeps a staged run from ending. It carries only bundles that no staged run is
-changing, and only clusters that are online; the others are shown as waiting.
+One live run of the lane for each rollout; it has slots of its own and no gates but windows, is
+charged to no budget, and never keeps a staged run from ending. It carries only bundles that no
+staged run is changing, and only clusters that are online; the others are shown as waiting.
 
 A cluster that does not get there is tried `TRIES` times, with a longer pause before each; then, and
 once a change is owed for longer than `catchUp.within`, it waits for a Decision (`catch-up`). A try

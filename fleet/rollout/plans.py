@@ -6,12 +6,13 @@ a bundle whose policy is broken or contested, or breaks a rule of `plan_rules`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from agents.protocol import ABSENT
 from clusters.objects import Digest
 from fleet.rollout import numbers, removals, resolution
+from fleet.rollout.gate_kinds import Window
 from fleet.rollout.needs import newest_staged
 from fleet.rollout.plan_rules import Refusal, refusals
 from fleet.rollout.policy import Unprotected
@@ -154,7 +155,7 @@ class Planner:
         return self._add(policy, uid, bundles, placed, stages, restores=restores)
 
     def catch_up(self, policy: Policy, changes: Mapping[str, tuple[Change, ...]]) -> RunPlan | None:
-        """A run of the catch-up lane: one stage, no gates, charged to no budget."""
+        """A run of the catch-up lane: one stage, no gates but windows, charged to no budget."""
         placed = self._placed(self.members(policy), changes)
         if not placed:
             return None
@@ -174,6 +175,7 @@ class Planner:
             failure_budget=len(clusters),
             min_healthy=0,
             cluster_deadline_seconds=longest,
+            before=_windows(policy, self.members(policy), placed),
         )
         bundles = tuple(sorted({c.bundle for some in placed.values() for c in some}))
         uid = self._uid((f"catch-up-{policy.name}",))
@@ -228,3 +230,13 @@ class Planner:
         )
         self.made.append(plan)
         return plan
+
+
+def _windows(policy: Policy, who: Membership, placed: Collection[str]) -> tuple[Window, ...]:
+    """The windows of the policy's stages, each about the clusters of its stage."""
+    found: list[Window] = []
+    for stage in policy.stages:
+        only = tuple(sorted(cluster for cluster in placed if who.stage_of[cluster] == stage.name))
+        windows = (gate for gate in stage.before if isinstance(gate, Window))
+        found.extend(replace(window, only=only) for window in windows if only)
+    return tuple(found)

@@ -1,8 +1,8 @@
-"""Which gates a run has at all: none if it only restores, none in the catch-up lane."""
+"""Which gates a run has at all: none if it only restores, in the catch-up lane only windows."""
 
 from __future__ import annotations
 
-from fleet.rollout.gate_kinds import Gate, Side, gate_id
+from fleet.rollout.gate_kinds import Gate, Side, Window, gate_id
 from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.states import Lane
 
@@ -14,7 +14,9 @@ def is_gated(run: RunPlan) -> bool:
 
 def gates_of(run: RunPlan, stage: StagePlan, side: Side) -> list[tuple[str, Gate]]:
     """The gates of a list that apply to this run, each with its `gate_id`."""
-    if not is_gated(run):
-        return []
     found: tuple[Gate, ...] = stage.before if side is Side.BEFORE else stage.after
-    return [(gate_id(stage.name, side, index), gate) for index, gate in enumerate(found)]
+    named = ((gate_id(stage.name, side, index), gate) for index, gate in enumerate(found))
+    if is_gated(run):
+        return list(named)
+    is_late = run.lane is Lane.CATCH_UP and not run.restores
+    return [(name, gate) for name, gate in named if is_late and isinstance(gate, Window)]

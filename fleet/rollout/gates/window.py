@@ -20,13 +20,17 @@ from fleet.rollout.reasons import Reason
 
 NOWHERE = ClusterEvidence()
 SECOND = timedelta(seconds=1)
+OPEN = Passage()
 
 
 def passages(asked: Question, gate: Window) -> Callable[[str], Passage]:
     """Cluster → may it start now; each time zone is looked at once."""
     known: dict[str, Passage] = {}
+    only = frozenset(gate.only)
 
     def passage(cluster: str) -> Passage:
+        if only and cluster not in only:
+            return OPEN
         labels = asked.evidence.clusters.get(cluster, NOWHERE).labels
         name = labels.get(gate.zone_label, gate.zone_default) if gate.zone_label else ""
         name = name or gate.zone_default

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from agents.protocol import Options, SyncState
+from agents.protocol import BundleDeployment, Options, SyncState
 from tests.agents.lab import Lab
-from tests.agents.samples import SETTINGS, config_map, hook, job
+from tests.agents.samples import SETTINGS, config_map, deployment, hook, job, key
+
+JOB = key("Job", "migrate", group="batch")
 
 
 def _applied(lab: Lab) -> list[str]:
@@ -193,3 +195,46 @@ async def test_a_longer_life_after_the_end_is_left_to_a_hook(lab: Lab) -> None:
 def _uid(lab: Lab) -> str:
     live = lab.live("Job", "migrate", group="batch")
     return str(live["metadata"]["uid"]) if live else ""
+
+
+async def test_time_in_suspension_does_not_count(lab: Lab) -> None:
+    options = Options(namespace="shop", timeout_seconds=20)
+    slow = job(image="m:neverready")
+    slow["spec"]["backoffLimit"] = 6
+    lab.release("web", config_map(), hooks=(hook(slow, "pre-install"),), options=options)
+    await lab.until(lambda: _uid(lab) != "")
+    await lab.run_for(10)
+    lab.edit(JOB, {"spec": {"suspend": True}})
+    await lab.run_for(30)
+    assert "is suspended" in lab.report("web").message
+    lab.edit(JOB, {"spec": {"suspend": False}})
+    await lab.run_for(12)
+    assert lab.report("web").sync is SyncState.SYNCING
+    await lab.until(lambda: lab.report("web").sync is SyncState.FAILED)
+
+
+async def test_a_hook_of_a_sync_is_waited_for_whatever_its_kind(lab: Lab) -> None:
+    lab.release("web", config_map(), hooks=(hook(deployment(image="m:neverready"), "pre-sync"),))
+    await lab.run_for(30)
+    assert lab.live("ConfigMap", "settings") is None
+    lab.release("web", config_map(), hooks=(hook(deployment(), "pre-sync"),), run="second")
+    await lab.settled("web")
+
+
+async def test_hooks_after_a_sync_wait_until_all_is_healthy_and_helms_do_not(lab: Lab) -> None:
+    hooks = (hook(job("late"), "post-sync"),)
+    lab.release("web", deployment(image="m:neverready"), hooks=hooks)
+    lab.release("helm", deployment("helm", image="m:neverready"),
+                hooks=(hook(job("soon"), "post-install"),), run="other")  # fmt: skip
+    await lab.run_for(30)
+    assert lab.live("Job", "late", group="batch") is None
+    assert "post-sync hooks waits for Deployment" in lab.report("web").message
+    assert lab.live("Job", "soon", group="batch") is not None
+
+
+async def test_a_bundle_that_owns_nothing_runs_its_hooks_of_removal_too(lab: Lab) -> None:
+    lab.release("web", hooks=(hook(job(), "post-delete"),))
+    await lab.settled("web")
+    lab.hub.offer("removal", BundleDeployment.absent("web"))
+    await lab.until(lambda: "web" not in lab.agent.reports)
+    assert lab.recorder.writes.count("apply Job migrate") == 1

@@ -102,7 +102,7 @@ def test_fields_are_shown_as_they_are_and_as_they_would_be() -> None:
     [("Offline", "offline, not asked to the end: stg-1"), ("TimedOut", "not done in time: stg-1")],
 )
 def test_who_is_away_or_late_is_named_and_ends_with_1(state: str, words: str) -> None:
-    _, done = synced(document(item(state, "Unknown")))
+    _, done = synced(document(item(state, "Synced")))
     assert done.exit_code == 1
     assert words in done.stdout.splitlines()[-1]
     assert state in done.stdout.splitlines()[1]

@@ -93,3 +93,21 @@ def test_nine_of_ten_took_no_longer() -> None:
     assert percentile_90([5]) == 5
     assert percentile_90(range(1, 11)) == 9
     assert percentile_90([1] * 89 + [7] * 11) == 7
+
+
+def test_a_late_cluster_is_caught_up_only_while_its_window_is_open(tmp_path: Path) -> None:
+    hour = Rig(tmp_path / "clock").clock.now().hour
+    rig = Rig(tmp_path / "hub")
+    said: dict[str, object] = {"before": [{"window": window((hour + 2) % 24, 60)}]}
+    rig.push(fleet(1, 1, web="v1"), policies=(policy(said),))
+    rig.look()
+    rig.join("staging-1")
+    rig.converge()
+    rig.join("production-1")
+    rig.release()
+    assert len(rig.live()) == 1, "the lane's run"
+    assert rig.offered() == set()
+    rig.clock.advance(7200)
+    rig.agents["production-1"].report()
+    rig.release()
+    assert rig.offered() == {"production-1"}

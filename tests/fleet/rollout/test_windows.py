@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from fleet.rollout.evidence import ClusterEvidence
-from fleet.rollout.gate_kinds import P90, OpenHours, Window
+from fleet.rollout.gate_kinds import P90, Approval, OpenHours, Window
+from fleet.rollout.states import Lane
 from fleet.rollout.step import Step
 from tests.fleet.rollout.builders import after, cluster, offered, run, stage, states, tick
 
@@ -96,3 +97,11 @@ def test_an_offer_in_an_endless_window_lies_for_its_whole_lease() -> None:
     step = one(always, cluster())
     assert step.offer == ("a",)
     assert (step.closes, step.wake_at) == ((), after(15 * 60))
+
+
+def test_the_catch_up_lane_keeps_to_the_windows_of_the_stages_its_clusters_are_in() -> None:
+    gates = (replace(NIGHT, only=("a",)), Approval())
+    late = stage("catch-up", "a", "b", before=gates, parallelism=2)
+    plan = run(late, lane=Lane.CATCH_UP)
+    assert tick(plan, {}).offer == ("b",)
+    assert tick(plan, {}, at=HOUR).offer == ("a", "b")
