@@ -92,7 +92,7 @@ def settle(fleet: CappedFleet) -> bool:
             for one in agent.current.values():
                 one.phase = "healthy" if one.was_healthy else "applying"
         for run in fleet.live():
-            if run.marks.breached:
+            if run.marks.breached or run.marks.failed:  # What failed counts as unavailable.
                 fleet.retry(run)
         fleet.serve_all(seconds=61)
         if not fleet.live() and not fleet.live("CatchUp"):
