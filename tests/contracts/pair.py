@@ -14,8 +14,10 @@ import aiohttp
 
 from clusters.clock import SystemClock
 from clusters.kubernetes.credentials import Wanted, read_access
+from clusters.objects import Object, key_of
 from clusters.simulation import SimulatedCluster
 from clusters.simulation.http import serve
+from clusters.simulation.server.builtin import BUILT_IN
 from tests.contracts.requests import JSON, Player, Server
 from tests.contracts.sequences import Operation, widgets
 from tests.controlplane.control_plane import ControlPlane
@@ -38,6 +40,19 @@ class Pair:
         """Play a sequence on both, up to the first step whose answers differ: what differs."""
         return self.runner.run(self._play(operations))
 
+    def store(self, example: Object) -> list[str]:
+        """Apply an object to both, label it as somebody else, read and delete it: what differs."""
+        return self.runner.run(self._store(example))
+
+    async def _store(self, example: Object) -> list[str]:
+        answers = []
+        for server in (self.simulated, self.real):
+            player = Player(server, "examples")
+            await player.begin()
+            answers.append([answer async for answer in _stored(player, example)])
+        pairs = zip(*answers, strict=True)
+        return [text for one, other in pairs for text in differences(one, other)]
+
     def ask(self, server: Server, path: str, accept: str = JSON) -> Any:
         """The body of a GET from one of them."""
         return self.runner.run(server.send("GET", path, {}, None, "", accept))[1]
@@ -54,6 +69,25 @@ class Pair:
                 steps = [f"    {step}" for step in operations[: number + 1]]
                 return ["after these steps the answers differ:", *steps, *found]
         return []
+
+
+async def _stored(player: Player, example: Object) -> AsyncIterator[Any]:
+    key = key_of(example, "examples")
+    traits = BUILT_IN[key.kind_key]
+    root = "/apis/" if key.group else "/api/"
+    place = "/namespaces/examples" if traits.resource.namespaced else ""
+    path = f"{root}{example['apiVersion']}{place}/{traits.resource.plural}/{key.name}"
+    label = {"metadata": {"labels": {"color": "red"}}}
+    for method, query, body, media in (
+        ("PATCH", {"fieldManager": "m"}, example, "application/apply-patch+yaml"),
+        ("PATCH", {"fieldManager": "n"}, label, "application/merge-patch+json"),
+        ("GET", {}, None, ""),
+    ):
+        code, answer = await player.server.send(method, path, query, body, media, JSON)
+        yield {"code": code, "body": player.comparable(answer)}
+    if key.kind != "ServiceAccount":  # the pods of the examples run as it
+        code, _ = await player.server.send("DELETE", path, {}, None, JSON, JSON)
+        yield {"code": code}
 
 
 def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:

@@ -51,7 +51,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.contracts.pair import Pair
-from tests.contracts.sequences import Operation, sequences
+from tests.contracts.sequences import Operation, sequences, specimens
 
 pytestmark = pytest.mark.xdist_group("real-cluster")
 SEQUENCES = int(os.environ.get("FLEET_TEST_SEQUENCES", "0"))
@@ -69,3 +69,17 @@ QUICK = 100
 def test_a_sequence_has_the_same_answers_on_both(pair: Pair, operations: list[Operation]) -> None:
     differences = pair.play(operations)
     assert not differences, "\n".join(differences)
+
+
+@pytest.mark.parametrize("kind", sorted(specimens()))
+def test_each_change_by_itself_is_taken_or_refused_alike(pair: Pair, kind: str) -> None:
+    """Of a new object, and of one that is there."""
+    by = {"manager": "m"}
+    for change in specimens()[kind].changes:
+        operations = [
+            Operation("apply", kind, "a", (change,), by),
+            Operation("apply", kind, "b", (), by),
+            Operation("apply", kind, "b", (change,), by),
+        ]
+        differences = pair.play(operations)
+        assert not differences, "\n".join(differences)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from clusters.objects import Kind, Object
+from clusters.simulation.server.administration import ADMINISTERED
 from clusters.simulation.server.copies import clone
 from clusters.simulation.server.pod_defaults import default_pod, default_pod_template
 from clusters.simulation.server.schema import Node
@@ -183,13 +184,6 @@ def _claim(obj: Object) -> None:
     obj.setdefault("status", {}).setdefault("phase", "Pending")
 
 
-def _volume(obj: Object) -> None:
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("volumeMode", "Filesystem")
-    spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
-    obj.setdefault("status", {}).setdefault("phase", "Pending")
-
-
 def _limit_range(obj: Object) -> None:
     for item in (obj.get("spec") or {}).get("limits", ()):
         if item.get("type") != "Container":
@@ -231,12 +225,6 @@ def _network_policy(obj: Object) -> None:
     for rule in (*spec.get("ingress", ()), *spec.get("egress", ())):
         for port in rule.get("ports", ()):
             port.setdefault("protocol", "TCP")
-
-
-def _ingress_class(obj: Object) -> None:
-    parameters = obj["spec"].get("parameters")
-    if parameters is not None:
-        parameters.setdefault("scope", "Cluster")
 
 
 def _binding(obj: Object) -> None:
@@ -293,13 +281,13 @@ def _api_service(obj: Object) -> None:
 _RBAC = "rbac.authorization.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io"
 _DEFAULTS: dict[Kind, Callable[[Object], None]] = {
+    **ADMINISTERED,
     Kind("", "Namespace"): _namespace,
     Kind("", "Secret"): _secret,
     Kind("", "Service"): _service,
     Kind("", "Pod"): _pod,
     Kind("", "ReplicationController"): _replication_controller,
     Kind("", "PersistentVolumeClaim"): _claim,
-    Kind("", "PersistentVolume"): _volume,
     Kind("", "LimitRange"): _limit_range,
     Kind("apps", "Deployment"): _deployment,
     Kind("apps", "StatefulSet"): _stateful_set,
@@ -309,7 +297,6 @@ _DEFAULTS: dict[Kind, Callable[[Object], None]] = {
     Kind("batch", "CronJob"): _cron_job,
     Kind("autoscaling", "HorizontalPodAutoscaler"): _autoscaler,
     Kind("networking.k8s.io", "NetworkPolicy"): _network_policy,
-    Kind("networking.k8s.io", "IngressClass"): _ingress_class,
     Kind(_RBAC, "RoleBinding"): _binding,
     Kind(_RBAC, "ClusterRoleBinding"): _binding,
     Kind("storage.k8s.io", "StorageClass"): _storage_class,

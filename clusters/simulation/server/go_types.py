@@ -3,7 +3,8 @@
 A JSON field of a Go struct is left out when it is zero (`omitempty`) or is written all the same; a
 struct that is held by value is always there. Clients see both in every object that they read, and
 `managedFields` follow them. `go_types.txt` has a line for each type of k8s.io/api 0.37, apart from
-previews: the definition's name without `io.k8s.`, and its fields by letter::
+previews: the definition's name without `io.k8s.`, and its fields by letter; the command
+`python -m tests.go_types_generation` writes it from the published sources::
 
     {  a struct held by value: always there
     S I B Q N    written when zero: "", 0, false, quantity "0", null (a list, map or pointer)

@@ -102,16 +102,37 @@ def _default_volume(volume: dict[str, Any]) -> None:
     for source in ("configMap", "secret", "projected", "downwardAPI"):
         if source in volume:
             volume[source].setdefault("defaultMode", 0o644)
-    if "hostPath" in volume:
-        volume["hostPath"].setdefault("type", "")
+    for source, defaults in _SOURCES.items():
+        if source in volume:
+            volume[source].update({**defaults, **volume[source]})
+    claim = (volume.get("ephemeral") or {}).get("volumeClaimTemplate")
+    if claim is not None:
+        claim["spec"].setdefault("volumeMode", "Filesystem")
     if len(volume) == 1:
         volume["emptyDir"] = {}
-    for item in (volume.get("downwardAPI") or {}).get("items", ()):
-        if "fieldRef" in item:
-            item["fieldRef"].setdefault("apiVersion", "v1")
+    _default_items(volume)
     for projection in (volume.get("projected") or {}).get("sources", ()):
         if "serviceAccountToken" in projection:
             projection["serviceAccountToken"].setdefault("expirationSeconds", 3600)
-        for item in (projection.get("downwardAPI") or {}).get("items", ()):
-            if "fieldRef" in item:
-                item["fieldRef"].setdefault("apiVersion", "v1")
+        _default_items(projection)
+
+
+def _default_items(source: dict[str, Any]) -> None:
+    for item in (source.get("downwardAPI") or {}).get("items", ()):
+        if "fieldRef" in item:
+            item["fieldRef"].setdefault("apiVersion", "v1")
+
+
+_SOURCES: dict[str, dict[str, Any]] = {
+    "hostPath": {"type": ""},
+    "iscsi": {"iscsiInterface": "default"},
+    "rbd": {"keyring": "/etc/ceph/keyring", "pool": "rbd", "user": "admin"},
+    "azureDisk": {
+        "cachingMode": "ReadWrite",
+        "fsType": "ext4",
+        "kind": "Shared",
+        "readOnly": False,
+    },
+    "scaleIO": {"fsType": "xfs", "storageMode": "ThinProvisioned"},
+}
+"""What a source of a volume leaves out."""

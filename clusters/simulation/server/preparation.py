@@ -52,6 +52,11 @@ def _service(state: State, obj: Object, live: Object | None, dry_run: bool) -> N
     addresses.complete(obj, live)
 
 
+def _volume(state: State, obj: Object, live: Object | None, dry_run: bool) -> None:
+    if live is None:
+        obj["status"]["lastPhaseTransitionTime"] = state.now()
+
+
 def _drop_outgrown(obj: Object, live: Object) -> None:
     """Drop what only the type that a Service had needs, unless a writer changed it."""
     new, old = obj["spec"], live["spec"]
@@ -132,6 +137,7 @@ def _condition(state: State, kind: str, reason: str, message: str) -> dict[str, 
 _RULES: dict[Kind, Callable[[State, Object, Object | None, bool], Any]] = {
     NAMESPACE: _namespace,
     Kind("", "Service"): _service,
+    Kind("", "PersistentVolume"): _volume,
     Kind("batch", "Job"): _job,
     Kind("apps", "DaemonSet"): _daemon_set,
     CRD: _definition,

@@ -153,6 +153,7 @@ def _compile_definition(name: str) -> Node:
         short = name.rpartition(".")[2]
         known = _compiled[name] = Node(Shape.ANY, name=short, go=go_type(name))
         _fill(known, definition)
+        known.atomic = known.atomic or short == "RawExtension"
     return known
 
 

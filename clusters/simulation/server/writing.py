@@ -54,6 +54,7 @@ from clusters.simulation.server.validation import (
 _DEPLOYMENT = Kind("apps", "Deployment")
 _DAEMON_SET = Kind("apps", "DaemonSet")
 _PRIORITY_CLASS = Kind("scheduling.k8s.io", "PriorityClass")
+_ENDPOINT_SLICE = Kind("discovery.k8s.io", "EndpointSlice")
 _NETWORK_POLICY = Kind("networking.k8s.io", "NetworkPolicy")
 _DEPLOYMENT_NOTES = "deployment.kubernetes.io/"
 _CARRIED = (
@@ -253,6 +254,8 @@ def _empties_count(write: Write) -> bool:
 def _desired(write: Write, obj: Object) -> dict[str, Any]:
     if write.traits.kind == _PRIORITY_CLASS:
         return {}  # It has a generation, which nothing counts.
+    if write.traits.kind == _ENDPOINT_SLICE:
+        return {**obj, "metadata": obj["metadata"].get("labels")}
     ignored = ("metadata", "status") if write.traits.has_status else ("metadata",)
     desired = {key: value for key, value in obj.items() if key not in ignored}
     if write.traits.kind != _DEPLOYMENT:

@@ -9,6 +9,14 @@ from clusters.objects import Object, ObjectKey
 from clusters.simulation.server.go_types import go_type
 from clusters.simulation.server.rejections import BadRequestError, RejectedError
 from tests.clusters.simulation.samples import SETTINGS, WEB, config_map, deployment, new_server
+from tests.go_types_generation import (
+    STRUCT,
+    TABLE,
+    VERSION,
+    grouped,
+    sources_are_here,
+    table,
+)
 
 
 def owned(live: Object, manager: str) -> Object:
@@ -46,6 +54,15 @@ def test_a_go_type_says_what_is_written_when_it_is_empty() -> None:
     assert spec.always == {"selector": None, "serviceName": ""}
     assert spec.omitted["minReadySeconds"] == 0
     assert go_type("io.k8s.nothing").structs == ()
+
+
+def test_the_table_is_what_its_command_makes_of_the_sources_that_are_here() -> None:
+    struct = 'type Odd struct {\n\tTypeMeta `json:",inline"`\n\tA string `json:"a,omitempty"`\n'
+    body = struct + '\tB *int32 `json:"b"`\n\tC metav1.Time `json:"c,omitempty"`\n}\n'
+    structs = dict(STRUCT.findall(body))
+    assert grouped("Odd", structs, {}) == {"s": ["a"], "N": ["b", "c"]}
+    if sources_are_here(VERSION):
+        assert table(VERSION) == TABLE.read_text("utf-8")
 
 
 def test_structs_held_by_value_are_always_there_and_lists_without_omitempty_are_null() -> None:
