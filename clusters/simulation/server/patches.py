@@ -13,7 +13,7 @@ from typing import Any
 from clusters.errors import InvalidError
 from clusters.objects import Object
 from clusters.simulation.server.copies import clone
-from clusters.simulation.server.rejections import BadRequestError
+from clusters.simulation.server.rejections import BadRequestError, TypedPatchError
 from clusters.simulation.server.schema import Node, Shape
 
 _DELETE_ITEMS = "$deleteFromPrimitiveList/"
@@ -209,7 +209,7 @@ def _strategic_list(document: list[Any], patch: list[Any], node: Node) -> list[A
     for item in patch:
         name = item.get(node.merge_key) if isinstance(item, dict) else None
         if name is None:
-            raise BadRequestError(f"an item of the patch lacks its merge key {node.merge_key}")
+            raise TypedPatchError(f"an item of the patch lacks its merge key {node.merge_key}")
         place = next((i for i, old in enumerate(result) if old.get(node.merge_key) == name), None)
         if item.get("$patch") == "delete":
             result = [old for old in result if old.get(node.merge_key) != name]

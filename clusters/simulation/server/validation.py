@@ -54,10 +54,10 @@ _DATA_KEY_WORDS = (
 
 def validate(kind: Kind, obj: Object, *, made: bool = True) -> list[Cause]:
     """Everything wrong with an object that is `made`, or changed; empty if nothing is."""
-    causes = metadata_causes(kind, obj)
     rules = _RULES.get(kind)
-    if rules is not None:
-        causes.extend(rules(obj))
+    causes = list(rules(obj)) if rules is not None else []
+    if not causes or kind != _ANY_FINALIZER:  # of this kind, metadata is looked at last
+        causes = [*metadata_causes(kind, obj), *causes]
     settled = () if made else _SETTLED.get(kind, ())
     return [cause for cause in causes if not cause.field.startswith(settled)] if settled else causes
 

@@ -45,6 +45,7 @@ from clusters.simulation.server.rejections import (
 from clusters.simulation.server.schema import Node
 from clusters.simulation.server.state import State
 from clusters.simulation.server.touching import STATUS, touchable, written_over
+from clusters.simulation.server.typed import ItemKeyError
 from clusters.simulation.server.validation import (
     allocation_causes,
     metadata_causes,
@@ -275,15 +276,23 @@ def _claim(state: State, write: Write, sent: Object, final: Object) -> None:
         # Who writes to an object of which nobody owns anything does not begin to own.
         claims = {}
         if write.live is None or before:
-            claims = track_update(
-                write.live and touchable(write.traits, write.live, write.subresource),
-                touchable(write.traits, sent, write.subresource),
-                write.schema,
-                write.owner,
-                claims=before,
-                now=state.now(),
-            )
+            claims = _tracked(state, write, sent, before)
     write_claims(final, claims)
+
+
+def _tracked(state: State, write: Write, sent: Object, before: Claims) -> Claims:
+    """Who owns what after an update; nobody anything if items of a map have no key."""
+    try:
+        return track_update(
+            write.live and touchable(write.traits, write.live, write.subresource),
+            touchable(write.traits, sent, write.subresource),
+            write.schema,
+            write.owner,
+            claims=before,
+            now=state.now(),
+        )
+    except ItemKeyError:
+        return {}
 
 
 def _is_same(one: Object, other: Object) -> bool:

@@ -198,3 +198,10 @@ def test_a_jobs_own_labels_stay_and_default_ones_follow_its_template() -> None:
     assert new_server().create(labelled)["metadata"]["labels"] == {"a": "b"}
     del labelled["metadata"]["labels"]
     assert set(new_server().create(labelled)["metadata"]["labels"]) > {"a", "job-name"}
+
+
+def test_an_update_with_items_without_keys_is_stored_and_owned_by_nobody() -> None:
+    body = {"apiVersion": "v1", "kind": "ServiceAccount", "secrets": [{}]}
+    live = new_server().create({**body, "metadata": {"name": "a", "namespace": "default"}})
+    assert live["secrets"] == [{}]
+    assert "managedFields" not in live["metadata"]

@@ -9,7 +9,7 @@ import pytest
 from clusters.errors import InvalidError
 from clusters.objects import Kind
 from clusters.simulation.server.patches import json_patch, merge_patch, strategic_merge_patch
-from clusters.simulation.server.rejections import BadRequestError
+from clusters.simulation.server.rejections import BadRequestError, TypedPatchError
 from clusters.simulation.server.schema import built_in_schema
 
 DOCUMENT = {"a": {"b": [1, 2, 3]}, "x/y": {"~": 0}}
@@ -136,7 +136,12 @@ def test_retain_keys_drops_the_fields_of_the_other_choice() -> None:
     assert after == {"spec": {"strategy": {"type": "Recreate"}}}
 
 
-@pytest.mark.parametrize("patch", [[], "x", pod({"image": "no-name"})])
+def test_an_item_without_its_merge_key_is_a_server_error_as_on_a_real_server() -> None:
+    with pytest.raises(TypedPatchError, match="lacks its merge key name"):
+        strategic_merge_patch(BEFORE, pod({"image": "no-name"}), DEPLOYMENT)
+
+
+@pytest.mark.parametrize("patch", [[], "x"])
 def test_what_is_no_strategic_merge_patch_is_a_bad_request(patch: Any) -> None:
     with pytest.raises(BadRequestError):
         strategic_merge_patch(BEFORE, patch, DEPLOYMENT)
