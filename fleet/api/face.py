@@ -79,8 +79,17 @@ class DeskFace(Protocol):
         reason: str = "",
         stage: str = "",
         clusters: Iterable[str] = (),
+        gate: str = "",
     ) -> str:
         """Record a decision; says what was done."""
+        ...
+
+    def decide_commit(self, commit: str, verb: Verb, *, actor: Actor, **said: Any) -> list[str]:
+        """The same decision on every live run of a commit; what was done for each."""
+        ...
+
+    def unveto(self, bundle: str, *, actor: Actor, reason: str) -> str:
+        """Lift every veto of a bundle."""
         ...
 
 

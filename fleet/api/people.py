@@ -6,6 +6,7 @@ A person's own token opens all but the making of agents' tokens, and says who de
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -35,6 +36,7 @@ class DecisionBody(BaseModel):
     reason: str = ""
     stage: str = ""
     clusters: tuple[str, ...] = ()
+    gate: str = ""
 
 
 class FleetDecisionBody(BaseModel):
@@ -98,6 +100,8 @@ def people_routes(hub: HubFace, access: Access) -> list[Route]:
         ("POST", "/v1/query", people.query),
         ("POST", "/v1/runs/{uid}/{verb}", people.decide),
         ("POST", "/v1/fleet/{verb}", people.decide_for_fleet),
+        ("POST", "/v1/commits/{commit}/{verb}", people.decide_commit),
+        ("POST", "/v1/bundles/{name}/unveto", people.unveto),
         ("GET", "/v1/syncs", _plain(ask.syncs)),
         ("GET", "/v1/syncs/{uid}", people.synced),
         ("POST", "/v1/syncs", people.sync),
@@ -185,19 +189,38 @@ class _People:
         return json_answer({"message": message})
 
     async def decide(self, request: Request) -> Response:
-        named = request.path_params
-        _verb(named["verb"], frozenset(Verb) - FLEET_WIDE)
+        verb, said = await self._said(request)
+        uid = request.path_params["uid"]
+        message = await run_in_threadpool(self._hub.desk.decide, uid, verb, **said)
+        return json_answer({"message": message})
+
+    async def decide_commit(self, request: Request) -> Response:
+        verb, said = await self._said(request)
+        commit = request.path_params["commit"]
+        done = await run_in_threadpool(self._hub.desk.decide_commit, commit, verb, **said)
+        return json_answer({"message": "\n".join(done), "items": done})
+
+    async def unveto(self, request: Request) -> Response:
         asked = await body_of(request, DecisionBody)
         message = await run_in_threadpool(
-            self._hub.desk.decide,
-            named["uid"],
-            Verb(named["verb"]),
+            self._hub.desk.unveto,
+            request.path_params["name"],
             actor=self._actor(request.state.caller, asked.actor),
             reason=asked.reason,
-            stage=asked.stage,
-            clusters=asked.clusters,
         )
         return json_answer({"message": message})
+
+    async def _said(self, request: Request) -> tuple[Verb, dict[str, Any]]:
+        """The verb of the path and what the body says. Errors: 404 for a verb that is none."""
+        verb = _verb(request.path_params["verb"], frozenset(Verb) - FLEET_WIDE)
+        asked = await body_of(request, DecisionBody)
+        return verb, {
+            "actor": self._actor(request.state.caller, asked.actor),
+            "reason": asked.reason,
+            "stage": asked.stage,
+            "clusters": asked.clusters,
+            "gate": asked.gate,
+        }
 
     def _actor(self, caller: Caller, said: str) -> Actor:
         """Who decides: the person whose token it is; with the operator's, who they say they are.

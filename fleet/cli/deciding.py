@@ -6,6 +6,7 @@ Every decision is recorded by the hub with who, when and why; a refusal says wha
 from __future__ import annotations
 
 import getpass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -23,40 +24,53 @@ actor_option = click.option("--as", "actor", default="", help="Who decides; defa
 
 @click.group()
 def rollout() -> None:
-    """Plan rollouts; approve, reject, pause, resume, retry, abort or roll back runs."""
+    """Plan rollouts; decide on runs: approve, pause, retry, skip, roll back …"""
 
 
-def _verb(name: str, doc: str, *, stage: bool = False, clusters: bool = False) -> None:
+_STAGE = click.option("--stage", default="", help="Only this stage's gate.")
+_CLUSTERS = click.option(
+    "--cluster", "clusters", multiple=True, help="Only this one; may be repeated."
+)
+_GATE = click.option("--gate", required=True, help="Which, as `fleet runs RUN -o yaml` names it.")
+_COMMIT = click.option("--commit", default="", help="Instead of RUN: every live run of it.")
+
+
+def _verb(name: str, doc: str, *options: Callable[..., Any]) -> None:
     """Add one subcommand that records the decision of that name."""
 
-    def run(run: str, reason: str, actor: str, url: str, **more: Any) -> None:
-        body: dict[str, Any] = {"reason": reason, "actor": actor or getpass.getuser()}
-        body |= {key: list(v) if isinstance(v, tuple) else v for key, v in more.items() if v}
-        with ApiClient(url) as hub:
-            answer = hub.post(f"/v1/runs/{run}/{name}", body)
-        click.echo(answer.get("message") or f"{name}: recorded for run {run}")
+    def body(run: str, commit: str, reason: str, actor: str, url: str, **more: Any) -> None:
+        decide(url, name, run, commit, _said(reason, actor, more))
 
-    options = [hub_option, actor_option, reason_option]
-    if stage:
-        options.append(click.option("--stage", default="", help="Only this stage's gate."))
-    if clusters:
-        options.append(
-            click.option(
-                "--cluster", "clusters", multiple=True, help="Only this one; may be repeated."
-            )
-        )
-    options.append(click.argument("run"))
-    body = run
-    for option in options:
+    for option in (hub_option, actor_option, reason_option, *options, _COMMIT, _RUN):
         body = option(body)
     rollout.add_command(click.command(name, help=doc)(body))
 
 
-_verb("approve", "Approve RUN where it waits for an approval.", stage=True)
-_verb("reject", "Reject RUN where it waits for an approval.", stage=True)
+_RUN = click.argument("run", required=False, default="")
+
+
+def _said(reason: str, actor: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    said: dict[str, Any] = {"reason": reason, "actor": actor or getpass.getuser()}
+    return said | {k: list(v) if isinstance(v, tuple) else v for k, v in more.items() if v}
+
+
+def decide(url: str, verb: str, run: str, commit: str, said: Mapping[str, Any]) -> None:
+    """Ask the hub to record a decision on one run, or on all of a commit."""
+    if bool(run) == bool(commit):
+        raise click.UsageError("name a RUN, or all runs of a commit with --commit")
+    where = f"/v1/runs/{run}/{verb}" if run else f"/v1/commits/{commit}/{verb}"
+    with ApiClient(url) as hub:
+        answer = hub.post(where, said)
+    click.echo(answer.get("message") or f"{verb}: recorded for run {run}")
+
+
+_verb("approve", "Approve RUN where it waits for an approval.", _STAGE)
+_verb("reject", "Reject RUN where it waits for an approval.", _STAGE)
 _verb("pause", "Pause RUN: nothing new starts, what has started settles.")
-_verb("resume", "Resume a paused RUN.")
-_verb("retry", "Try again what failed in RUN.", clusters=True)
+_verb("retry", "Try again what failed in RUN; one that has ended is opened again.", _CLUSTERS)
+_verb("skip", "Leave clusters out of RUN, if they have not started or have failed.", _CLUSTERS)
+_verb("forgive", "Go on past what failed in RUN; needs -m REASON.", _CLUSTERS)
+_verb("override", "Let one gate of RUN pass, whatever it says; needs -m REASON.", _GATE)
 _verb("abort", "End RUN; clusters keep what they have.")
 _verb("rollback", "Take every cluster that RUN touched back to what it last baked.")
 
@@ -65,6 +79,34 @@ with_removals(rollout.commands["approve"])
 rollout.add_command(freeze)
 rollout.add_command(unfreeze)
 rollout.add_command(catch_up)
+
+
+@rollout.command()
+@_RUN
+@_COMMIT
+@click.option("--forgive", default="", metavar="REASON", help="Forgive what failed, and go on.")
+@reason_option
+@actor_option
+@hub_option
+def resume(run: str, commit: str, forgive: str, reason: str, actor: str, url: str) -> None:
+    """Resume a paused RUN."""
+    if forgive:
+        decide(url, "forgive", run, commit, _said(forgive, actor, {}))
+    decide(url, "resume", run, commit, _said(reason or forgive, actor, {}))
+
+
+@rollout.command()
+@click.argument("bundle")
+@reason_option
+@actor_option
+@hub_option
+def unveto(bundle: str, reason: str, actor: str, url: str) -> None:
+    """Release what failed of BUNDLE again; needs -m REASON."""
+    with ApiClient(url) as hub:
+        answer = hub.post(f"/v1/bundles/{bundle}/unveto", _said(reason, actor, {}))
+    click.echo(answer["message"])
+
+
 rollout.add_command(plan)
 rollout.add_command(schema)
 

@@ -50,18 +50,15 @@ def with_removals(approve: click.Command) -> None:
     of_run = approve.callback
     assert of_run is not None, "every decision has a callback"
 
-    def decide(removals: str, run: str | None, **said: Any) -> None:
+    def decide(removals: str, run: str, **said: Any) -> None:
         if removals:
             _decide(said["url"], "approve-removals", said["actor"], said["reason"], removals)
-        elif run is None:
+        elif not (run or said["commit"]):
             raise click.UsageError("name a RUN, or a bundle with --removals")
         else:
             of_run(run=run, **said)
 
     approve.callback = decide
-    for one in approve.params:
-        if one.name == "run":
-            one.required = False
     more = click.Option(
         ["--removals"],
         default="",

@@ -8,6 +8,8 @@ is a `RequestError` with its HTTP status, a stable code and a cure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
 
 from agents.protocol import (
     PROTOCOL_MAX,
@@ -25,7 +27,7 @@ from fleet.errors import RequestError
 from fleet.hub import fleet_decisions
 from fleet.hub.doorbell import Doorbell, wait_for
 from fleet.hub.settings import HubSettings
-from fleet.rollout import gates, refusal
+from fleet.rollout import ANSWERS, gates, overrides, refusal
 from fleet.rollout.decisions import Actor, Decision, Verb
 from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.states import Intent
@@ -39,6 +41,7 @@ from fleet.store.runs import (
     RunRow,
     add_decision,
     find_run,
+    live_runs_of,
     read_plan,
     reopen,
     set_intent,
@@ -46,11 +49,9 @@ from fleet.store.runs import (
 )
 from fleet.store.syncs import SyncOrder, open_sync
 from fleet.store.targets import may_fetch, read_target, serial_of, start
-from fleet.store.vetoes import lift_vetoes_of_run
+from fleet.store.vetoes import lift_vetoes, lift_vetoes_of_run
 
 INTENTS = {Verb.PAUSE: Intent.PAUSE, Verb.RESUME: Intent.RUN, Verb.ABORT: Intent.ABORT}
-ANSWERS = frozenset({Verb.RETRY})
-"""These answer a breach, and lift what the run vetoed at it."""
 NAME_CHARACTERS = 253
 
 
@@ -236,6 +237,7 @@ class Desk:
         reason: str = "",
         stage: str = "",
         clusters: Iterable[str] = (),
+        gate: str = "",
     ) -> str:
         """Record a decision on the run of that uid (or unique beginning); says what was done."""
         if not actor.name.strip():
@@ -257,6 +259,7 @@ class Desk:
                     stage=name,
                     plan_hash=plan.plan_hash,
                     clusters=tuple(clusters),
+                    gate=gate,
                     groups=actor.groups,
                     aliases=actor.aliases,
                     method=actor.method,
@@ -266,9 +269,61 @@ class Desk:
         where = f" (stage {', '.join(stages)})" if any(stages) else ""
         return f"{verb}: recorded for run {row.uid}{where}, by {actor.name}"
 
+    def decide_commit(self, commit: str, verb: Verb, *, actor: Actor, **said: Any) -> list[str]:
+        """The same decision on every live run of a commit; what was done or refused for each.
+
+        Errors: `RequestError` if the commit has no live run, or every one refuses.
+        """
+        with self.store.read() as c:
+            runs = live_runs_of(c, commit)
+        done: list[str] = []
+        refused: list[RequestError] = []
+        for uid in runs:
+            try:
+                done.append(self.decide(uid, verb, actor=actor, **said))
+            except RequestError as error:
+                refused.append(error)
+        if not runs:
+            raise RequestError(
+                f"commit {commit} has no run that is live",
+                fix="see `fleet runs`",
+                code="no-such-run",
+                status=404,
+            )
+        if not done:
+            raise refused[0]
+        return [*done, *(f"not {verb}: {error.what} ({error.at})" for error in refused)]
+
+    def unveto(self, bundle: str, *, actor: Actor, reason: str) -> str:
+        """Lift every veto of a bundle, and open the runs again that were rolled back over it."""
+        if not reason.strip():
+            raise RequestError(
+                "unveto needs a reason", fix="say why it is good now: -m", code="decision-refused"
+            )
+        now = self._clock.now()
+        with self.store.write() as c:
+            runs = lift_vetoes(c, bundle, (), f"unveto by {actor.name}: {reason}", now)
+            if not runs:
+                raise RequestError(
+                    f"nothing of bundle {bundle!r} is vetoed",
+                    fix="see `fleet query 'SELECT * FROM vetoes'`",
+                    code="no-such-veto",
+                    status=404,
+                )
+            decision = Decision(
+                0, "", Verb.UNVETO, actor.name, now, reason, groups=actor.groups, bundle=bundle
+            )
+            add_decision(c, replace(decision, method=actor.method))
+            reopen(c, runs)
+            what = f"{actor.name}: unveto {bundle} ({reason})"
+            add_event(c, now, "decided-unveto", what)
+        self._news([], None)
+        return f"unveto: {bundle} is held by no veto any more, by {actor.name}"
+
 
 def _record(c: Connection, row: RunRow, plan: RunPlan, decision: Decision) -> None:
     why = refusal(decision.verb, plan, row.state, row.marks, decision.stage)
+    why = why or overrides.refusal(decision, plan, row.marks)
     if why:
         raise RequestError(
             why,

@@ -17,11 +17,12 @@ from fleet.rollout.advance import advance
 from fleet.rollout.explain import explain
 from fleet.rollout.policy import PolicyBook, overlaps, read_policies
 from fleet.rollout.reasons import Reason
-from fleet.rollout.rulings import refusal
+from fleet.rollout.rulings import ANSWERS, refusal
 from fleet.rollout.runs import propose, waits_for
 from fleet.rollout.situation import Held, Proposal, RunRecord, Situation
 
 __all__ = [
+    "ANSWERS",
     "Held",
     "PolicyBook",
     "Proposal",

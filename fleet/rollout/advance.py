@@ -2,7 +2,7 @@
 
 ::
 
-    retries → where is every cluster → budgets → where is every stage → withdraw, offer → history
+    answers → where is every cluster → budgets → where is every stage → withdraw, offer → history
             └ rollback: where is every touched cluster on its way back → its budget → offer ┘
 
 The order is the promise: a breach is judged before anything is assigned in the same tick, and what
@@ -52,7 +52,7 @@ def advance(run: RunPlan, marks: Marks, intent: Intent, evidence: Evidence, now:
     ended = memory.seen_run in tables.ENDED
     tick = _Tick(run, marks, memory, intent, evidence, now)
     if not ended:
-        rulings.carry_out_retries(run, memory, evidence)
+        rulings.carry_out(run, memory, evidence)
         gates.resume(memory, evidence, now)
     if not ended and rollback.begin(run, memory, evidence, now):
         _back(tick)

@@ -1,8 +1,9 @@
 """How much may go wrong in a stage: failureBudget and minHealthy.
 
 Denominators are frozen when the stage starts: joins never enlarge the tolerance, leaves never
-forget a failure. A budget counts distinct clusters that ever failed in this run and stage. A
-breach stands until a retry answers what failed; the next failure after that breaches again.
+forget a failure. A budget counts distinct clusters that ever failed in this run and stage, but for
+those that a person forgave. A breach stands until a retry, skip or forgiveness answers what failed;
+the next failure after that breaches again.
 `consecutive` counts failures in a row, in the order in which clusters finished (became Healthy or
 failed): a bad build shows in a row of failures long before it shows in a percentage.
 """
@@ -58,7 +59,7 @@ def judge(stage: StagePlan, standings: Sequence[Standing], memory: Memory) -> No
 
 def _too_many(stage: StagePlan, memory: Memory) -> str:
     budget = failure_budget(stage, memory.denominators.get(stage.name, 0))
-    count = memory.count_failed(stage.name)
+    count = memory.count_charged(stage.name)
     return f"{count} failed, the budget is {budget}" if count > budget else ""
 
 
@@ -102,6 +103,8 @@ def judge_settled(
     """
     if not stops_at_once(rules) and rules.action is not FailureAction.CONTINUE:
         judge(stage, standings, memory)
+    if (stage.name, "") in memory.failure.forgiven:
+        return
     least = min_healthy(stage, memory.denominators.get(stage.name, 0))
     if healthy < least and stage.name not in memory.breached:
         memory.breached[stage.name] = f"{healthy} Healthy, minHealthy is {least}"

@@ -24,7 +24,7 @@ def judge(
         return
     if stage.name in memory.done or stage.name in memory.breached:
         return
-    retries = (d.at for d in evidence.decisions if d.verb is Verb.RETRY)
+    retries = (d.at for d in evidence.decisions if d.verb in (Verb.RETRY, Verb.FORGIVE))
     due = max([started, *retries]) + timedelta(seconds=stage.stage_deadline_seconds)
     if now >= due:
         memory.breached[stage.name] = f"not Done within {stage.stage_deadline_seconds:g} s"

@@ -27,6 +27,10 @@ class Verb(StrEnum):
     FREEZE = "freeze"
     UNFREEZE = "unfreeze"
     ROLLBACK = "rollback"
+    SKIP = "skip"
+    FORGIVE = "forgive"
+    OVERRIDE = "override"
+    UNVETO = "unveto"
     APPROVE_REMOVALS = "approve-removals"
     CATCH_UP = "catch-up"
 

@@ -43,6 +43,7 @@ _CLUSTER = {
     ClusterState.FAILED: "cluster-failed",
     ClusterState.TIMED_OUT: "cluster-timed-out",
     ClusterState.STILL_UNHEALTHY: "cluster-still-unhealthy",
+    ClusterState.SKIPPED: "cluster-skipped",
     ClusterState.REVERTING: "cluster-goes-back",
     ClusterState.REVERTED: "cluster-reverted",
     ClusterState.REVERT_FAILED: "cluster-revert-failed",

@@ -15,7 +15,6 @@ NOT_YET = frozenset(
         # failure, supersede, decisions
         "history",
         "onFailure.bisect",
-        "overrides",
         "supersede.hotfix",
         "supersede.maxDeferrals",
         "supersede.maxLiveUnbaked",

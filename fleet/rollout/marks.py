@@ -32,6 +32,11 @@ class FailureMarks:
     """(stage, failures in a row in finish order): for `failureBudget.consecutive`."""
     back_since: datetime | None = None
     """When the rollback began."""
+    forgiven: frozenset[tuple[str, str]] = frozenset()
+    """(stage, cluster) whose failure a person forgave: still counted, no longer charged. Cluster ""
+    is the stage itself: its minHealthy and its deadline."""
+    skipped: tuple[tuple[str, str], ...] = ()
+    """(cluster, why): it is left out of this run."""
 
 
 @dataclass(frozen=True, slots=True)

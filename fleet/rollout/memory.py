@@ -6,11 +6,14 @@ equal marks, so a tick in which nothing happened writes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from fleet.rollout.marks import CapMarks, FailureMarks, GateMarks, Marks
 from fleet.rollout.states import ClusterState, StageState
+
+_NOBODY: Mapping[str, str] = {}
 
 
 @dataclass(slots=True)
@@ -88,17 +91,29 @@ class Memory:
             seen_clusters=tuple(sorted((n, s.value) for n, s in self.seen_clusters.items())),
         )
 
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """Cluster → why, of those that a person left out."""
+        return dict(self.failure.skipped) if self.failure.skipped else _NOBODY
+
     def failed_in(self, stage: str) -> list[str]:
         """The clusters of a stage whose failure counts and is not answered."""
         return [
             cluster
             for cluster, (where, _) in self.failed.items()
-            if where == stage and (stage, cluster) in self.ever_failed
+            if where == stage
+            and (stage, cluster) in self.ever_failed
+            and (stage, cluster) not in self.failure.forgiven
         ]
 
     def count_failed(self, stage: str) -> int:
         """Distinct clusters that ever failed in a stage of this run; never shrinks."""
         return sum(1 for where, _ in self.ever_failed if where == stage)
+
+    def count_charged(self, stage: str) -> int:
+        """Those of them that nobody forgave: what the budget is charged with."""
+        forgiven = sum(1 for one in self.failure.forgiven & self.ever_failed if one[0] == stage)
+        return self.count_failed(stage) - forgiven
 
 
 _STAGES = {state.value: state for state in StageState}

@@ -247,6 +247,8 @@ def _how_done(view: View) -> tuple[str, str]:
     if not view.standings:
         return "no cluster changes here", "Skipped"
     if nobody_online(view):
+        if all(one.state is ClusterState.SKIPPED for one in view.standings):
+            return "every cluster was skipped", "Skipped"
         return "no cluster was online; they are caught up later", "Offline"
     healthy = view.count[ClusterState.HEALTHY]
     return f"{healthy} of {len(view.standings)} Healthy", "Done"

@@ -191,7 +191,7 @@ class SupersedeDocument(Part):
 class OverridesDocument(Part):
     """Who may pass the policy, and how."""
 
-    require_reason: bool = True
+    require_reason: bool = False
     allow: list[Annotated[rules.Override, Field(strict=False)]] = Field(
         default=sorted(rules.Override)
     )

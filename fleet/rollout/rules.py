@@ -235,7 +235,8 @@ class SupersedeRules:
 class OverrideRules:
     """Who may pass the policy, and how."""
 
-    require_reason: bool = True
+    require_reason: bool = False
+    """For every one of them; forcing a gate and forgiving always need one."""
     allow: tuple[Override, ...] = tuple(sorted(Override))
     roles: tuple[str, ...] = ()
     """Empty: everybody who may decide at all."""

@@ -1,11 +1,15 @@
 """What people decided about a run, carried out once.
 
-A retry puts failed clusters back into the queue under a new generation and answers the breach of
-their stage if nothing that failed is left standing; the failures stay counted. `refusal` says
-which decisions make no sense now, before the hub stores them.
+A retry puts failed clusters back into the queue under a new generation, a skip leaves clusters out
+of the run, a forgiveness leaves them as they are and charges them to no budget. Each answers the
+breach of a stage if nothing that failed there is left standing; the failures stay counted.
+`refusal` says which decisions make no sense now, before the hub stores them; whom the policy lets
+pass it is `overrides`.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from fleet.rollout.decisions import FLEET_WIDE, Decision, Verb
 from fleet.rollout.evidence import Evidence
@@ -20,17 +24,18 @@ REOPENED = ROLLED | {RunState.ABORTED}
 """A retry of a run that ended so opens a new one of what it carried."""
 
 
-def carry_out_retries(run: RunPlan, memory: Memory, evidence: Evidence) -> None:
-    """Every retry of this run that was not carried out yet, in order."""
+def carry_out(run: RunPlan, memory: Memory, evidence: Evidence) -> None:
+    """Every answer to what failed in this run that was not carried out yet, in order."""
     for decision in sorted(evidence.decisions, key=lambda d: d.number):
-        if decision.verb is not Verb.RETRY or decision.run != run.uid:
+        deed = _DEEDS.get(decision.verb)
+        if deed is None or decision.run != run.uid:
             continue
         if decision.number > memory.retried.get("", 0):
-            _retry(decision, memory, evidence)
+            memory.retried[""] = decision.number
+            deed(decision, memory, evidence)
 
 
 def _retry(decision: Decision, memory: Memory, evidence: Evidence) -> None:
-    memory.retried[""] = decision.number
     chosen = [c for c in memory.failed if not decision.clusters or c in decision.clusters]
     stages = {memory.failed[cluster][0] for cluster in chosen}
     for cluster in chosen:
@@ -39,6 +44,47 @@ def _retry(decision: Decision, memory: Memory, evidence: Evidence) -> None:
         known = evidence.clusters.get(cluster)
         if known is not None and known.assignment is not None:
             memory.retired[cluster] = known.assignment.generation
+    _answer(decision, stages, memory)
+
+
+def _forgive(decision: Decision, memory: Memory, evidence: Evidence) -> None:
+    chosen = [c for c in memory.failed if not decision.clusters or c in decision.clusters]
+    stages = {memory.failed[cluster][0] for cluster in chosen}
+    forgiven = {(memory.failed[cluster][0], cluster) for cluster in chosen}
+    if not decision.clusters:
+        forgiven |= {(stage, "") for stage in memory.breached}
+    memory.failure = replace(memory.failure, forgiven=memory.failure.forgiven | forgiven)
+    _answer(decision, stages, memory)
+
+
+def _skip(decision: Decision, memory: Memory, evidence: Evidence) -> None:
+    """What has started meanwhile is not skipped; what failed is, and is forgiven with it."""
+    skipped, forgiven = dict(memory.failure.skipped), set(memory.failure.forgiven)
+    stages = set()
+    for cluster in decision.clusters:
+        known = evidence.clusters.get(cluster)
+        begun = known is not None and known.assignment is not None and known.assignment.started_at
+        if begun and cluster not in memory.failed:
+            continue
+        skipped[cluster] = f"skipped by {decision.actor}: {decision.reason}".rstrip(": ")
+        if cluster in memory.failed:
+            stage = memory.failed.pop(cluster)[0]
+            stages.add(stage)
+            forgiven.add((stage, cluster))
+    memory.failure = replace(
+        memory.failure, skipped=tuple(sorted(skipped.items())), forgiven=frozenset(forgiven)
+    )
+    if stages:
+        _answer(decision, stages, memory)
+
+
+_DEEDS = {Verb.RETRY: _retry, Verb.FORGIVE: _forgive, Verb.SKIP: _skip}
+ANSWERS = frozenset(_DEEDS)
+"""These answer a breach, and lift what the run vetoed at it."""
+
+
+def _answer(decision: Decision, stages: set[str], memory: Memory) -> None:
+    """The breach of a stage is answered when nothing that failed there is left standing."""
     for stage in list(memory.breached):
         asked = stage in stages or not decision.clusters
         if asked and not memory.failed_in(stage):
@@ -51,6 +97,8 @@ def refusal(verb: Verb, run: RunPlan, state: RunState, marks: Marks, stage: str 
         return ""
     if state in ENDED:
         return f"run {run.uid} has ended ({state.value})"
+    if verb is Verb.UNVETO:
+        return "a veto is about a bundle, not about one run: `fleet rollout unveto BUNDLE`"
     if marks.failure.back_since is not None and verb not in (Verb.ABORT, Verb.ROLLBACK):
         return (
             f"run {run.uid} rolls back; a rollback ends by itself, and a commit takes it from there"
@@ -63,7 +111,7 @@ def refusal(verb: Verb, run: RunPlan, state: RunState, marks: Marks, stage: str 
         return f"{verb} is about the whole fleet, not about one run; to hold a run, pause it"
     if verb is Verb.RESUME and marks.breached:
         where, why = marks.breached[0]
-        return f"stage {where} failed ({why}); retry what failed, or abort"
+        return f"stage {where} failed ({why}); retry, skip or forgive what failed, or abort"
     if verb is Verb.RETRY and not (marks.failed or marks.breached):
         return f"nothing has failed in run {run.uid}"
     if verb in (Verb.APPROVE, Verb.REJECT):

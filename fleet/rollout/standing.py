@@ -75,6 +75,9 @@ def stand(
     """Where the cluster stands now; appends to `wakes` when time alone could change that."""
     offer = live_assignment(evidence, memory.retired.get(cluster, 0))
     unstarted = offer is not None and offer.started_at is None
+    if cluster in memory.skipped:
+        why = memory.skipped[cluster]
+        return Standing(cluster, ClusterState.SKIPPED, why, "Skipped", unstarted=unstarted)
     held = memory.failed.get(cluster)
     if held is not None:
         state, _, why = held[1].partition(": ")

@@ -75,7 +75,7 @@ BAD_ENDS = frozenset({ClusterState.FAILED, ClusterState.TIMED_OUT, ClusterState.
 """Terminal for a cluster until a retry."""
 IN_FLIGHT = frozenset({ClusterState.ASSIGNED, ClusterState.APPLYING, ClusterState.VERIFYING})
 """These take a slot."""
-AWAY = frozenset({ClusterState.OFFLINE, ClusterState.PENDING})
+AWAY = frozenset({ClusterState.OFFLINE, ClusterState.PENDING, ClusterState.SKIPPED})
 """In no denominator."""
 SETTLED = BAD_ENDS | AWAY | {ClusterState.HEALTHY}
 """A stage does not wait for these."""

@@ -109,6 +109,17 @@ def active_runs(c: Connection) -> list[RunRow]:
     return [_run_row(row) for row in rows]
 
 
+def live_runs_of(c: Connection, commit: str) -> list[str]:
+    """The runs of a commit (or its unique beginning of 4 characters or more) that have not ended,
+    oldest first; none if several commits begin so."""
+    rows = c.execute(
+        "SELECT uid, commit_id FROM run WHERE ended_at IS NULL AND length(?) >= 4"
+        " AND substr(commit_id, 1, length(?)) = ? ORDER BY number",
+        (commit, commit, commit),
+    ).fetchall()
+    return [row["uid"] for row in rows] if len({row["commit_id"] for row in rows}) == 1 else []
+
+
 def find_run(c: Connection, uid: str) -> RunRow | None:
     """One run."""
     row = c.execute(f"SELECT {_COLUMNS} FROM run WHERE uid = ?", (uid,)).fetchone()

@@ -49,7 +49,7 @@ def judge(asked: Question, gate: Approval) -> Judgement:
 def _standing(asked: Question) -> list[Decision]:
     """The newest answer of each person, by number; rejections before the last retry are void."""
     decisions = asked.evidence.decisions
-    retried = max((d.number for d in decisions if d.verb is Verb.RETRY), default=0)
+    retried = max((d.number for d in decisions if d.verb in (Verb.RETRY, Verb.FORGIVE)), default=0)
     newest: dict[str, Decision] = {}
     for one in sorted(decisions, key=lambda d: d.number):
         if answers_gate(one, asked.run, asked.stage):

@@ -10,7 +10,7 @@ from typing import Any
 from fleet.rollout.evidence import Evidence
 from fleet.rollout.gate_kinds import Analysis, Approval, Gate, Proven, Side, Soak, Webhook
 from fleet.rollout.gates import analysis, approval, proven, soak, webhook
-from fleet.rollout.gates.scope import gates_of
+from fleet.rollout.gates.scope import forced_by, gates_of
 from fleet.rollout.gates.verdict import PASS, Judgement, Question, Verdict
 from fleet.rollout.memory import Memory
 from fleet.rollout.run_plan import RunPlan, StagePlan
@@ -32,7 +32,7 @@ def judge(
 ) -> Judgement:
     """May the stage start (BEFORE) or be Done (AFTER), and why (not)?"""
     answers = [
-        (name, gate, JUDGES[type(gate)](Question(run, stage, name, evidence, memory, now), gate))
+        (name, gate, _judge_one(Question(run, stage, name, evidence, memory, now), gate))
         for name, gate in gates_of(run, stage, side)
         if type(gate) in JUDGES
     ]
@@ -43,6 +43,13 @@ def judge(
             for name, gate, found in answers
         ),
     )
+
+
+def _judge_one(asked: Question, gate: Gate) -> Judgement:
+    by = forced_by(asked.evidence, asked.gate)
+    if by is not None:
+        return Judgement(Verdict.PASS, f"forced by {by.actor}: {by.reason}")
+    return JUDGES[type(gate)](asked, gate)
 
 
 def _together(answers: list[Judgement]) -> Judgement:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fleet.rollout.decisions import Decision, Verb
+from fleet.rollout.evidence import Evidence
 from fleet.rollout.gate_kinds import Gate, Side, Window, gate_id
 from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.states import Lane
@@ -10,6 +12,11 @@ from fleet.rollout.states import Lane
 def is_gated(run: RunPlan) -> bool:
     """Do gates apply to this run at all?"""
     return not run.restores and run.lane is Lane.STAGED
+
+
+def forced_by(evidence: Evidence, gate: str) -> Decision | None:
+    """Who decided (`override`) that the gate of this `gate_id` passes, whatever it says?"""
+    return next((d for d in evidence.decisions if d.verb is Verb.OVERRIDE and d.gate == gate), None)
 
 
 def gates_of(run: RunPlan, stage: StagePlan, side: Side) -> list[tuple[str, Gate]]:

@@ -14,7 +14,7 @@ from typing import Any
 from fleet.rollout.evidence import Evidence
 from fleet.rollout.gate_kinds import Dependency, Gate, Side, Window
 from fleet.rollout.gates import dependency, window
-from fleet.rollout.gates.scope import gates_of
+from fleet.rollout.gates.scope import forced_by, gates_of
 from fleet.rollout.gates.verdict import Passage, Question, Verdict
 from fleet.rollout.memory import Memory
 from fleet.rollout.run_plan import RunPlan, StagePlan
@@ -44,7 +44,7 @@ class Turnstile:
         """That of a stage in this tick."""
         found = []
         for name, gate in gates_of(run, stage, Side.BEFORE):
-            if type(gate) in PASSAGES:
+            if type(gate) in PASSAGES and forced_by(evidence, name) is None:
                 asked = Question(run, stage, name, evidence, memory, now)
                 found.append((name, gate.kind, PASSAGES[type(gate)](asked, gate)))
         return cls(tuple(found), run.restoring)

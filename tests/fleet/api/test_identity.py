@@ -11,7 +11,9 @@ import pytest
 from starlette.routing import Match, Route
 
 from fleet.api.app import make_app
+from fleet.rollout.step import Veto
 from fleet.store.access import Access
+from fleet.store.vetoes import add_vetoes
 from tests.fleet.api.served import OPERATOR, Served, small_rig
 from tests.fleet.hub.rig import SECRET, deployment_of
 
@@ -41,6 +43,8 @@ PEOPLE: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/v1/explain/staging-1/web", None),
     ("POST", "/v1/query", {"sql": "SELECT 1"}),
     ("POST", "/v1/runs/web-/pause", {"actor": "ana"}),
+    ("POST", f"/v1/commits/{1:040x}/resume", {"actor": "ana"}),
+    ("POST", "/v1/bundles/web/unveto", {"actor": "ana", "reason": "mended"}),
     ("GET", "/v1/syncs", None),
     ("POST", "/v1/syncs", {"actor": "ana"}),
     ("GET", "/v1/syncs/1-1", None),
@@ -81,6 +85,8 @@ async def test_an_agent_is_no_operator(hub: Served) -> None:
 
 async def test_the_operator_token_opens_every_route_of_people(hub: Served) -> None:
     hub.rig.agents["staging-1"].turn()  # so that there is something to sync
+    with hub.rig.store.write() as c:
+        add_vetoes(c, [Veto("web", V1.digest, "")], hub.rig.clock.now())
     for method, path, body in PEOPLE:
         answer = await hub.ask(method, path, OPERATOR, json=body)
         assert answer.status_code in (200, 201), answer.text

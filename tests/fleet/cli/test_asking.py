@@ -120,7 +120,10 @@ def test_a_query_prints_its_columns_and_says_when_rows_are_left_out() -> None:
     assert hub.asked[0][2] == {"sql": "SELECT 1"}
 
 
-@pytest.mark.parametrize("verb", ["approve", "reject", "pause", "resume", "retry", "abort"])
+VERBS = ("approve", "reject", "pause", "resume", "retry", "skip", "forgive", "abort", "rollback")
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_a_decision_says_who_and_why(verb: str) -> None:
     with canned(**{f"runs__web-1__{verb}": [(200, {})]}) as hub:
         done = run(hub, "rollout", verb, "web-1", "-m", "looks good", "--as", "ana")
@@ -128,6 +131,34 @@ def test_a_decision_says_who_and_why(verb: str) -> None:
     assert hub.asked == [
         ("POST", f"/v1/runs/web-1/{verb}", {"reason": "looks good", "actor": "ana"})
     ]
+
+
+def test_a_decision_is_about_one_run_or_about_all_of_a_commit() -> None:
+    with canned(commits__1a2b3c__pause=[(200, {"message": "two runs"})]) as hub:
+        done = run(hub, "rollout", "pause", "--commit", "1a2b3c", "--as", "ana")
+        neither = run(hub, "rollout", "pause", "--as", "ana")
+    assert done.stdout == "two runs\n"
+    assert neither.exit_code == 2
+    assert [path for _, path, _ in hub.asked] == ["/v1/commits/1a2b3c/pause"]
+
+
+def test_resume_forgives_first_if_it_is_asked_to() -> None:
+    with canned(runs__w__forgive=[(200, {})], runs__w__resume=[(200, {})]) as hub:
+        run(hub, "rollout", "resume", "w", "--as", "ana", "--forgive", "known")
+    assert [(path, body["reason"]) for _, path, body in hub.asked] == [
+        ("/v1/runs/w/forgive", "known"),
+        ("/v1/runs/w/resume", "known"),
+    ]
+
+
+def test_a_gate_is_forced_and_a_bundle_released_by_name() -> None:
+    with canned(
+        runs__w__override=[(200, {})], bundles__web__unveto=[(200, {"message": "m"})]
+    ) as hub:
+        run(hub, "rollout", "override", "w", "--as", "a", "--gate", "eu/before/0", "-m", "r")
+        run(hub, "rollout", "unveto", "web", "--as", "a", "-m", "r")
+    assert hub.asked[0][2] == {"reason": "r", "actor": "a", "gate": "eu/before/0"}
+    assert hub.asked[1] == ("POST", "/v1/bundles/web/unveto", {"reason": "r", "actor": "a"})
 
 
 def test_a_retry_names_clusters_and_an_approval_its_stage() -> None:

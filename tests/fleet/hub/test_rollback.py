@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agents.protocol import ABSENT
+from fleet.errors import RequestError
 from fleet.model import PolicyDocument
 from fleet.rollout.decisions import Actor, Verb
 from tests.fleet.hub.rig import Rig, deployment_of, fleet
@@ -136,3 +137,39 @@ def test_a_removal_that_fails_brings_the_bundle_back_and_vetoes_nothing(rig: Rig
     assert "RolledBack" in rig.states().values()
     assert set(rig.runs_what("web").values()) == {V1}
     assert "vetoed" not in rig.problems()
+
+
+def test_an_unveto_opens_what_was_rolled_back_again(rig: Rig) -> None:
+    break_in_production(rig)
+    release(rig, web="v2", lib="v1")
+    for agent in rig.agents.values():
+        agent.broken = set()
+    rig.hub.desk.unveto("web", actor=ANA, reason="the quota was raised")
+    rig.release()
+    rig.converge()
+    assert rig.runs_what("web") == dict.fromkeys(fleet(2, 3), V2)
+    with rig.store.read() as c:
+        (why,) = c.execute("SELECT DISTINCT lifted_why FROM veto").fetchone()
+    assert why == "unveto by ana: the quota was raised"
+
+
+def test_an_unveto_needs_a_reason_and_a_veto(rig: Rig) -> None:
+    with pytest.raises(RequestError, match="needs a reason"):
+        rig.hub.desk.unveto("web", actor=ANA, reason=" ")
+    with pytest.raises(RequestError, match="nothing of bundle 'web' is vetoed"):
+        rig.hub.desk.unveto("web", actor=ANA, reason="why not")
+
+
+def test_one_decision_answers_for_every_run_of_a_commit(rig: Rig) -> None:
+    rig.push(fleet(2, 3, web="v2", lib="v2"), policies=policy())
+    rig.look()
+    rig.release()
+    commit = rig.repository.commits[-1]
+    done = rig.hub.desk.decide_commit(commit, Verb.PAUSE, actor=ANA)
+    assert len(done) == len(rig.live()) == 2
+    rig.release()
+    assert {rig.states()[uid] for uid in rig.live()} == {"Paused"}
+    with pytest.raises(RequestError, match="has no run that is live"):
+        rig.hub.desk.decide_commit("abcdef", Verb.RESUME, actor=ANA)
+    with pytest.raises(RequestError, match="nothing has failed"):
+        rig.hub.desk.decide_commit(commit, Verb.RETRY, actor=ANA)

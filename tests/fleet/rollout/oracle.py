@@ -108,6 +108,8 @@ class Oracle:
                 if reached.isdisjoint(step.offer):
                     continue
             failed = {c for where, c in step.marks.ever_failed if where == stage.name}
+            forgiven = {c for where, c in step.marks.failure.forgiven if where == stage.name}
+            failed -= forgiven
             standing = {c for where, c, _ in step.marks.failed if where == stage.name} & failed
             size = dict(step.marks.denominators).get(stage.name, 0)
             budget = self.budget(stage, size)

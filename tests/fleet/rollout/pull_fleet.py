@@ -303,10 +303,14 @@ class PullFleet:
 
     def retry(self, run: Stored, *clusters: str) -> None:
         """Try again what failed; that lifts what the run vetoed."""
+        self.lift(run)
+        self.decide(run, Verb.RETRY, clusters=clusters)
+
+    def lift(self, run: Stored) -> None:
+        """Nothing that this run vetoed is vetoed any more."""
         for some in self.vetoed.values():
             for digest in [d for d, veto in some.items() if veto.run == run.plan.uid]:
                 del some[digest]
-        self.decide(run, Verb.RETRY, clusters=clusters)
 
     def live(self, lane: str = "Staged") -> list[Stored]:
         """The runs that have not ended."""
