@@ -44,6 +44,7 @@ PEOPLE: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/v1/query", {"sql": "SELECT 1"}),
     ("POST", "/v1/runs/web-/pause", {"actor": "ana"}),
     ("POST", f"/v1/commits/{1:040x}/resume", {"actor": "ana"}),
+    ("POST", "/v1/fleet/freeze", {"actor": "ana", "reason": "an incident"}),
     ("POST", "/v1/bundles/web/unveto", {"actor": "ana", "reason": "mended"}),
     ("GET", "/v1/syncs", None),
     ("POST", "/v1/syncs", {"actor": "ana"}),
