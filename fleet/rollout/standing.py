@@ -75,13 +75,10 @@ def stand(
     """Where the cluster stands now; appends to `wakes` when time alone could change that."""
     offer = live_assignment(evidence, memory.retired.get(cluster, 0))
     unstarted = offer is not None and offer.started_at is None
-    if cluster in memory.skipped:
-        why = memory.skipped[cluster]
-        return Standing(cluster, ClusterState.SKIPPED, why, "Skipped", unstarted=unstarted)
-    held = memory.failed.get(cluster)
-    if held is not None:
-        state, _, why = held[1].partition(": ")
-        return Standing(cluster, ClusterState(state), why, unstarted=unstarted)
+    settled = _settled_by_people(cluster, memory) or _failed(cluster, memory)
+    if settled is not None:
+        settled.unstarted = unstarted
+        return settled
     lapsed = False
     if unstarted and offer is not None:
         end = lease_end(run, offer)
@@ -120,6 +117,21 @@ def stand(
 
 def _fails_dark(run: RunPlan, stage: StagePlan, memory: Memory) -> bool:
     return stage.name in memory.started and offline_rule(run) is OfflineRule.FAIL
+
+
+def _settled_by_people(cluster: str, memory: Memory) -> Standing | None:
+    if cluster not in memory.skipped:
+        return None
+    return Standing(cluster, ClusterState.SKIPPED, memory.skipped[cluster], "Skipped")
+
+
+def _failed(cluster: str, memory: Memory) -> Standing | None:
+    """A failure stands until it is answered, whatever the reports say since."""
+    held = memory.failed.get(cluster)
+    if held is None:
+        return None
+    state, _, why = held[1].partition(": ")
+    return Standing(cluster, ClusterState(state), why)
 
 
 def live_assignment(evidence: ClusterEvidence, retired: int) -> AssignmentEvidence | None:
