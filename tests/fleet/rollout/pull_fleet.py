@@ -14,7 +14,7 @@ from typing import Any
 from agents.protocol import ABSENT, Health, SyncState
 from fleet import rollout
 from fleet.model import Cluster, ClusterGroup, PolicyDocument
-from fleet.rollout import PolicyBook, RunRecord, Situation
+from fleet.rollout import PolicyBook, RunRecord, Situation, vetoes
 from fleet.rollout.decisions import EVERY_GROUP, Decision, Verb
 from fleet.rollout.evidence import BundleEvidence, ClusterEvidence, Evidence
 from fleet.rollout.run_plan import Change
@@ -217,12 +217,8 @@ class PullFleet:
 
     def held_bundles(self) -> dict[str, str]:
         """Bundles of which some cluster wants a vetoed digest → why."""
-        return {
-            bundle: some[wanted[bundle]].why
-            for bundle, some in self.vetoed.items()
-            for wanted in self.wanted.values()
-            if wanted.get(bundle) in some
-        }
+        vetoed = {b: {d: veto.why for d, veto in some.items()} for b, some in self.vetoed.items()}
+        return vetoes.held_bundles(self.wanted.values(), vetoed)
 
     def _cluster_evidence(self, run: Stored, name: str) -> ClusterEvidence:
         agent = self.agents[name]

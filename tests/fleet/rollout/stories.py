@@ -1,6 +1,6 @@
 """Deterministic stories over the pull fleet: each is a promise kept, or a defect caught.
 
-`test_stories` runs each as it is; `test_mutants` runs all of them against every listed defect.
+`test_stories` runs each as it is; `tests/mutants` runs all of them against every listed defect.
 """
 
 from __future__ import annotations
@@ -345,6 +345,53 @@ def a_removal_goes_through_the_stages() -> None:
     assert set(found.running("app").values()) == {"a1"}
 
 
+def a_queued_run_carries_only_what_will_still_differ() -> None:
+    """I25: what the run before it brings anyway takes no slot a second time."""
+    found = released(fleet())
+    found.want("app", "v2")
+    found.tick()
+    found.want("app", "v3", ["production-0"])
+    found.tick(1)
+    queued = list(found.runs.values())[-1]
+    assert queued.state is RunState.QUEUED
+    assert set(queued.plan.changes) == {"production-0"}
+    found.serve_all(20)
+    assert not found.live()
+    assert found.running("app") == {
+        **dict.fromkeys(["production-1", "production-2", "production-3"], "v2"),
+        "production-0": "v3",
+        "staging-0": "v2",
+        "staging-1": "v2",
+    }
+
+
+def a_veto_outlives_the_commits_that_follow() -> None:
+    """I24: what staging refused reaches production by no later commit, and holds nobody else."""
+    found = PullFleet(TWO_STAGES, {"staging": 1, "production": 2}, {"app": (), "web": ()})
+    found.want("app", "a1")
+    found.want("web", "w1")
+    found.tick()
+    found.serve_all(12)
+    found.bad["a2"] = "failed"
+    found.want("app", "a2")
+    found.tick()
+    found.serve_all(4)
+    assert found.vetoed["app"].keys() == {"a2"}
+    found.bad.clear()
+    found.want("app", "a3", ["staging-0"])
+    for number in range(20):
+        found.want("web", f"w{number}")
+        found.tick(10)
+        found.serve_all(2)
+    assert set(found.running("app").values()) == {"a1", "a2"}
+    found.serve_all(12)
+    assert set(found.running("web").values()) == {"w19"}
+    found.want("app", "a3")
+    found.tick()
+    found.serve_all(12)
+    assert set(found.running("app").values()) == {"a3"}
+
+
 STORIES: tuple[Callable[[], None], ...] = (
     a_good_release_goes_staging_first_and_ends,
     stale_health_opens_no_stage,
@@ -363,4 +410,6 @@ STORIES: tuple[Callable[[], None], ...] = (
     a_newer_commit_waits_for_a_healthy_run_and_only_the_newest_is_kept,
     bundles_do_not_wait_for_each_other,
     a_removal_goes_through_the_stages,
+    a_veto_outlives_the_commits_that_follow,
+    a_queued_run_carries_only_what_will_still_differ,
 )

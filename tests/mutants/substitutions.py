@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fleet.rollout import budgets, numbers, progress, runs, standing, tables
+from fleet.rollout import budgets, numbers, progress, runs, standing, tables, vetoes
 from fleet.rollout.decisions import Decision, Verb
 from fleet.rollout.evidence import BundleEvidence
 from fleet.rollout.gate_kinds import Soak
@@ -146,6 +146,21 @@ def parallelism_counts_only_offers(patch: Patch) -> None:
     patch.setattr(tables, "IN_FLIGHT", frozenset({ClusterState.ASSIGNED}))
 
 
+def a_veto_that_the_next_commit_forgets(patch: Patch) -> None:
+    """A veto holds as long as nothing else changes."""
+    real = vetoes.held_bundles
+    first: list[str] = []
+
+    def held(wanted: Any, vetoed: Any) -> dict[str, str]:
+        every = [dict(one) for one in wanted]
+        if any(vetoed.values()):
+            first.append(str(every))
+        return real(every, vetoed) if str(every) in first[:1] else {}
+
+    for module in (vetoes, runs):
+        patch.setattr(module, "held_bundles", held)
+
+
 DEFECTS: tuple[Callable[[Patch], None], ...] = (
     evidence_not_tied_to_its_digest,
     evidence_not_tied_to_its_generation,
@@ -162,4 +177,5 @@ DEFECTS: tuple[Callable[[Patch], None], ...] = (
     revert_needs_an_approval,
     dark_cluster_keeps_the_run_open,
     parallelism_counts_only_offers,
+    a_veto_that_the_next_commit_forgets,
 )
