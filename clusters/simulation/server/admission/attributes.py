@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from clusters.errors import AdmissionError
 from clusters.objects import Object, ObjectKey
@@ -18,8 +18,7 @@ class Operation(StrEnum):
     DELETE = "DELETE"
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(NamedTuple):
     """One write. Both objects are to be read only."""
 
     operation: Operation
@@ -46,7 +45,7 @@ class Attributes:
 
     def with_object(self, obj: Object | None) -> Attributes:
         """The same write, of an object that a plugin has changed."""
-        return self if obj is self.object else replace(self, object=obj)
+        return self if obj is self.object else self._replace(object=obj)
 
 
 def denied(attributes: Attributes, why: str) -> AdmissionError:

@@ -7,6 +7,7 @@ of the kind `needs`: a cluster without quotas and webhooks skips them by a look-
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from clusters.objects import Kind, Object, ObjectKey
@@ -40,11 +41,9 @@ class Plugin(NamedTuple, Generic[Answer]):
     kinds: tuple[Kind, ...] = ()
     needs: Kind | None = None
 
-    def concerns(self, state: State, kind: Kind) -> bool:
-        """Whether a write of this kind has to pass here."""
-        return (not self.kinds or kind in self.kinds) and (
-            self.needs is None or state.store.count(self.needs) > 0
-        )
+    def is_active(self, state: State) -> bool:
+        """Whether the cluster holds what the plugin works with."""
+        return self.needs is None or state.store.count(self.needs) > 0
 
 
 _MUTATING: tuple[Plugin[Object | None], ...] = (
@@ -64,12 +63,28 @@ _DELETING: tuple[Plugin[Any], ...] = (
     Plugin(ask_mutating, (), MUTATING),
     Plugin(ask_validating, (), VALIDATING),
 )
-_ALL: tuple[Plugin[Any], ...] = (*_MUTATING, *_REVIEWING)
+
+
+class _Rows(NamedTuple):
+    """The rows of the table that writes of one kind have to pass."""
+
+    mutating: tuple[Plugin[Object | None], ...]
+    reviewing: tuple[Plugin[None], ...]
+    needs: tuple[Kind | None, ...]
+    """What wakes them; `None` if one of them is always awake."""
+
+
+@lru_cache(maxsize=1024)
+def _rows(kind: Kind) -> _Rows:
+    mutating = tuple(row for row in _MUTATING if not row.kinds or kind in row.kinds)
+    reviewing = tuple(row for row in _REVIEWING if not row.kinds or kind in row.kinds)
+    both: tuple[Plugin[Any], ...] = (*mutating, *reviewing)
+    return _Rows(mutating, reviewing, tuple({row.needs for row in both}))
 
 
 def is_idle(state: State, kind: Kind) -> bool:
     """Whether admission would let every write of a kind pass unchanged."""
-    return not any(plugin.concerns(state, kind) for plugin in _ALL)
+    return not any(need is None or state.store.count(need) for need in _rows(kind).needs)
 
 
 def has_webhooks(state: State) -> bool:
@@ -82,27 +97,27 @@ def mutate(state: State, attributes: Attributes) -> Object | None:
 
     Errors: `AdmissionError`.
     """
-    for plugin in _MUTATING:
-        if plugin.concerns(state, attributes.key.kind_key):
+    for plugin in _rows(attributes.traits.kind).mutating:
+        if plugin.is_active(state):
             attributes = attributes.with_object(plugin.ask(state, attributes))
     return attributes.object
 
 
 def review(state: State, attributes: Attributes) -> None:
     """Let a valid write pass. Errors: `AdmissionError`, `QuotaError`."""
-    for plugin in _REVIEWING:
-        if plugin.concerns(state, attributes.key.kind_key):
+    for plugin in _rows(attributes.traits.kind).reviewing:
+        if plugin.is_active(state):
             plugin.ask(state, attributes)
 
 
 def review_deletion(state: State, key: ObjectKey, live: Object, *, dry_run: bool) -> None:
     """Let a delete pass. Errors: `WebhookError`."""
-    if is_idle(state, key.kind_key):
+    if not has_webhooks(state):
         return
     traits = state.catalog.find(key.kind_key)
     attributes = Attributes(
         Operation.DELETE, traits, traits.resource.version, key, None, live, dry_run=dry_run
     )
     for plugin in _DELETING:
-        if plugin.concerns(state, key.kind_key):
+        if plugin.is_active(state):
             plugin.ask(state, attributes)
