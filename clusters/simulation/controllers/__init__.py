@@ -4,6 +4,7 @@
     decision      what a controller is: a pure function to an `Outcome`
     surveyor      whom a change concerns
     images        words in an image → how its containers behave
+    events        what kubectl describe tells; off unless asked for
     timing        `Timing`: how long things take; the dice
     pods          the life of a pod
     scheduling    which nodes a pod may run on

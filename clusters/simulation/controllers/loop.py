@@ -52,6 +52,7 @@ from clusters.simulation.controllers.decision import (
     read_stamp,
 )
 from clusters.simulation.controllers.deployments import reconcile_deployment, refused_deployment
+from clusters.simulation.controllers.events import Recorder
 from clusters.simulation.controllers.jobs import forget_job, reconcile_job
 from clusters.simulation.controllers.namespaces import reconcile_namespace
 from clusters.simulation.controllers.pods import POD, reconcile_pod
@@ -141,6 +142,8 @@ class Controllers:
         seed: int,
         timing: Timing | None = None,
         nodes: Iterable[str] = ("node-1",),
+        *,
+        events: bool = False,
     ) -> None:
         self.timing = timing or Timing()
         self.seed = seed
@@ -156,12 +159,25 @@ class Controllers:
         self._timers: list[tuple[datetime, ObjectKey]] = []
         self._own_status: ObjectKey | None = None
         self._take_over()
-        self.close = server.subscribe(self._note)
+        self._recorder = Recorder(server) if events else None
+        self._stop = server.subscribe(self._note)
         for name in nodes:
             self._perform(Create(node_object(name)))
 
+    def close(self) -> None:
+        """Hear of no more changes."""
+        self._stop()
+        if self._recorder:
+            self._recorder.close()
+
     def step(self, now: datetime) -> datetime | None:
         """Do what is due; returns when to run next, `None` if only a change could bring work."""
+        due = self._step(now)
+        if self._recorder:
+            self._recorder.write(now)
+        return due
+
+    def _step(self, now: datetime) -> datetime | None:
         while self._timers and self._timers[0][0] <= now:
             due, key = heapq.heappop(self._timers)
             if self._due.get(key) == due:

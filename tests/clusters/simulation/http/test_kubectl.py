@@ -47,7 +47,10 @@ async def test_apply_wait_scale_and_rollout(kubectl: Kubectl) -> None:
     assert "unchanged" in await kubectl("apply", "-f", kubectl.file(service()))
     await kubectl("set", "image", "deployment/web", "app=nginx:2")
     await kubectl("rollout", "status", "deployment/web", "--timeout=30s")
-    assert "nginx:2" in await kubectl("describe", "deployment", "web")
+    described = await kubectl("describe", "deployment", "web")
+    assert "nginx:2" in described
+    assert "Scaled up replica set web-" in described
+    assert "Started container" in await kubectl("get", "events")
     await kubectl("delete", "-f", path, "--timeout=20s")
     assert kubectl.server.peek(WEB) is None
 
