@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from clusters.objects import Object, ObjectKey
+from clusters.simulation.controllers import Timing
 from tests.clusters.controllers.lab import Lab, deployment
 
 DATA = ObjectKey("", "PersistentVolumeClaim", "default", "data")
@@ -92,13 +93,14 @@ def test_a_class_that_is_not_there_provides_all_the_same(spec: Object) -> None:
 
 
 def test_a_claim_that_waits_for_its_first_consumer_is_bound_when_a_pod_has_its_node() -> None:
-    lab = Lab(nodes=())
+    lab = Lab(timing=Timing(volume=(1.0, 1.0)), nodes=("a",))
     lab.apply(storage_class("late", volumeBindingMode="WaitForFirstConsumer"))
     lab.apply(claim(storageClassName="late"))
-    lab.apply(with_data())
-    lab.run(100)
+    assert lab.run(100) is None
     assert phase(lab) == "Pending"
-    lab.server.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}})
+    lab.apply(with_data())
+    lab.run(0.9)
+    assert phase(lab) == "Pending"
     lab.run(5)
     assert phase(lab) == "Bound"
     (pod,) = lab.pods(app="web")
