@@ -45,9 +45,11 @@ def table_of(
     `columns` are a custom kind's printer columns; `include` is `None`, `Metadata` or `Object`.
     """
     shown = [*_columns(kind), *(_custom(column, now) for column in columns)]
-    if not any(column.title == "Age" for column in shown):
+    titles = {column.title for column in shown}
+    if not titles & {"Age", "Last Seen"}:
         shown.append(_AGE)
-    shown.insert(0, Column("Name", lambda obj: obj["metadata"]["name"]))
+    if "Name" not in titles:
+        shown.insert(0, _NAME)
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
@@ -123,6 +125,7 @@ def _node_info(title: str, name: str) -> Column:
     return Column(title, _at(f"status.nodeInfo.{name}", "<unknown>"), priority=1)
 
 
+_NAME = Column("Name", lambda obj: obj["metadata"]["name"])
 _AGE = Column("Age", lambda obj: obj["metadata"].get("creationTimestamp"))
 _CONTAINERS = (
     Column("Containers", cells.container_names, priority=1),
@@ -214,6 +217,7 @@ _COLUMNS: dict[Kind, tuple[Column, ...]] = {
         Column("Reason", _at("reason", "")),
         Column("Object", cells.event_object),
         Column("Message", _at("message", "")),
+        _NAME._replace(priority=1),
     ),
     Kind("", "ServiceAccount"): (),
     Kind("apps", "Deployment"): (

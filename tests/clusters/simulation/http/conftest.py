@@ -28,10 +28,9 @@ QUICK = Timing(
 
 @pytest.fixture
 async def kubectl(tmp_path: Path) -> AsyncIterator[Kubectl]:
+    controllers = partial(Controllers, timing=QUICK, events=True)
     clusters = {
-        name: SimulatedCluster(
-            name, SystemClock(), seed=seed, controllers=partial(Controllers, timing=QUICK)
-        )
+        name: SimulatedCluster(name, SystemClock(), seed=seed, controllers=controllers)
         for seed, name in enumerate(("prd-1", "stg-1"))
     }
     running = [asyncio.ensure_future(cluster.run()) for cluster in clusters.values()]
