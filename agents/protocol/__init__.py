@@ -25,7 +25,7 @@ from agents.protocol.health_checks import ExpressionError, HealthCheck, check_ex
 from agents.protocol.ignoring import IgnoreRule
 from agents.protocol.phases import Phases, names_hook, sort_out, sync_wave
 from agents.protocol.retrying import Retry
-from agents.protocol.substitution import SubstitutionError, substitute
+from agents.protocol.substitution import substitute
 from agents.protocol.syncing import Deed, ObjectResult, SyncRequest, SyncResult
 from agents.protocol.wire import (
     PROTOCOL_MAX,
@@ -75,7 +75,6 @@ __all__ = [
     "ReportAnswer",
     "Retry",
     "StartRequest",
-    "SubstitutionError",
     "Succession",
     "SyncRequest",
     "SyncResult",

@@ -18,10 +18,6 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _REFERENCE = re.compile(r"(\$?)\$\{([A-Za-z_][A-Za-z0-9_]*)(?::=([^{}]*))?\}")
 
 
-class SubstitutionError(ValueError):
-    """A declared variable without a value and without a default."""
-
-
 def substitute(value: Any, variables: Mapping[str, str]) -> Any:
     """A copy of `value` (object, list or text) with declared names replaced.
 

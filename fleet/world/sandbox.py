@@ -55,6 +55,7 @@ async def _serve(sandbox: Sandbox, kubeconfig: Kubeconfig, ready: Ready) -> None
         nodes=sandbox.nodes,
         kubernetes_versions=dict.fromkeys(sandbox.names, sandbox.kubernetes_version),
         port=sandbox.port,
+        events=True,
     )
     try:
         urls = await served.start()

@@ -35,13 +35,18 @@ class ServedClusters:
         nodes: int = 1,
         kubernetes_versions: Mapping[str, str] | None = None,
         port: int = 0,
+        events: bool = False,
     ) -> None:
-        """Clusters keep the order of `names`; `kubernetes_versions` is for those that differ."""
+        """Clusters keep the order of `names`; `kubernetes_versions` is for those that differ.
+
+        With `events` their controllers record Events, for people to read.
+        """
         self._names = tuple(names)
         self._seed = seed
         self._nodes = tuple(f"node-{number}" for number in range(1, nodes + 1))
         self._versions = kubernetes_versions or {}
         self._port = port
+        self._events = events
         self._tasks: list[asyncio.Task[None]] = []
         self._serving: RunningServer | None = None
         self.clusters: dict[str, SimulatedCluster] = {}
@@ -73,7 +78,7 @@ class ServedClusters:
             SystemClock(),
             seed=seed_of(name) + self._seed,
             kubernetes_version=self._versions.get(name) or KUBERNETES_VERSION,
-            controllers=partial(Controllers, nodes=self._nodes),
+            controllers=partial(Controllers, nodes=self._nodes, events=self._events),
         )
 
     async def run(self, stop: asyncio.Event) -> None:
