@@ -16,6 +16,7 @@ from agents.protocol import (
     StartRequest,
     Target,
 )
+from clusters.clock import Clock
 from clusters.objects import Digest
 from fleet.rollout.decisions import Actor, Verb
 from fleet.store import Store
@@ -99,6 +100,11 @@ class HubFace(Protocol):
     @property
     def store(self) -> Store:
         """Its memory."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The time that it goes by."""
         ...
 
     @property

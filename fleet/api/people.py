@@ -17,6 +17,7 @@ from starlette.routing import Route
 from fleet.api.answers import Answers, Document
 from fleet.api.face import HubFace
 from fleet.api.inbound import Handler, body_of, for_operator, for_people, json_answer
+from fleet.api.prospects import Prospects
 from fleet.api.selectors import read_selector
 from fleet.errors import RequestError
 from fleet.model import Selector
@@ -92,6 +93,9 @@ def people_routes(hub: HubFace, access: Access) -> list[Route]:
         ("GET", "/v1/bundles/{name}", _one(ask.bundles)),
         ("GET", "/v1/bundledeployments", _listing(ask.deployments)),
         ("GET", "/v1/rollout/plan", _plain(hub.preview)),
+        ("GET", "/v1/rollout/status", people.progress),
+        ("GET", "/v1/rollout/history", people.history),
+        ("GET", "/v1/rollout/explain/{cluster}", people.why),
         ("GET", "/v1/runs", people.runs),
         ("GET", "/v1/runs/{uid}", people.run),
         ("GET", "/v1/events", people.events),
@@ -134,6 +138,12 @@ def _listing(question: Callable[[Selector, str], Document]) -> Handler:
     return answer
 
 
+async def _of_runs(question: Callable[[str, str], Document], request: Request) -> Document:
+    """`?run=` and `?commit=`."""
+    said = request.query_params
+    return await run_in_threadpool(question, said.get("run", ""), said.get("commit", ""))
+
+
 def _one(question: Callable[[Selector, str], Document]) -> Handler:
     """The one of the name in the path. Errors: 404."""
 
@@ -148,6 +158,17 @@ class _People:
     def __init__(self, hub: HubFace, known: People) -> None:
         self._hub, self._known = hub, known
         self.answers = Answers(hub.store, hub.location)
+        self._prospects = Prospects(hub.store, hub.clock)
+
+    async def progress(self, request: Request) -> Response:
+        return json_answer(await _of_runs(self._prospects.progress, request))
+
+    async def history(self, request: Request) -> Response:
+        return json_answer(await _of_runs(self._prospects.history, request))
+
+    async def why(self, request: Request) -> Response:
+        cluster, run = request.path_params["cluster"], request.query_params.get("run", "")
+        return json_answer(await run_in_threadpool(self._prospects.explain, cluster, run))
 
     async def runs(self, request: Request) -> Response:
         selector = read_selector(request.query_params.get("selector", ""))

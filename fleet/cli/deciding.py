@@ -13,6 +13,7 @@ import click
 
 from fleet.api.client import ApiClient
 from fleet.cli.asking import hub_option
+from fleet.cli.following import explain, history, status
 from fleet.cli.freezing import catch_up, freeze, unfreeze, with_removals
 from fleet.cli.previewing import plan, schema
 
@@ -107,8 +108,8 @@ def unveto(bundle: str, reason: str, actor: str, url: str) -> None:
     click.echo(answer["message"])
 
 
-rollout.add_command(plan)
-rollout.add_command(schema)
+for _asked in (plan, schema, status, history, explain):
+    rollout.add_command(_asked)
 
 
 @click.group()

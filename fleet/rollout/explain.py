@@ -6,7 +6,7 @@ its reasons. Removing every reason makes the cluster assignable; one that moves 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fleet.rollout import starts, tables, vetoes
 from fleet.rollout.evidence import ClusterEvidence, Evidence
@@ -80,18 +80,28 @@ def explain(run: RunPlan, step: Step, evidence: Evidence, cluster: str) -> tuple
     status = next((one for one in step.clusters if one.cluster == cluster), None)
     if status is None:
         return (Reason("Unchanged", f"run {run.uid} changes nothing in {cluster}"),)
+    return _reasons(step, evidence, status, {stage.name: stage for stage in step.stages})
+
+
+def explain_all(step: Step, evidence: Evidence) -> dict[str, tuple[Reason, ...]]:
+    """Cluster → every reason why it is not assigned, of those that neither move nor are Healthy."""
+    stages = {stage.name: stage for stage in step.stages}
+    found = ((one.cluster, _reasons(step, evidence, one, stages)) for one in step.clusters)
+    return {cluster: reasons for cluster, reasons in found if reasons}
+
+
+def _reasons(
+    step: Step, evidence: Evidence, status: ClusterStatus, stages: Mapping[str, StageStatus]
+) -> tuple[Reason, ...]:
     if status.state in tables.IN_FLIGHT or status.state is ClusterState.HEALTHY:
         return ()
-    stage = next(one for one in step.stages if one.name == status.stage)
     reasons = [
         *_of_run(step),
         *_of_vetoes(evidence),
-        *_of_stage(stage),
-        *_of_cluster(status, evidence.clusters.get(cluster, NOWHERE)),
+        *_of_stage(stages[status.stage]),
+        *_of_cluster(status, evidence.clusters.get(status.cluster, NOWHERE)),
     ]
-    if not reasons:
-        reasons = [Reason(status.code, status.reason)]
-    return tuple(reasons)
+    return tuple(reasons) or (Reason(status.code, status.reason),)
 
 
 def _of_run(step: Step) -> Iterator[Reason]:

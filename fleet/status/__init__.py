@@ -4,6 +4,7 @@
     fleets      the whole fleet, clusters, groups
     bundles     bundles and bundle deployments
     runs        rollout runs with their stages
+    progress    how far a run is: gates, prices, waits, ends
     syncs       what agents were asked to reconcile, and what became of it
     explain     why a cluster runs what it runs of one bundle
 
@@ -22,6 +23,7 @@ from fleet.status.fleets import (
     group_document,
     problem_document,
 )
+from fleet.status.progress import gate_document, progress_document, reason_document
 from fleet.status.runs import event_document, run_details, run_document
 from fleet.status.sync import Tally, health_of, sync_of, tally
 from fleet.status.syncs import sync_document
@@ -35,9 +37,12 @@ __all__ = [
     "event_document",
     "explain",
     "fleet_document",
+    "gate_document",
     "group_document",
     "health_of",
     "problem_document",
+    "progress_document",
+    "reason_document",
     "run_details",
     "run_document",
     "sync_document",

@@ -1,15 +1,14 @@
-"""How long clusters took in earlier runs, read from the history: offered until Healthy.
+"""How long clusters took, read from the history: offered until Healthy.
 
-Only runs of the same rollout that have ended count, the newest first, at most `RUNS`. A cluster
+Of other runs only earlier ones of the same rollout that have ended count, at most `RUNS`. A cluster
 that was offered something several times took as long as from its last offer on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
-from math import ceil
 
+from fleet.rollout.forecast import Took
 from fleet.rollout.run_plan import RunPlan
 from fleet.store.codec import moment_of
 from fleet.store.database import Connection
@@ -18,13 +17,21 @@ RUNS = 20
 
 
 def p90_by_stage(c: Connection, plan: RunPlan) -> dict[str, float]:
-    """Stage → the 90th percentile of seconds; a stage that nobody finished yet is left out."""
+    """Stage → the 90th percentile of seconds; a stage that nobody finished yet is left out.
+
+    Earlier runs alone count: what a window asks of a run does not change while it goes on.
+    """
+    return {stage: took.p90 for stage, took in took_by_stage(c, plan, itself=False).items()}
+
+
+def took_by_stage(c: Connection, plan: RunPlan, *, itself: bool) -> dict[str, Took]:
+    """Stage → how long its clusters took, in earlier runs and, if wished, in this one so far."""
     rows = c.execute(
-        "SELECT e.run, e.stage, e.cluster, e.kind, e.at FROM event e WHERE e.run IN"
+        "SELECT e.run, e.stage, e.cluster, e.kind, e.at FROM event e WHERE (e.run IN"
         " (SELECT uid FROM run WHERE rollout = ? AND number < ? AND ended_at IS NOT NULL"
-        "  ORDER BY number DESC LIMIT ?)"
+        "  ORDER BY number DESC LIMIT ?) OR e.run = ?)"
         " AND e.kind IN ('cluster-offered', 'cluster-healthy') ORDER BY e.number",
-        (plan.rollout, plan.number, RUNS),
+        (plan.rollout, plan.number, RUNS, plan.uid if itself else ""),
     )
     offered: dict[tuple[str, str], datetime] = {}
     took: dict[str, dict[tuple[str, str], float]] = {}
@@ -35,10 +42,4 @@ def p90_by_stage(c: Connection, plan: RunPlan) -> dict[str, float]:
         elif who in offered:
             seconds = (moment_of(row["at"]) - offered[who]).total_seconds()
             took.setdefault(row["stage"], {})[who] = seconds
-    return {stage: percentile_90(some.values()) for stage, some in sorted(took.items())}
-
-
-def percentile_90(seconds: Iterable[float]) -> float:
-    """The least of them that nine of ten are not above (nearest rank)."""
-    ordered = sorted(seconds)
-    return ordered[ceil(0.9 * len(ordered)) - 1]
+    return {stage: Took.of(some.values()) for stage, some in sorted(took.items())}

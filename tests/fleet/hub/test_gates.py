@@ -9,7 +9,7 @@ import pytest
 
 from fleet.errors import RequestError
 from fleet.model import PolicyDocument
-from fleet.store.durations import percentile_90
+from fleet.rollout.forecast import nearest_rank
 from tests.fleet.hub.rig import Rig, fleet
 
 
@@ -90,9 +90,9 @@ def test_p90_is_read_from_the_history_of_earlier_runs(tmp_path: Path) -> None:
 
 
 def test_nine_of_ten_took_no_longer() -> None:
-    assert percentile_90([5]) == 5
-    assert percentile_90(range(1, 11)) == 9
-    assert percentile_90([1] * 89 + [7] * 11) == 7
+    assert nearest_rank([5], 0.9) == 5
+    assert nearest_rank(range(1, 11), 0.9) == 9
+    assert nearest_rank([1] * 89 + [7] * 11, 0.9) == 7
 
 
 def test_a_late_cluster_is_caught_up_only_while_its_window_is_open(tmp_path: Path) -> None:

@@ -1,0 +1,110 @@
+"""`fleet rollout status`, `history`, `explain` against a hub in process, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from fleet.cli import main
+from fleet.model import PolicyDocument
+from fleet.rollout.decisions import Verb
+from tests.fleet.api.served import OPERATOR, Served, served
+from tests.fleet.hub.rig import Rig, fleet
+
+STAGES = [
+    {"name": "staging", "group": "staging"},
+    {
+        "name": "production", "group": "production", "failureBudget": "50%",
+        "gates": {"before": [{"approval": {"groups": ["sre"]}}]},
+    },
+]  # fmt: skip
+
+
+def rig_of(folder: Path) -> Rig:
+    """Two clusters in production that wait for staging's one, and for an approval after it."""
+    policy = PolicyDocument("Rollout", "all", {"stages": STAGES}, "rollout.yaml")
+    rig = Rig(folder)
+    rig.push(fleet(1, 2, web="v1"), policies=(policy,))
+    rig.look()
+    rig.join("staging-1", "production-1", "production-2")
+    rig.release()
+    return rig
+
+
+async def rollout(hub: Served, *words: str) -> Result:
+    """A command of a person, in a thread of its own."""
+    environment = {"FLEET_HUB": hub.url, "FLEET_TOKEN": OPERATOR}
+    return await asyncio.to_thread(
+        CliRunner().invoke, main, ["rollout", *words], env=environment, prog_name="fleet"
+    )
+
+
+async def document(hub: Served, *words: str) -> Any:
+    done = await rollout(hub, *words, "-o", "json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+async def test_every_waiting_cluster_stands_in_the_status_with_its_reason(tmp_path: Path) -> None:
+    async with served(rig_of(tmp_path)) as hub:
+        (run,) = (await document(hub, "status"))["items"]
+        text = (await rollout(hub, "status", run["run"][:5])).stdout
+    (group,) = run["waiting"]
+    assert group["clusters"] == ["production-1", "production-2"]
+    assert [r["code"] for r in group["reasons"]] == ["StageWaiting"]
+    assert run["eta"]["unknown"] == "no cluster of stage staging was timed yet"
+    assert "staging ▣ 0/1 │ production □□ 0/2" in text
+    assert "stage production: waits for stage staging" in text
+
+
+async def test_a_gate_shows_its_verdict_and_the_end_is_unknown_until_people_decide(
+    tmp_path: Path,
+) -> None:
+    rig = rig_of(tmp_path)
+    rig.turn(30)
+    rig.turn(30)
+    async with served(rig) as hub:
+        (run,) = (await document(hub, "status"))["items"]
+        staging, production = run["stages"]
+        (gate,) = production["gates"]
+        assert (gate["gate"], gate["kind"], gate["verdict"]) == (
+            "production/before/0", "approval", "none",
+        )  # fmt: skip
+        assert staging["took"]["clusters"] == 1
+        assert production["price"] == {"budget": 1, "spent": 0, "left": 1, "of": 2, "share": 0.0}
+        assert run["eta"]["unknown"] == "stage production has to pass: approval"
+        shown = (await rollout(hub, "explain", "production-2")).stdout
+    assert "production-2 in run" in shown
+    assert "[StageGatedBefore]" in shown
+    assert "production/before/0   approval   none" in shown
+
+
+async def test_a_paused_run_and_its_gate_are_both_reasons(tmp_path: Path) -> None:
+    rig = rig_of(tmp_path)
+    rig.turn(30)
+    rig.turn(30)
+    rig.decide(Verb.PAUSE)
+    rig.release()
+    async with served(rig) as hub:
+        (answer,) = (await document(hub, "explain", "production-1"))["items"]
+    assert [r["code"] for r in answer["reasons"]] == ["RunPaused", "StageGatedBefore"]
+
+
+async def test_what_happened_in_the_runs_of_a_commit_is_told_in_order(tmp_path: Path) -> None:
+    rig = rig_of(tmp_path)
+    rig.turn()
+    async with served(rig) as hub:
+        (run,) = (await document(hub, "status"))["items"]
+        events = await document(hub, "history", "--commit", run["commit"])
+        assert events[0]["kind"] == "run-created"
+        assert "cluster-offered" in [e["kind"] for e in events]
+        assert [e["number"] for e in events] == sorted(e["number"] for e in events)
+        assert {e["run"] for e in events} == {run["run"]}
+        unknown = await rollout(hub, "status", "--commit", "nope")
+        both = await rollout(hub, "status", run["run"], "--commit", run["commit"])
+    assert unknown.stderr.startswith("fleet: no run brings commit 'nope'")
+    assert both.exit_code == 2
