@@ -53,6 +53,7 @@ from fleet.store.situation import (
     pushes,
     record_proposal,
     run_records,
+    unbaked,
     unwell,
 )
 from fleet.store.vetoes import standing_vetoes
@@ -245,6 +246,7 @@ def _situation(
         online=online_clusters(c),
         unhealthy=unwell(c),
         vetoed=standing_vetoes(c),
+        unbaked=unbaked(c),
         pushes=pushes(c),
         next_number=next_run_number(c),
         title=commit.title,

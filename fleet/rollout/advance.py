@@ -218,6 +218,8 @@ def _run_event(tick: _Tick) -> tuple[RunEvent, str]:
         return RunEvent.ABORTED, "aborted; what has started settles by itself"
     if evidence.superseded_by:
         return RunEvent.REPLACED, f"replaced by run {evidence.superseded_by}"
+    if evidence.finishing_for and not memory.started.keys() - memory.done.keys():
+        return RunEvent.REPLACED, f"replaced by run {evidence.finishing_for}"
     if evidence.waits_for:
         return RunEvent.BLOCKED, f"waits for run {evidence.waits_for}"
     if memory.breached:

@@ -165,6 +165,8 @@ class Evidence:
     """Those of this run, in order."""
     superseded_by: str = ""
     """A newer run that replaces this one."""
+    finishing_for: str = ""
+    """A newer run that waits for the stages that this one has started; it starts no other."""
     waits_for: str = ""
     """An older run with a bundle in common that goes first: this one is Queued."""
     readings: Mapping[str, Reading] = field(default_factory=dict)

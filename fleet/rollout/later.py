@@ -16,11 +16,6 @@ NOT_YET = frozenset(
         "history",
         "onFailure.bisect",
         "supersede.hotfix",
-        "supersede.maxDeferrals",
-        "supersede.maxLiveUnbaked",
-        "supersede.policy=FinishStage",
-        "supersede.policy=Immediate",
-        "supersede.policy=Queue",
         # caps, removal, connectivity
         # plan and stages
         "membership.onLeave=Fail",

@@ -163,6 +163,9 @@ def _before(
 ) -> StageEvent | None:
     """Why the stage cannot start; `None` once it has."""
     stage = view.plan
+    if evidence.finishing_for:
+        view.reason, view.code = f"run {evidence.finishing_for} takes it from here", "Superseded"
+        return StageEvent.BLOCKED
     gate = gates.judge(run, stage, Side.BEFORE, evidence, memory, now)
     view.gates, view.again = gate.gates, gate.again
     if gate.verdict is Verdict.FAIL:

@@ -6,12 +6,13 @@
     launch: a live run of the same bundle
               rolls back                                                        → that ends first
               failed and unanswered, or still Queued, or this one only restores → it is superseded
-              healthy                                                           → this one is Queued
+              healthy                                                           → `superseding`
 
-A Queued run is made for what will be granted by then; when its turn comes it is compared with what
-was granted in fact, and made anew if that differs. Only the newest queued run is kept. A run that
-only brings back what clusters ran before waits for nobody, and `restores` frees it from gates.
-Runs with no bundle in common never meet here.
+With `supersede.policy: Queue` a run that is still Queued stays; else only the newest is kept. A
+Queued run is made for what will be granted by then; when its turn comes it is compared with what
+was granted in fact, and made anew if that differs. A run that only brings back what clusters ran
+before waits for nobody, and `restores` frees it from gates. Runs with no bundle in common never
+meet here.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from clusters.objects import Digest
-from fleet.rollout import lane
+from fleet.rollout import lane, superseding
 from fleet.rollout.coalescing import settles_at
 from fleet.rollout.differences import (
     baseline,
@@ -32,7 +33,7 @@ from fleet.rollout.differences import (
 )
 from fleet.rollout.needs import Needs, needs
 from fleet.rollout.plans import Planner, run_uid
-from fleet.rollout.rules import Unit
+from fleet.rollout.rules import SupersedePolicy, Unit
 from fleet.rollout.run_plan import Change, RunPlan
 from fleet.rollout.situation import Held, Proposal, RunRecord, Situation
 from fleet.rollout.stages import Policy
@@ -67,6 +68,7 @@ def propose(
     return Proposal(
         runs,
         dict(sorted(desk.superseded.items())),
+        dict(sorted(desk.finishing.items())),
         tuple(sorted({*desk.held, *desk.planner.held})),
         _waits(desk),
         min(desk.wakes, default=None),
@@ -83,6 +85,7 @@ class _Desk:
     needs: Needs
     vetoed: frozenset[str] = frozenset()
     superseded: dict[str, str] = field(default_factory=dict)
+    finishing: dict[str, str] = field(default_factory=dict)
     held: list[Held] = field(default_factory=list)
     wakes: list[datetime] = field(default_factory=list)
 
@@ -184,8 +187,20 @@ class _Desk:
             self._make(bundles, now, others, True)
             return
         first = [r for r in others if r.state is not RunState.QUEUED and not r.breached]
+        how = self._policy(bundles, first)
+        if how is SupersedePolicy.QUEUE:
+            first = [r for r in others if not r.breached]
+        elif how is SupersedePolicy.IMMEDIATE:
+            first = []
         replaced = [r for r in others if r not in first]
-        self._make(bundles, self._changes(bundles, () if going else first), replaced, False)
+        made = self._make(bundles, self._changes(bundles, () if going else first), replaced, False)
+        if how is SupersedePolicy.FINISH_STAGE and made is not None:
+            self.finishing.update({r.plan.uid: made.uid for r in first if not r.finishing})
+
+    def _policy(self, bundles: tuple[str, ...], active: list[RunRecord]) -> SupersedePolicy:
+        policy = self.planner.policy_of(bundles[0])
+        assert policy is not None, "only bundles with a policy are launched"
+        return superseding.choose(policy.rules.supersede, active, bundles, self.situation)
 
     def _changes(
         self, bundles: tuple[str, ...], first: Iterable[RunRecord]
@@ -228,12 +243,11 @@ class _Desk:
         changes: Mapping[str, tuple[Change, ...]],
         replaced: Iterable[RunRecord],
         restores: bool,
-    ) -> None:
+    ) -> RunPlan | None:
         plan = self.planner.staged(bundles, changes, restores)
-        if plan is None:
-            return
-        for record in replaced:
-            self.superseded[record.plan.uid] = plan.uid
+        if plan is not None:
+            self.superseded.update({record.plan.uid: plan.uid for record in replaced})
+        return plan
 
 
 def _same(one: Mapping[str, tuple[Change, ...]], other: Mapping[str, tuple[Change, ...]]) -> bool:

@@ -30,6 +30,8 @@ class RunRecord:
     state: RunState
     breached: bool = False
     """`Marks.breached` is not empty: a failure that nobody answered."""
+    finishing: bool = False
+    """It finishes the stages that it has started, and is then superseded."""
     reopened: bool = False
     """A person asked to try it again after it had ended: it counts as if it had never been."""
     ended_at: datetime | None = None
@@ -90,6 +92,8 @@ class Situation:
     """Cluster → when a person last asked the catch-up lane to try it again."""
     held_removals: frozenset[tuple[str, str]] = frozenset()
     """(cluster, bundle) whose removal waits for a person; `propose` finds them."""
+    unbaked: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Bundle → the runs whose content some cluster runs and has not baked."""
     pushes: tuple[datetime, ...] = ()
     """When each of the newest commits was first seen, the newest first: for `source.coalesce`."""
     next_number: int = 1
@@ -117,6 +121,8 @@ class Proposal:
     runs: tuple[RunPlan, ...] = ()
     superseded: Mapping[str, str] = field(default_factory=dict)
     """Old run → the new one that replaces it; its unstarted offers are withdrawn with it."""
+    finishing: Mapping[str, str] = field(default_factory=dict)
+    """Old run → the new one that waits until it has finished the stages that it has started."""
     held: tuple[Held, ...] = ()
     waits: Mapping[str, str] = field(default_factory=dict)
     """Queued run → the older live run that goes first: `Evidence.waits_for`."""

@@ -16,7 +16,7 @@ from agents.protocol import Health, SyncState
 from fleet.model import Labels
 from fleet.rollout.evidence import AssignmentEvidence, BundleEvidence, ClusterEvidence, Evidence
 from fleet.rollout.gate_kinds import P90, Window
-from fleet.rollout.run_plan import RunPlan
+from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.shared_budget import RolloutBudget
 from fleet.store.baked import baked_before
 from fleet.store.budgets import read_budgets
@@ -99,9 +99,7 @@ def read_evidence(
     baked = baked_before(c, plan) if touched else {}
     bundles, unsettled = _bundles(c, plan)
     holders = _holders(c, run.uid, plan.bundles)
-    started = {name for name, _ in run.marks.started}
-    waiting = [stage for stage in plan.stages if stage.name not in started]
-    moving = [stage for stage in plan.stages if stage.name not in dict(run.marks.done)]
+    waiting, moving = _without(plan, run.marks.started), _without(plan, run.marks.done)
     online = {name for name, is_online in agents.items() if is_online}
     clusters = {
         name: ClusterEvidence(
@@ -123,7 +121,8 @@ def read_evidence(
     return Evidence(
         clusters=clusters,
         decisions=decisions_of(c, run.uid),
-        superseded_by=run.superseded_by,
+        superseded_by="" if run.finishing else run.superseded_by,
+        finishing_for=run.superseded_by if run.finishing else "",
         waits_for=waits_for,
         readings=readings_of(c, plan.uid),
         proofs=proofs(c, plan, waiting, online),
@@ -133,6 +132,12 @@ def read_evidence(
         durations=_durations(c, plan),
         vetoed=held_by_vetoes(c, plan.bundles),
     )
+
+
+def _without(plan: RunPlan, marked: Iterable[tuple[str, datetime]]) -> list[StagePlan]:
+    """The stages that are not marked."""
+    names = {name for name, _ in marked}
+    return [stage for stage in plan.stages if stage.name not in names]
 
 
 def _durations(c: Connection, plan: RunPlan) -> dict[str, float]:

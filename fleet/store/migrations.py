@@ -125,6 +125,12 @@ def readings(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations(name="0011_finishing")
+def finishing(db: sqlite_utils.Database) -> None:
+    """Runs that finish the stages that they have started, for a newer one that waits."""
+    db.execute("ALTER TABLE run ADD COLUMN finishing INTEGER NOT NULL DEFAULT 0")
+
+
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"
 
 _DECLARED = (

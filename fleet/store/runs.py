@@ -49,6 +49,8 @@ class RunRow:
     intent: Intent
     marks: Marks
     superseded_by: str
+    finishing: bool
+    """It may finish the stages that it has started before `superseded_by` replaces it."""
     wake_at: datetime | None
     created_at: datetime
     ended_at: datetime | None
@@ -98,7 +100,8 @@ def read_plan(c: Connection, uid: str) -> RunPlan:
 
 
 _COLUMNS = (
-    "uid, number, state, intent, marks, superseded_by, wake_at, created_at, ended_at, version,"
+    "uid, number, state, intent, marks, superseded_by, finishing, wake_at, created_at, ended_at,"
+    " version,"
     " (SELECT json_group_array(bundle) FROM run_bundle WHERE run = uid) AS bundles"
 )
 
@@ -133,6 +136,7 @@ class Remembered:
     uid: str
     state: RunState
     breached: bool
+    finishing: bool
     reopened: bool
     ended_at: datetime | None
     failed: frozenset[str]
@@ -142,7 +146,8 @@ def remembered_runs(c: Connection) -> list[Remembered]:
     """Every live run and, for each bundle, its runs back to the last staged one that succeeded;
     oldest first."""
     rows = c.execute(
-        "SELECT DISTINCT r.uid, r.number, r.state, r.marks, r.reopened, r.ended_at FROM run r"
+        "SELECT DISTINCT r.uid, r.number, r.state, r.marks, r.finishing, r.reopened,"
+        " r.ended_at FROM run r"
         " JOIN run_bundle rb ON rb.run = r.uid"
         " WHERE r.ended_at IS NULL OR r.number >= coalesce((SELECT max(s.number) FROM run s"
         " JOIN run_bundle sb ON sb.run = s.uid WHERE sb.bundle = rb.bundle"
@@ -156,6 +161,7 @@ def _remembered(row: Any, marks: Marks) -> Remembered:
         row["uid"],
         RunState(row["state"]),
         bool(marks.breached),
+        bool(row["finishing"]),
         bool(row["reopened"]),
         moment_or_none(row["ended_at"]),
         frozenset(cluster for _, cluster in marks.ever_failed),
@@ -170,6 +176,7 @@ def _run_row(row: Any) -> RunRow:
         intent=Intent(row["intent"]),
         marks=MARKS.validate_json(row["marks"]),
         superseded_by=row["superseded_by"],
+        finishing=bool(row["finishing"]),
         wake_at=moment_or_none(row["wake_at"]),
         created_at=moment_of(row["created_at"]),
         ended_at=moment_or_none(row["ended_at"]),
@@ -260,13 +267,25 @@ def supersede(c: Connection, run: str, by: str, now: datetime) -> set[str]:
     Returns the clusters whose target changed.
     """
     written = c.execute(
-        "UPDATE run SET superseded_by = ?, version = version + 1"
-        " WHERE uid = ? AND superseded_by = '' AND ended_at IS NULL",
+        "UPDATE run SET superseded_by = ?, finishing = 0, version = version + 1"
+        " WHERE uid = ? AND (superseded_by = '' OR finishing) AND ended_at IS NULL",
         (by, run),
     ).rowcount
     if written:
         add_event(c, now, "run-replaced", f"{run} is replaced by {by}", run=run)
     return _withdraw_all(c, run, f"run {run} is replaced by {by}", now)
+
+
+def let_finish(c: Connection, run: str, by: str, now: datetime) -> None:
+    """A newer run waits until this one has finished the stages that it has started."""
+    written = c.execute(
+        "UPDATE run SET superseded_by = ?, finishing = 1, version = version + 1"
+        " WHERE uid = ? AND superseded_by = '' AND ended_at IS NULL",
+        (by, run),
+    ).rowcount
+    if written:
+        what = f"{run} finishes the stages that it has started, for {by}"
+        add_event(c, now, "run-finishes-stages", what, run=run)
 
 
 def set_intent(c: Connection, run: str, intent: Intent) -> None:

@@ -16,7 +16,7 @@ from fleet.rollout import Held, Proposal, RunRecord
 from fleet.rollout.run_plan import RunPlan
 from fleet.store.codec import moment_of
 from fleet.store.database import Connection
-from fleet.store.runs import add_run, remembered_runs, supersede
+from fleet.store.runs import add_run, let_finish, remembered_runs, supersede
 
 UNWELL = ("Degraded", "Missing")
 
@@ -64,10 +64,25 @@ def unwell(c: Connection) -> frozenset[tuple[str, str]]:
     return frozenset((row["cluster"], row["bundle"]) for row in rows)
 
 
+def unbaked(c: Connection) -> dict[str, frozenset[str]]:
+    """Bundle → the runs whose content some cluster runs and has not baked."""
+    rows = c.execute(
+        "SELECT DISTINCT bundle, current_run FROM bundle_deployment"
+        " WHERE current NOT IN ('', ?) AND current <> baked AND gone = 0",
+        (ABSENT,),
+    )
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        found.setdefault(row["bundle"], set()).add(row["current_run"])
+    return {bundle: frozenset(runs) for bundle, runs in found.items()}
+
+
 def run_records(c: Connection, plan_of: Callable[[str], RunPlan]) -> tuple[RunRecord, ...]:
     """The runs that newer ones care about, oldest first."""
     return tuple(
-        RunRecord(plan_of(r.uid), r.state, r.breached, r.reopened, r.ended_at, r.failed)
+        RunRecord(
+            plan_of(r.uid), r.state, r.breached, r.finishing, r.reopened, r.ended_at, r.failed
+        )
         for r in remembered_runs(c)
     )
 
@@ -79,6 +94,8 @@ def record_proposal(c: Connection, proposal: Proposal, now: datetime) -> set[str
         add_run(c, plan, now)
     for old, new in proposal.superseded.items():
         changed |= supersede(c, old, new, now)
+    for old, new in proposal.finishing.items():
+        let_finish(c, old, new, now)
     _record_held(c, proposal.held)
     return changed
 

@@ -87,6 +87,7 @@ class Stored:
     state: RunState = RunState.QUEUED
     intent: Intent = Intent.RUN
     superseded_by: str = ""
+    finishing: bool = False
     decisions: list[Decision] = field(default_factory=list)
     step: Step | None = None
     ended_at: datetime | None = None

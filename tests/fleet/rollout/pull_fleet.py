@@ -88,9 +88,9 @@ class PullFleet:
 
     def _records(self) -> tuple[RunRecord, ...]:
         return tuple(
-            RunRecord(r.plan, r.state, bool(r.marks.breached))
+            RunRecord(r.plan, r.state, bool(r.marks.breached), r.finishing)
             for r in self.runs.values()
-            if not r.superseded_by or r.state in ENDED
+            if not r.superseded_by or r.finishing or r.state in ENDED
         )
 
     def situation(self) -> Situation:
@@ -114,6 +114,7 @@ class PullFleet:
                 if one.health is Health.DEGRADED and one.digest == self.granted[c].get(b)
             ),
             vetoed={b: {d: v.why for d, v in some.items()} for b, some in self.vetoed.items()},
+            unbaked=self.unbaked(),
             next_number=len(self.runs) + 1,
             removals_approved=frozenset(
                 (c, b, d) for c, some in self.granted.items() for b, d in some.items()
@@ -127,7 +128,9 @@ class PullFleet:
         for plan in proposal.runs:
             self.runs[plan.uid] = Stored(plan)
         for old, new in proposal.superseded.items():
-            self.runs[old].superseded_by = new
+            self.runs[old].superseded_by, self.runs[old].finishing = new, False
+        for old, new in proposal.finishing.items():
+            self.runs[old].superseded_by, self.runs[old].finishing = new, True
         if proposal.runs:
             again = rollout.propose(self.situation())
             assert not again.runs, f"I8: proposed again {[r.uid for r in again.runs]}"
@@ -181,6 +184,16 @@ class PullFleet:
         made = Assignment(run.plan.uid, cluster, generation, digests, self.now, reverts=reverts)
         self.assignments.append(made)
 
+    def unbaked(self) -> dict[str, frozenset[str]]:
+        """Bundle → the runs whose content some cluster truly runs and never baked."""
+        found: dict[str, set[str]] = {}
+        for name, agent in self.agents.items():
+            for bundle, one in agent.current.items():
+                known = self.baked.get((name, bundle), [])
+                if one.digest != ABSENT and (not known or known[-1][1] != one.digest):
+                    found.setdefault(bundle, set()).add(one.run)
+        return {bundle: frozenset(runs) for bundle, runs in found.items()}
+
     def _bake(self, run: Stored, step: Step) -> None:
         for one in step.clusters:
             for change in run.plan.changes[one.cluster]:
@@ -210,7 +223,8 @@ class PullFleet:
         return Evidence(
             clusters={name: self._cluster_evidence(run, name) for name in run.plan.changes},
             decisions=tuple(run.decisions),
-            superseded_by=run.superseded_by,
+            superseded_by="" if run.finishing else run.superseded_by,
+            finishing_for=run.superseded_by if run.finishing else "",
             waits_for=rollout.waits_for(run.plan, self._records()),
             vetoed={b: w for b, w in self.held_bundles().items() if b in run.plan.bundles},
         )

@@ -1,0 +1,131 @@
+"""What a newer run does to a live one, under every policy, and that production still moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fleet.rollout.states import RunState
+from tests.fleet.rollout.pull_fleet import PullFleet
+from tests.fleet.rollout.stories import fleet, only, released
+
+
+def world(policy: str, **more: Any) -> PullFleet:
+    spec: dict[str, Any] = {"supersede": {"policy": policy, **more}}
+    return released(fleet(**spec))
+
+
+def commits(found: PullFleet, count: int, rounds: int = 1) -> None:
+    """A new commit every few moments, while the fleet works on the one before."""
+    for number in range(count):
+        found.want("app", f"n{number}")
+        found.tick(1)
+        found.serve_all(rounds, seconds=5)
+
+
+def ended(found: PullFleet) -> list[RunState]:
+    return [run.state for run in found.runs.values()][1:]
+
+
+def test_queue_releases_every_commit_in_its_order() -> None:
+    found = world("Queue")
+    commits(found, 4)
+    assert len(found.live()) > 1
+    found.serve_all(60)
+    assert ended(found) == [RunState.SUCCEEDED] * 4
+    assert set(found.running("app").values()) == {"n3"}
+
+
+def test_coalesce_latest_keeps_the_live_one_and_only_the_newest_that_waits() -> None:
+    found = world("CoalesceLatest")
+    commits(found, 4, rounds=0)
+    assert len(found.live()) == 2
+    found.serve_all(40)
+    states = ended(found)
+    assert (states[0], states[-1]) == (RunState.SUCCEEDED, RunState.SUCCEEDED)
+    assert set(states[1:-1]) == {RunState.SUPERSEDED}
+
+
+def test_immediate_ends_the_live_run_at_once() -> None:
+    found = world("Immediate")
+    found.want("app", "v2")
+    found.tick(1)
+    first = only(found)
+    found.want("app", "v3")
+    found.tick(1)
+    assert first.state is RunState.SUPERSEDED
+    found.serve_all(20)
+    assert set(found.running("app").values()) == {"v3"}
+
+
+def test_finish_stage_finishes_what_has_started_and_starts_no_other() -> None:
+    found = world("FinishStage")
+    found.want("app", "v2")
+    found.tick(1)
+    first = only(found)
+    found.want("app", "v3")
+    found.tick(1)
+    assert (first.state, len(found.live())) == (RunState.RUNNING, 2)
+    found.serve_all(4)
+    assert first.state == "Superseded"
+    mine = {a.cluster for a in found.assignments if a.run == first.plan.uid}
+    assert mine == {"staging-0", "staging-1"}, "it finished staging and did not start production"
+    found.serve_all(20)
+    assert set(found.running("app").values()) == {"v3"}
+
+
+def test_a_run_that_finishes_its_stages_and_fails_is_replaced_at_once() -> None:
+    found = world("FinishStage")
+    found.bad["v2"] = "failed"
+    found.want("app", "v2")
+    found.tick(1)
+    first = only(found)
+    found.want("app", "v3")
+    found.tick(1)
+    found.serve_all(20)
+    assert first.state is RunState.SUPERSEDED
+    assert set(found.running("app").values()) == {"v3"}
+
+
+@pytest.mark.parametrize("policy", ["Immediate", "FinishStage"])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(deferrals=st.integers(1, 4), gaps=st.lists(st.integers(0, 2), min_size=10, max_size=14))
+def test_production_moves_once_every_so_many_revisions(
+    policy: str, deferrals: int, gaps: list[int]
+) -> None:
+    """I19: no more than `maxDeferrals` runs that had started are superseded in a row.
+
+    Mutation that breaks it: `superseding.deferrals` answers 0.
+    """
+    found = world(policy, maxDeferrals=deferrals, maxLiveUnbaked=50)
+    in_a_row = 0
+    for number, rounds in enumerate(gaps):
+        found.want("app", f"n{number}")
+        found.tick(1)
+        found.serve_all(rounds, seconds=5)
+    found.serve_all(30)
+    for run in list(found.runs.values())[1:]:
+        if run.state is RunState.SUCCEEDED:
+            in_a_row = 0
+        elif run.marks.started:
+            in_a_row += 1
+        assert in_a_row <= deferrals, ended(found)
+    assert ended(found)[-1] is RunState.SUCCEEDED
+    assert found.running("app")["production-0"] == f"n{len(gaps) - 1}"
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(most=st.integers(1, 2), gaps=st.lists(st.integers(1, 3), min_size=6, max_size=10))
+def test_no_more_unbaked_revisions_live_than_the_policy_says(most: int, gaps: list[int]) -> None:
+    """I17. Mutation that breaks it: `superseding.live_unbaked` answers 0."""
+    spec: dict[str, Any] = {"policy": "Immediate", "maxDeferrals": 50, "maxLiveUnbaked": most}
+    found = released(fleet(staging=8, supersede=spec))
+    for number, rounds in enumerate(gaps):
+        found.want("app", f"n{number}")
+        found.tick(1)
+        for _ in range(rounds):
+            found.serve_all(1, seconds=5)
+            assert len(found.unbaked().get("app", ())) <= most
