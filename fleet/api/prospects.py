@@ -14,7 +14,7 @@ from typing import Any
 from clusters.clock import Clock
 from fleet import status
 from fleet.errors import RequestError
-from fleet.rollout import RunRecord, advance, explain, explain_all, waits_for
+from fleet.rollout import RunRecord, advance, explain, obstacles, waits_for
 from fleet.rollout.evidence import Evidence
 from fleet.rollout.forecast import forecast, whole
 from fleet.rollout.run_plan import RunPlan
@@ -58,7 +58,7 @@ class Prospects:
         with self._store.read() as c:
             seen = _looks(c, _chosen(c, uid, ""), now)
             found = [one for one in seen if uid or cluster in one.plan.changes]
-            return {"items": [_explanation(one, cluster) for one in found]}
+            return {"items": [_explanation(one, cluster, now) for one in found]}
 
     def history(self, uid: str = "", commit: str = "") -> Document:
         """What happened, the oldest first: in one run, in the runs of a commit, or in all."""
@@ -108,15 +108,19 @@ def _progress(c: Connection, seen: _Seen, now: datetime) -> Document:
         status.run_document(seen.row, step.stages, seen.row["clusters"]),
         step.stages,
         step.clusters,
-        explain_all(step, seen.evidence),
+        obstacles(plan, step, seen.evidence, now),
         estimates,
         whole(estimates, now),
         took,
     )
 
 
-def _explanation(seen: _Seen, cluster: str) -> Document:
+def _explanation(seen: _Seen, cluster: str, now: datetime) -> Document:
     plan, step = seen.plan, seen.step
+    if cluster in plan.changes:
+        reasons = obstacles(plan, step, seen.evidence, now).get(cluster, ())
+    else:
+        reasons = explain(plan, step, seen.evidence, cluster)
     at = next((one for one in step.clusters if one.cluster == cluster), None)
     stage = next((s for s in step.stages if at is not None and s.name == at.stage), None)
     return {
@@ -127,6 +131,6 @@ def _explanation(seen: _Seen, cluster: str) -> Document:
         "stage": at.stage if at else "",
         "state": str(at.state) if at else "Unchanged",
         "said": at.reason if at else "",
-        "reasons": [status.reason_document(r) for r in explain(plan, step, seen.evidence, cluster)],
+        "reasons": [status.reason_document(reason) for reason in reasons],
         "gates": [status.gate_document(gate) for gate in stage.gates] if stage else [],
     }

@@ -6,10 +6,17 @@ terminal it prints again whenever the answer differs, as every question does.
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Callable
+
 import click
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 from fleet.api.client import ApiClient
-from fleet.cli.asking import ask, document_text, hub_option, rows_text, watch_option
+from fleet.cli.asking import WATCH_SECONDS, ask, document_text, hub_option, rows_text, watch_option
 from fleet.cli.explaining import EVENT_COLUMNS
 from fleet.cli.following_text import explanations_text, progress_text
 from fleet.cli.output import output_option
@@ -41,7 +48,27 @@ def status(run: str, commit: str, form: str, watch: bool, url: str) -> None:
     def show(hub: ApiClient) -> str:
         return document_text(hub.get("/v1/rollout/status", asked), form, progress_text)
 
-    ask(url, show, watch)
+    if watch and form in ("table", "wide") and sys.stdout.isatty():
+        with ApiClient(url) as hub:
+            draw(lambda: show(hub), Console(), _second)
+    else:
+        ask(url, show, watch)
+
+
+def draw(show: Callable[[], str], console: Console, wait: Callable[[], bool]) -> None:
+    """Draw the text in place, and again after each `wait`, for as long as that says so.
+
+    Names in it are text: markup is not interpreted.
+    """
+    with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
+        live.update(Text(show()), refresh=True)
+        while wait():
+            live.update(Text(show()), refresh=True)
+
+
+def _second() -> bool:
+    time.sleep(WATCH_SECONDS)  # noqa: TID251 - a person waits at a terminal
+    return True
 
 
 @click.command()

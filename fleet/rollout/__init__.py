@@ -6,6 +6,7 @@
     propose(situation)               → Proposal          differences, needs, units, plans, lane
     advance(run, marks, intent, evidence, now) → Step    standing, budgets, gates, slots, progress
     explain(run, step, evidence, cluster) → reasons      explain
+    obstacles(run, step, evidence, now) → all reasons    obstacles
     forecast(run, stages, took, …)   → when it ends      forecast
     refusal(verb, run, state, marks, stage) → text       rulings
 
@@ -15,7 +16,8 @@
 from __future__ import annotations
 
 from fleet.rollout.advance import advance
-from fleet.rollout.explain import explain, explain_all
+from fleet.rollout.explain import explain
+from fleet.rollout.obstacles import obstacles
 from fleet.rollout.policy import PolicyBook, overlaps, read_policies
 from fleet.rollout.reasons import Reason
 from fleet.rollout.rulings import ANSWERS, refusal
@@ -32,7 +34,7 @@ __all__ = [
     "Situation",
     "advance",
     "explain",
-    "explain_all",
+    "obstacles",
     "overlaps",
     "propose",
     "read_policies",

@@ -16,7 +16,7 @@ there is always room. Pure; each question costs as much as there are caps, not c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -85,12 +85,14 @@ class Room:
 
     def refusal(self, cluster: str) -> Reason | None:
         """Why no cap lets this cluster start now, or `None`."""
+        return next(self.refusals(cluster), None)
+
+    def refusals(self, cluster: str) -> Iterator[Reason]:
+        """Every cap that keeps this cluster from starting now."""
         known = self.evidence.clusters[cluster]
         for budget in self.evidence.budgets:
-            why = self._in_cluster(budget, known) or self._too_fast(budget)
-            if why is not None:
-                return why
-        return next(filter(None, (self._full(cap, cluster, known) for cap in self._caps)), None)
+            yield from filter(None, (self._in_cluster(budget, known), self._too_fast(budget)))
+        yield from filter(None, (self._full(cap, cluster, known) for cap in self._caps))
 
     def take(self, cluster: str) -> None:
         """The cluster starts: it counts from here on."""

@@ -1,18 +1,20 @@
 """Why a cluster of a run is not moving: every binding reason, the nearest first.
 
-`words_for` gives each cluster of a stage its one-line status; `explain` gives one cluster all of
-its reasons. Removing every reason makes the cluster assignable; one that moves has none.
+`words_for` gives each cluster of a stage its one-line status; `explain` gives one cluster all that
+the step knows to keep it (`fleet.rollout.obstacles` asks gates and caps besides). Removing every
+reason makes the cluster assignable; one that moves has none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from fleet.rollout import starts, tables, vetoes
 from fleet.rollout.evidence import ClusterEvidence, Evidence
+from fleet.rollout.gates import Verdict
 from fleet.rollout.progress import View
 from fleet.rollout.reasons import Reason
-from fleet.rollout.run_plan import RunPlan
+from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.standing import NOWHERE, Standing
 from fleet.rollout.states import ClusterState, RunState, StageState
 from fleet.rollout.step import ClusterStatus, StageStatus, Step
@@ -41,7 +43,7 @@ def words_for(
     held = ClusterState.HELD if evidence.vetoed and state not in tables.ENDED else None
     if held is not None:
         shared = Reason("Vetoed", vetoes.in_words(evidence.vetoed))
-    turn = _no_slot(view)
+    turn = no_slot(view.plan, sum(view.count[state] for state in tables.IN_FLIGHT))
     for one in view.standings:
         if one.state is not ClusterState.QUEUED:
             yield ClusterStatus(one.cluster, stage, one.state, one.reason, one.code)
@@ -68,40 +70,46 @@ def _own(one: Standing, evidence: Evidence) -> Reason | None:
     return one.refused
 
 
-def _no_slot(view: View) -> Reason:
-    moving = sum(view.count[state] for state in tables.IN_FLIGHT)
-    ramp = len(view.plan.parallelism.steps) > 1
-    code = "BatchNotHealthy" if ramp else "NoFreeSlot"
-    return Reason(code, f"waits for its turn: {moving} in flight in stage {view.plan.name}")
+def no_slot(stage: StagePlan, moving: int) -> Reason:
+    """Its turn in the stage has not come."""
+    code = "BatchNotHealthy" if len(stage.parallelism.steps) > 1 else "NoFreeSlot"
+    return Reason(code, f"waits for its turn: {moving} in flight in stage {stage.name}")
 
 
 def explain(run: RunPlan, step: Step, evidence: Evidence, cluster: str) -> tuple[Reason, ...]:
-    """Every reason why `cluster` is not assigned in this run; empty if it moves or is Healthy."""
+    """What keeps `cluster` as the step tells it; `obstacles` adds what would keep it besides.
+
+    Empty if it moves or is Healthy.
+    """
     status = next((one for one in step.clusters if one.cluster == cluster), None)
     if status is None:
         return (Reason("Unchanged", f"run {run.uid} changes nothing in {cluster}"),)
-    return _reasons(step, evidence, status, {stage.name: stage for stage in step.stages})
+    stage = next(one for one in step.stages if one.name == status.stage)
+    return reasons_of(step, evidence, status, stage) or own_words(status)
 
 
-def explain_all(step: Step, evidence: Evidence) -> dict[str, tuple[Reason, ...]]:
-    """Cluster → every reason why it is not assigned, of those that neither move nor are Healthy."""
-    stages = {stage.name: stage for stage in step.stages}
-    found = ((one.cluster, _reasons(step, evidence, one, stages)) for one in step.clusters)
-    return {cluster: reasons for cluster, reasons in found if reasons}
+def own_words(status: ClusterStatus) -> tuple[Reason, ...]:
+    """What the cluster's own line says, if it neither moves nor is Healthy."""
+    return () if is_well(status) else (Reason(status.code, status.reason),)
 
 
-def _reasons(
-    step: Step, evidence: Evidence, status: ClusterStatus, stages: Mapping[str, StageStatus]
+def is_well(status: ClusterStatus) -> bool:
+    """Does the cluster move, or is it Healthy?"""
+    return status.state in tables.IN_FLIGHT or status.state is ClusterState.HEALTHY
+
+
+def reasons_of(
+    step: Step, evidence: Evidence, status: ClusterStatus, stage: StageStatus
 ) -> tuple[Reason, ...]:
-    if status.state in tables.IN_FLIGHT or status.state is ClusterState.HEALTHY:
+    """What keeps it of run, vetoes, stage and its own state; empty if it is only its turn."""
+    if is_well(status):
         return ()
-    reasons = [
+    return (
         *_of_run(step),
         *_of_vetoes(evidence),
-        *_of_stage(stages[status.stage]),
+        *_of_stage(stage),
         *_of_cluster(status, evidence.clusters.get(status.cluster, NOWHERE)),
-    ]
-    return tuple(reasons) or (Reason(status.code, status.reason),)
+    )
 
 
 def _of_run(step: Step) -> Iterator[Reason]:
@@ -115,8 +123,15 @@ def _of_vetoes(evidence: Evidence) -> Iterator[Reason]:
 
 
 def _of_stage(stage: StageStatus) -> Iterator[Reason]:
-    if stage.state in _SHUT:
-        yield Reason(f"Stage{stage.state.value}", f"stage {stage.name}: {stage.reason}")
+    if stage.state not in _SHUT:
+        return
+    code = f"Stage{stage.state.value}"
+    shut = [gate for gate in stage.gates if gate.verdict != Verdict.PASS.value and gate.reason]
+    if stage.state is not StageState.GATED_BEFORE or not shut:
+        yield Reason(code, f"stage {stage.name}: {stage.reason}")
+        return
+    for gate in shut:
+        yield Reason(code, f"stage {stage.name}: {gate.reason}", gate.until)
 
 
 def _of_cluster(status: ClusterStatus, known: ClusterEvidence) -> Iterator[Reason]:

@@ -12,7 +12,7 @@ question knows of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -65,13 +65,18 @@ class Starts:
 
     def refusal(self, one: Standing) -> Reason | None:
         """Why this cluster may not start now, or `None`."""
+        return next(self.refusals(one), None)
+
+    def refusals(self, one: Standing) -> Iterator[Reason]:
+        """Everything that keeps this cluster from starting now, in the order above."""
         known = self.evidence.clusters.get(one.cluster, NOWHERE)
         if known.held_by:
-            return held_by(known)
+            yield held_by(known)
         if one.lapsed:
-            return LEASE_ENDED
+            yield LEASE_ENDED
         gated = self.turnstile.passage(one.cluster).refused
-        return gated or self._spread(one.cluster) or self.room.refusal(one.cluster)
+        yield from filter(None, (gated, self._spread(one.cluster)))
+        yield from self.room.refusals(one.cluster)
 
     def _spread(self, cluster: str) -> Reason | None:
         spread = self.stage.spread

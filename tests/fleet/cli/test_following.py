@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from fleet.cli import main
+from fleet.cli.following import draw
 from fleet.model import PolicyDocument
 from fleet.rollout.decisions import Verb
 from tests.fleet.api.served import OPERATOR, Served, served
@@ -108,3 +111,14 @@ async def test_what_happened_in_the_runs_of_a_commit_is_told_in_order(tmp_path: 
         both = await rollout(hub, "status", run["run"], "--commit", run["commit"])
     assert unknown.stderr.startswith("fleet: no run brings commit 'nope'")
     assert both.exit_code == 2
+
+
+def test_the_board_is_drawn_in_place_and_names_are_text() -> None:
+    texts = iter(["one [bold]web[/]\n", "two\n", "three\n"])
+    drawn = StringIO()
+    waits = iter([True, True, False])
+    draw(lambda: next(texts), Console(file=drawn, force_terminal=True), lambda: next(waits))
+    said = drawn.getvalue()
+    assert "one [bold]web[/]" in said
+    assert said.index("one") < said.index("two") < said.index("three")
+    assert "\x1b[1A" in said, "the cursor goes back up over what was drawn"

@@ -1,0 +1,84 @@
+"""Every reason why each cluster of a run waits, those included that would come after the nearest.
+
+`advance` asks a cluster only when its turn has come, and stops at the first thing in its way. Here
+every waiting cluster is asked everything: the run, vetoes, freezes, its stage and each gate of it,
+its own state, other runs, windows and dependencies (with when they open), spread, every shared cap
+with its domain and count, and its turn. What the step starts already counts. Pure; for people only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from fleet.rollout import freezing, slots, tables
+from fleet.rollout.caps import Room
+from fleet.rollout.evidence import Evidence
+from fleet.rollout.explain import is_well, no_slot, own_words, reasons_of
+from fleet.rollout.memory import Memory
+from fleet.rollout.reasons import Reason
+from fleet.rollout.run_plan import RunPlan
+from fleet.rollout.standing import Standing
+from fleet.rollout.starts import LEASE_ENDED, Starts
+from fleet.rollout.states import ClusterState
+from fleet.rollout.step import ClusterStatus, Step
+
+_COULD_START = frozenset(
+    {ClusterState.QUEUED, ClusterState.HELD, ClusterState.OFFLINE, ClusterState.PENDING}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """What one stage may still start after the step."""
+
+    starts: Starts
+    turn: tuple[Reason, ...]
+    """Why nobody else's turn has come, if all slots are taken."""
+
+
+def obstacles(
+    run: RunPlan, step: Step, evidence: Evidence, now: datetime
+) -> dict[str, tuple[Reason, ...]]:
+    """Cluster → its reasons, of those that neither move nor are Healthy; each has at least one."""
+    stages = {stage.name: stage for stage in step.stages}
+    doors = {} if step.state in tables.ENDED else _doors(run, step, evidence, now)
+    found: dict[str, tuple[Reason, ...]] = {}
+    for one in step.clusters:
+        if is_well(one):
+            continue
+        told = reasons_of(step, evidence, one, stages[one.stage])
+        more = _of_start(one, doors.get(one.stage), evidence)
+        found[one.cluster] = tuple(dict.fromkeys([*told, *more])) or own_words(one)
+    return found
+
+
+def _of_start(one: ClusterStatus, door: _Door | None, evidence: Evidence) -> Iterator[Reason]:
+    if door is None or one.state not in _COULD_START or one.cluster not in evidence.clusters:
+        return
+    frozen = freezing.frozen(evidence)
+    if frozen is not None:
+        yield frozen
+    lapsed = one.code == LEASE_ENDED.code
+    yield from door.starts.refusals(Standing(one.cluster, one.state, lapsed=lapsed))
+    yield from door.turn
+
+
+def _doors(run: RunPlan, step: Step, evidence: Evidence, now: datetime) -> dict[str, _Door]:
+    memory = Memory.of(step.marks)
+    room = Room.of(run, evidence, memory, now, [])
+    for cluster in step.offer:
+        room.take(cluster)
+    standings: dict[str, list[Standing]] = {}
+    for one in step.clusters:
+        standings.setdefault(one.stage, []).append(Standing(one.cluster, one.state))
+    found: dict[str, _Door] = {}
+    for stage in run.stages:
+        here = standings.get(stage.name, [])
+        _, left = slots.free(stage, here, memory)
+        moving = sum(one.state in tables.IN_FLIGHT for one in here)
+        turn = () if left > 0 else (no_slot(stage, moving),)
+        starts = Starts.of(run, stage, here, evidence, memory, room, now)
+        found[stage.name] = _Door(starts, turn)
+    return found
