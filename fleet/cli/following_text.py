@@ -88,7 +88,8 @@ def _explanation(one: Document) -> str:
 
 def reason_text(reason: Document) -> str:
     """`soaks (until 2026-11-24 12:00:00)`."""
-    until = f" (until {clock_time(reason['until'])})" if reason["until"] else ""
+    said = " until " in reason["what"] or not reason["until"]
+    until = "" if said else f" (until {clock_time(reason['until'])})"
     return f"{reason['what']}{until}"
 
 

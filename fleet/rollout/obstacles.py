@@ -1,7 +1,7 @@
 """Every reason why each cluster of a run waits, those included that would come after the nearest.
 
 `advance` asks a cluster only when its turn has come, and stops at the first thing in its way. Here
-every waiting cluster is asked everything: the run, vetoes, freezes, its stage and each gate of it,
+every waiting cluster is asked everything: the run, vetoes, freezes, its stage, each gate of it,
 its own state, other runs, windows and dependencies (with when they open), spread, every shared cap
 with its domain and count, and its turn. What the step starts already counts. Pure; for people only.
 """
@@ -12,16 +12,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from fleet.rollout import freezing, slots, tables
+from fleet.rollout import freezing, gates, slots, tables
 from fleet.rollout.caps import Room
 from fleet.rollout.evidence import Evidence
 from fleet.rollout.explain import is_well, no_slot, own_words, reasons_of
+from fleet.rollout.gate_kinds import Side
+from fleet.rollout.gates import Verdict
 from fleet.rollout.memory import Memory
 from fleet.rollout.reasons import Reason
-from fleet.rollout.run_plan import RunPlan
+from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.standing import Standing
 from fleet.rollout.starts import LEASE_ENDED, Starts
-from fleet.rollout.states import ClusterState
+from fleet.rollout.states import ClusterState, StageState
 from fleet.rollout.step import ClusterStatus, Step
 
 _COULD_START = frozenset(
@@ -36,6 +38,8 @@ class _Door:
     starts: Starts
     turn: tuple[Reason, ...]
     """Why nobody else's turn has come, if all slots are taken."""
+    ahead: tuple[Reason, ...]
+    """Gates that would keep the stage even if all that it depends on were Done."""
 
 
 def obstacles(
@@ -61,6 +65,7 @@ def _of_start(one: ClusterStatus, door: _Door | None, evidence: Evidence) -> Ite
     if frozen is not None:
         yield frozen
     lapsed = one.code == LEASE_ENDED.code
+    yield from door.ahead
     yield from door.starts.refusals(Standing(one.cluster, one.state, lapsed=lapsed))
     yield from door.turn
 
@@ -73,6 +78,7 @@ def _doors(run: RunPlan, step: Step, evidence: Evidence, now: datetime) -> dict[
     standings: dict[str, list[Standing]] = {}
     for one in step.clusters:
         standings.setdefault(one.stage, []).append(Standing(one.cluster, one.state))
+    waits = {one.name for one in step.stages if one.state is StageState.WAITING}
     found: dict[str, _Door] = {}
     for stage in run.stages:
         here = standings.get(stage.name, [])
@@ -80,5 +86,14 @@ def _doors(run: RunPlan, step: Step, evidence: Evidence, now: datetime) -> dict[
         moving = sum(one.state in tables.IN_FLIGHT for one in here)
         turn = () if left > 0 else (no_slot(stage, moving),)
         starts = Starts.of(run, stage, here, evidence, memory, room, now)
-        found[stage.name] = _Door(starts, turn)
+        ahead = tuple(_ahead(run, stage, evidence, memory, now)) if stage.name in waits else ()
+        found[stage.name] = _Door(starts, turn, ahead)
     return found
+
+
+def _ahead(
+    run: RunPlan, stage: StagePlan, evidence: Evidence, memory: Memory, now: datetime
+) -> Iterator[Reason]:
+    for gate in gates.judge(run, stage, Side.BEFORE, evidence, memory, now).gates:
+        if gate.verdict != Verdict.PASS.value:
+            yield Reason("GateAhead", f"then {gate.kind}: {gate.reason}", gate.until)

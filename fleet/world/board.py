@@ -11,9 +11,12 @@ Pure: rows of the API in, text out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import ceil
 from typing import Any
 
 FULL, EMPTY, FAILED, MOVING = "■", "□", "✗", "▣"
+MOST_BOXES = 40
+"""Of one stage; in a larger one a box stands for several clusters, and the line says so."""
 LEGEND = (
     f"a box is a cluster: {EMPTY} its turn has not come  {MOVING} changing now"
     f"  {FULL} Healthy  {FAILED} failed;  ✓ the stage is done"
@@ -36,10 +39,14 @@ def stage_text(stage: Mapping[str, Any]) -> str:
         return f"{stage['stage']} unchanged"
     failed, moving = int(stage["failed"]), int(stage["inFlight"])
     rest = max(0, total - healthy - failed - moving)
-    boxes = FULL * healthy + MOVING * moving + FAILED * failed + EMPTY * rest
+    each = ceil(total / MOST_BOXES)
+    counts = ((FULL, healthy), (MOVING, moving), (FAILED, failed), (EMPTY, rest))
+    boxes = "".join(sign * ceil(count / each) for sign, count in counts)
+    scale = f" (a box: up to {each} clusters)" if each > 1 else ""
     note = note_of(stage)
     done = " ✓" if stage["state"] == "Done" else ""
-    return f"{stage['stage']} {boxes} {healthy}/{total}" + (f" ({note})" if note else "") + done
+    said = f" ({note})" if note else ""
+    return f"{stage['stage']} {boxes} {healthy}/{total}{scale}{said}{done}"
 
 
 def note_of(stage: Mapping[str, Any]) -> str:

@@ -8,11 +8,13 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
 from fleet.cli import main
 from fleet.cli.following import draw
+from fleet.cli.following_text import eta_text, reason_text
 from fleet.model import PolicyDocument
 from fleet.rollout.decisions import Verb
 from tests.fleet.api.served import OPERATOR, Served, served
@@ -58,7 +60,7 @@ async def test_every_waiting_cluster_stands_in_the_status_with_its_reason(tmp_pa
         text = (await rollout(hub, "status", run["run"][:5])).stdout
     (group,) = run["waiting"]
     assert group["clusters"] == ["production-1", "production-2"]
-    assert [r["code"] for r in group["reasons"]] == ["StageWaiting"]
+    assert [r["code"] for r in group["reasons"]] == ["StageWaiting", "GateAhead"]
     assert run["eta"]["unknown"] == "no cluster of stage staging was timed yet"
     assert "staging ▣ 0/1 │ production □□ 0/2" in text
     assert "stage production: waits for stage staging" in text
@@ -122,3 +124,25 @@ def test_the_board_is_drawn_in_place_and_names_are_text() -> None:
     assert "one [bold]web[/]" in said
     assert said.index("one") < said.index("two") < said.index("three")
     assert "\x1b[1A" in said, "the cursor goes back up over what was drawn"
+
+
+def test_a_time_is_said_once() -> None:
+    soaks = {"what": "soaks", "until": "2030-01-01T09:00:00+00:00"}
+    assert reason_text(soaks) == "soaks (until 2030-01-01 09:00:00)"
+    assert reason_text({**soaks, "what": "closed until 9"}) == "closed until 9"
+    assert reason_text({**soaks, "until": None}) == "soaks"
+
+
+@pytest.mark.parametrize(
+    ("eta", "said"),
+    [
+        ({"p50": None, "work": None, "unknown": "x"}, "unknown: x"),
+        ({"p50": None, "work": [90, 120], "unknown": "x"}, "unknown: x; 1m30s of work"),
+        (
+            {"p50": "2030-01-01T09:00:00", "p90": "2030-01-01T10:00:00"},
+            "2030-01-01 09:00:00 (p90 2030-01-01 10:00:00)",
+        ),
+    ],
+)
+def test_an_end_is_a_time_or_unknown_with_its_reason(eta: dict[str, Any], said: str) -> None:
+    assert eta_text(eta) == said

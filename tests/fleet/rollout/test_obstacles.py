@@ -11,7 +11,7 @@ import pytest
 from fleet.rollout import advance, obstacles
 from fleet.rollout.budget_document import BudgetSpec
 from fleet.rollout.evidence import ClusterEvidence, Domain, Evidence, Rest
-from fleet.rollout.gate_kinds import ClosedDays, Window
+from fleet.rollout.gate_kinds import Approval, ClosedDays, Window
 from fleet.rollout.marks import Marks
 from fleet.rollout.reasons import Reason
 from fleet.rollout.run_plan import RunPlan
@@ -93,3 +93,10 @@ def test_a_paused_run_names_the_pause_and_the_cap() -> None:
 def test_what_moves_or_is_healthy_is_in_nobodys_way() -> None:
     marks = advance(OPEN, Marks(), Intent.RUN, Evidence(zoned()), NOW).marks
     assert reasons(OPEN, {"a": healthy(), "b": offered()}, marks) == {}
+
+
+def test_a_stage_that_waits_for_another_names_the_gates_that_come_after() -> None:
+    asks = replace(stage("two", "b", depends_on=("one",)), before=(Approval(("sre",)),))
+    found = reasons(run(stage("one", "a"), asks), {})
+    assert [one.code for one in found["b"]] == ["StageWaiting", "GateAhead"]
+    assert found["b"][1].what == "then approval: waits for approval by sre"

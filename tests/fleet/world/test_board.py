@@ -29,6 +29,12 @@ def test_every_cluster_is_one_box() -> None:
     assert text == "staging ■▣▣✗□ 1/5"
 
 
+def test_in_a_large_stage_a_box_is_several_clusters_and_one_failure_is_still_seen() -> None:
+    text = stage_text(stage(total=10_000, healthy=5000, inFlight=250, failed=1))
+    assert text == f"staging {'■' * 20}▣✗{'□' * 19} 5000/10000 (a box: up to 250 clusters)"
+    assert stage_text(stage(total=40)) == f"staging {'□' * 40} 0/40"
+
+
 def test_the_legend_explains_every_box() -> None:
     assert all(sign in LEGEND for sign in "□▣■✗✓")
 
