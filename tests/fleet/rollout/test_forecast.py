@@ -155,3 +155,15 @@ def test_what_comes_after_the_unknown_is_unknown_and_its_work_is_not() -> None:
     assert found["b"].work == (20.0, 60.0)
     assert found["b"].unknown == "no cluster of stage a was timed yet"
     assert whole(found, NOW) == Estimate(None, None, "no cluster of stage a was timed yet")
+
+
+def test_clusters_that_failed_or_are_offline_are_not_waited_for() -> None:
+    status = StageStatus("a", StageState.UPDATING, 8, 1, 2, 3, 2, 9)
+    assert one(stage("a", clusters=8, steps=(1,)), status).work == (20.0, 60.0)
+
+
+def test_a_ramp_goes_on_from_the_step_that_it_reached() -> None:
+    plan = run(stage("a", steps=(1, 4)))
+    statuses = [at(StageState.UPDATING)]
+    assert forecast(plan, statuses, {"a": TEN}, {}, "", NOW)["a"].work == (20.0, 60.0)
+    assert forecast(plan, statuses, {"a": TEN}, {"a": 1}, "", NOW)["a"].work == (10.0, 30.0)

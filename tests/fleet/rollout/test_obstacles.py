@@ -100,3 +100,16 @@ def test_a_stage_that_waits_for_another_names_the_gates_that_come_after() -> Non
     found = reasons(run(stage("one", "a"), asks), {})
     assert [one.code for one in found["b"]] == ["StageWaiting", "GateAhead"]
     assert found["b"][1].what == "then approval: waits for approval by sre"
+
+
+def test_behind_a_full_stage_the_cap_that_its_offer_filled_is_named_too() -> None:
+    found = reasons(run(stage("one", "a", "b")), zoned(), budgets=(CAP,), rest=ROOM)
+    assert [one.code for one in found["b"]] == ["CapReached", "NoFreeSlot"]
+
+
+def test_a_cluster_whose_offer_lapsed_is_told_so_and_of_the_cap() -> None:
+    evidence = Evidence(zoned(), budgets=(CAP,), rest=FULL)
+    step = advance(OPEN, Marks(), Intent.RUN, evidence, NOW)
+    lapsed = tuple(replace(one, code="LeaseEnded") for one in step.clusters)
+    found = obstacles(OPEN, replace(step, clusters=lapsed), evidence, NOW)
+    assert [one.code for one in found["a"]] == ["LeaseEnded", "CapReached"]
