@@ -34,8 +34,6 @@ a list Go writes as null, sent empty  is `[]` to who owns what there, and `null`
 status of a Service that is not there is made by a PUT on a real server, and not found here
 status of a custom object, left out   an apply writes nothing, yet there is a new version there
 scale of custom kinds                 has no selector of pods, and any path for its replicas
-two mistakes in one request           of kind and of type, of uid and of content, in what is being
-                                      deleted: which of them are told differs in rare pairs
 `remainingItemCount`                  is not counted here
 Table answers                         have descriptions of their columns there
 ====================================  ============================================================

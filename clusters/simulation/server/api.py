@@ -43,9 +43,9 @@ from clusters.simulation.server.patches import patch_object
 from clusters.simulation.server.preconditions import (
     check_absent,
     check_deletion,
-    check_patched,
     check_propagation,
     check_sent,
+    check_version,
 )
 from clusters.simulation.server.quota_status import settle_quotas
 from clusters.simulation.server.rejections import BadRequestError, check_manager
@@ -181,7 +181,7 @@ class ApiServer:
         if live is None:
             check_absent(self._state.describe(request.key), request.obj)
         else:
-            check_patched(request.key, self._state.describe(request.key), live, request.obj)
+            check_version(self._state.describe(request.key), live, request.obj)
         unchanged = live is not None and merged == live and claims == read_claims(live)
         if live is not None and unchanged and not has_webhooks(self._state):
             return self._shown(live, request.version)
@@ -238,7 +238,7 @@ class ApiServer:
         request = read_patched(self.catalog, patched, key, spoken, validation=validation)
         if request.key != key:
             raise BadRequestError("the name, namespace or kind of an object cannot be patched")
-        check_patched(key, self._state.describe(key), live, request.obj)
+        check_version(self._state.describe(key), live, request.obj)
         return self._write(
             request, live, request.obj, manager, subresource=subresource, dry_run=dry_run
         )

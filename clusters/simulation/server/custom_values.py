@@ -46,8 +46,11 @@ def replica_causes(obj: Object, paths: tuple[str, ...]) -> list[Cause]:
 
 
 def _at(value: Any, steps: list[str]) -> tuple[Any, bool]:
+    """What is there, or in the way to it, and whether anything is."""
     for step in steps:
-        if not isinstance(value, dict) or step not in value:
+        if value is not None and not isinstance(value, dict):
+            return value, True
+        if value is None or step not in value:
             return None, False
         value = value[step]
     return value, True

@@ -25,12 +25,29 @@ def immutable_changes(kind: Kind, old: Object, new: Object) -> list[Cause]:
     return rule(old, new) if rule else []
 
 
-def marking_changes(live: Object, sent: Object) -> list[Cause]:
-    """What a client would change of when an object goes, which only a delete can."""
-    wanted = sent["metadata"].get("deletionTimestamp")
-    if wanted is None or wanted == live["metadata"].get("deletionTimestamp"):
+def metadata_changes(live: Object, sent: Object) -> list[Cause]:
+    """What a client would change of which object it is, and of whether it goes."""
+    old, new = live["metadata"], sent["metadata"]
+    causes = []
+    if new.get("uid") and new["uid"] != old["uid"]:
+        causes.append(wrong("metadata.uid", new["uid"], _IMMUTABLE))
+    if old.get("deletionTimestamp"):
+        added = sorted({*(new.get("finalizers") or ())} - {*(old.get("finalizers") or ())})
+        if added:
+            words = "no new finalizers can be added if the object is being deleted, found new "
+            causes.append(forbidden("metadata.finalizers", f"{words}finalizers {added}"))
+    elif new.get("deletionTimestamp") is not None:  # of what goes already, it is not looked at
+        causes.append(wrong("metadata.deletionTimestamp", new["deletionTimestamp"], _IMMUTABLE))
+    return causes
+
+
+def phase_causes(live: Object, sent: Object) -> list[Cause]:
+    """What is wrong in a Namespace whose status is written with a time at which it goes."""
+    if live["metadata"].get("deletionTimestamp") or not sent["metadata"].get("deletionTimestamp"):
         return []
-    return [wrong("metadata.deletionTimestamp", wanted, _IMMUTABLE)]
+    phase = (live.get("status") or {}).get("phase", "")
+    words = "may only be 'Terminating' if `deletionTimestamp` is not empty"
+    return [wrong("status.Phase", phase, words)]
 
 
 def _at(obj: Object, path: str) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from clusters.errors import InvalidError
+from clusters.errors import InvalidError, KindNotFoundError
 from clusters.objects import Kind, Object, ObjectKey, split_api_version
 from clusters.simulation.server.builtin import KindTraits
 from clusters.simulation.server.catalog import Catalog
@@ -73,7 +73,7 @@ def read_patched(
         _check_same(patched, key, version)
     try:
         return read_request(catalog, patched, applied=False, validation=validation)
-    except BadRequestError as error:
+    except (BadRequestError, KindNotFoundError) as error:
         cause = hidden("patch", str(error))
         raise rejected(Kind("", ""), "", (cause,)) from error
 

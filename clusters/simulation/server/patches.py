@@ -178,7 +178,8 @@ def _strategic_object(document: dict[str, Any], patch: dict[str, Any], node: Nod
             name = key.removeprefix(_ORDER)
             inner = node.child(name) or Node(Shape.ANY)
             if isinstance(result.get(name), list):
-                result[name] = _ordered(result[name], order, inner.merge_key)
+                before = document.get(name) or []
+                result[name] = _placed(result[name], before, order, inner.merge_key)
     return result
 
 
@@ -202,7 +203,8 @@ def _undirected(items: list[Any]) -> list[Any]:
 
 def _strategic_list(document: list[Any], patch: list[Any], node: Node) -> list[Any]:
     if node.merge_key == "*":
-        return document + [item for item in patch if item not in document]
+        both = document + [item for item in patch if item not in document]
+        return _placed(both, document, patch, "")
     if any(isinstance(item, dict) and item.get("$patch") == "replace" for item in patch):
         return [item for item in patch if item.get("$patch") != "replace"]
     result = list(document)
@@ -217,20 +219,25 @@ def _strategic_list(document: list[Any], patch: list[Any], node: Node) -> list[A
             result.append(_strategic_object({}, item, node.item()))
         else:
             result[place] = _strategic_object(result[place], item, node.item())
-    return result
+    return _placed(result, document, patch, node.merge_key)
 
 
-def _ordered(items: list[Any], order: list[Any], merge_key: str) -> list[Any]:
-    """`items` in the order asked for; those not named keep their place after the one before."""
-    by_key = merge_key not in ("", "*")
+def _placed(merged: list[Any], before: list[Any], order: list[Any], merge_key: str) -> list[Any]:
+    """`merged` with what `order` names in that order: new items are in front of the others."""
 
     def name_of(item: Any) -> str:
-        return str(item.get(merge_key) if by_key and isinstance(item, dict) else item)
+        return str(item.get(merge_key) if isinstance(item, dict) else item)
 
-    ranks = {name_of(entry): rank for rank, entry in enumerate(order)}
-    keyed: list[tuple[int, int, Any]] = []
-    last = -1
-    for place, item in enumerate(items):
-        last = ranks.get(name_of(item), last)
-        keyed.append((last, place, item))
-    return [item for _, _, item in sorted(keyed, key=lambda entry: entry[:2])]
+    ranks = {name_of(item): rank for rank, item in enumerate(order)}
+    places = {name_of(item): place for place, item in enumerate(before)}
+    named = [item for item in merged if name_of(item) in ranks]
+    named.sort(key=lambda item: ranks[name_of(item)])
+    result = []
+    for item in merged:
+        if name_of(item) in ranks:
+            continue
+        place = places.get(name_of(item), -1)
+        while named and not -1 < place < places.get(name_of(named[0]), -1):
+            result.append(named.pop(0))
+        result.append(item)
+    return result + named

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from clusters.errors import ConflictError
-from clusters.objects import Kind, Object, ObjectKey
+from clusters.objects import Kind, Object
 from clusters.simulation.server.rejections import (
     PreconditionError,
     rejected,
-    rejected_as_immutable,
     unsupported,
-    wrong,
 )
 
 
@@ -18,7 +16,7 @@ def check_sent(what: str, live: Object, sent: Object) -> None:
 
     `what` names the object in messages. Errors: `ConflictError`, `PreconditionError`.
     """
-    _check_version(what, live, sent)
+    check_version(what, live, sent)
     uid = sent["metadata"].get("uid")
     if uid and uid != live["metadata"]["uid"]:
         raise PreconditionError(
@@ -27,19 +25,8 @@ def check_sent(what: str, live: Object, sent: Object) -> None:
         )
 
 
-def check_patched(key: ObjectKey, what: str, live: Object, sent: Object) -> None:
-    """The same for what a patch makes, whose uid is a field that never changes.
-
-    Errors: `ConflictError`, `RejectedImmutableError`.
-    """
-    _check_version(what, live, sent)
-    uid = sent["metadata"].get("uid")
-    if uid and uid != live["metadata"]["uid"]:
-        cause = wrong("metadata.uid", uid, "field is immutable")
-        raise rejected_as_immutable(key.kind_key, key.name, (cause,))
-
-
-def _check_version(what: str, live: Object, sent: Object) -> None:
+def check_version(what: str, live: Object, sent: Object) -> None:
+    """Hold what a patch makes to the version that it names. Errors: `ConflictError`."""
     version = sent["metadata"].get("resourceVersion")
     if version and version != live["metadata"]["resourceVersion"]:
         raise ConflictError(

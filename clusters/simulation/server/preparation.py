@@ -47,8 +47,12 @@ def _service(state: State, obj: Object, live: Object | None, dry_run: bool) -> N
     if live is not None:
         _drop_outgrown(obj, live)
     if obj["spec"]["type"] != "ExternalName":
-        obj["spec"].setdefault("ipFamilies", ["IPv4"])
-        obj["spec"].setdefault("ipFamilyPolicy", "SingleStack")
+        # What a writer no longer asks for stays as it is, as the addresses do.
+        kept = {"ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"}
+        if live is not None and live["spec"]["type"] != "ExternalName":
+            kept.update({name: live["spec"][name] for name in kept if name in live["spec"]})
+        for name, value in kept.items():
+            obj["spec"].setdefault(name, value)
     addresses.complete(obj, live)
 
 

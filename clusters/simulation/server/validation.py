@@ -42,8 +42,9 @@ from clusters.simulation.server.rules import (
 
 _PATH_NAMED = "rbac.authorization.k8s.io"
 _MAX_ANNOTATIONS = 256 * 1024
-_ANY_FINALIZER = Kind("policy", "PodDisruptionBudget")
-"""The one built-in kind that Kubernetes does not ask for a finalizer's prefix; no custom one is."""
+_METADATA_LAST = Kind("policy", "PodDisruptionBudget")
+_ANY_FINALIZER = (_METADATA_LAST, Kind("coordination.k8s.io", "Lease"))
+"""The built-in kinds that Kubernetes does not ask for a finalizer's prefix; no custom one is."""
 _STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 _DATA_KEY = re.compile(r"^[-._a-zA-Z0-9]+$")
 _DATA_KEY_WORDS = (
@@ -56,15 +57,15 @@ def validate(kind: Kind, obj: Object, *, made: bool = True) -> list[Cause]:
     """Everything wrong with an object that is `made`, or changed; empty if nothing is."""
     rules = _RULES.get(kind)
     causes = list(rules(obj)) if rules is not None else []
-    if not causes or kind != _ANY_FINALIZER:  # of this kind, metadata is looked at last
+    if not causes or kind != _METADATA_LAST:  # of this kind, metadata is looked at last
         causes = [*metadata_causes(kind, obj), *causes]
     settled = () if made else _SETTLED.get(kind, ())
     return [cause for cause in causes if not cause.field.startswith(settled)] if settled else causes
 
 
-def allocation_causes(kind: Kind, obj: Object) -> list[Cause]:
-    """What cannot be handed out of what an object asks for, which is right in all else."""
-    return list(networking.allocation_causes(obj)) if kind == Kind("", "Service") else []
+def allocation_causes(kind: Kind, obj: Object, live: Object | None) -> list[Cause]:
+    """What cannot be handed out of what an object asks for; nothing else is looked at then."""
+    return list(networking.allocation_causes(obj, live)) if kind == Kind("", "Service") else []
 
 
 def metadata_causes(kind: Kind, obj: Object) -> list[Cause]:
@@ -100,7 +101,7 @@ def _finalizer_causes(kind: Kind, finalizers: Iterable[str]) -> Iterable[Cause]:
     for index, finalizer in enumerate(finalizers):
         yield from qualified_causes(finalizer, "metadata.finalizers")
         named = "/" in finalizer or finalizer in _STANDARD_FINALIZERS
-        if not named and kind in BUILT_IN and kind != _ANY_FINALIZER:
+        if not named and kind in BUILT_IN and kind not in _ANY_FINALIZER:
             words = "name is neither a standard finalizer name nor is it fully qualified"
             yield wrong(f"metadata.finalizers[{index}]", finalizer, words)
 

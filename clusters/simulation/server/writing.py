@@ -27,7 +27,11 @@ from clusters.simulation.server.copies import clone
 from clusters.simulation.server.custom_values import object_causes, replica_causes
 from clusters.simulation.server.decoding import missing_fields, normalise
 from clusters.simulation.server.defaults import set_defaults, set_schema_defaults
-from clusters.simulation.server.immutability import immutable_changes, marking_changes
+from clusters.simulation.server.immutability import (
+    immutable_changes,
+    metadata_changes,
+    phase_causes,
+)
 from clusters.simulation.server.ownership import (
     Claims,
     Owner,
@@ -43,7 +47,7 @@ from clusters.simulation.server.rejections import (
     required,
 )
 from clusters.simulation.server.schema import Node
-from clusters.simulation.server.state import State
+from clusters.simulation.server.state import NAMESPACE, State
 from clusters.simulation.server.touching import STATUS, touchable, written_over
 from clusters.simulation.server.typed import ItemKeyError
 from clusters.simulation.server.validation import (
@@ -170,21 +174,27 @@ def _metadata(state: State, write: Write, sent: Any) -> dict[str, Any]:
     own = {key: value for key, value in sent.items() if key not in (*_CARRIED, "managedFields")}
     if write.live is not None:
         live = write.live["metadata"]
-        return {**{key: live[key] for key in _CARRIED if key in live}, **own}
+        shown = _said(write, sent, "selfLink")
+        return {**{key: live[key] for key in _CARRIED if key in live}, **shown, **own}
     result: dict[str, Any] = {"name": write.key.name}
     if write.key.namespace:
         result["namespace"] = write.key.namespace
     result["uid"] = state.next_uid(dry_run=write.dry_run)
     result["creationTimestamp"] = state.now()
-    return {**result, **own}
+    return {**result, **_said(write, sent, "resourceVersion"), **own}
+
+
+def _said(write: Write, sent: Any, name: str) -> dict[str, Any]:
+    """What only storing an object would take out of it; a dry run stores nothing."""
+    return {name: sent[name]} if write.dry_run and sent.get(name) else {}
 
 
 def _check(write: Write, final: Object) -> None:
     """Refuse what is wrong: all of it at once, and with that what may not change."""
     kind = write.traits.kind
+    if write.subresource != STATUS and (causes := allocation_causes(kind, final, write.live)):
+        raise rejected(kind, write.key.name, causes)
     causes, frozen = _wrongs(write, final), _frozen(write, final)
-    if not causes and not frozen:
-        causes = allocation_causes(kind, final)
     if causes:
         raise rejected(kind, write.key.name, [*causes, *frozen])
     if frozen:
@@ -194,10 +204,11 @@ def _check(write: Write, final: Object) -> None:
 def _frozen(write: Write, final: Object) -> list[Cause]:
     if write.live is None:
         return []
-    marking = marking_changes(write.live, write.new)
+    causes = metadata_changes(write.live, write.new)
     if write.subresource == STATUS:
-        return marking
-    return [*marking, *immutable_changes(write.traits.kind, write.live, final)]
+        is_namespace = write.traits.kind == NAMESPACE
+        return [*causes, *(phase_causes(write.live, write.new) if is_namespace else ())]
+    return [*causes, *immutable_changes(write.traits.kind, write.live, final)]
 
 
 def _wrongs(write: Write, final: Object) -> list[Cause]:
@@ -270,14 +281,21 @@ def _claim(state: State, write: Write, sent: Object, final: Object) -> None:
     """Record in `final` who owns what of what was `sent`, before admission touched it."""
     claims = write.claims
     if claims is None:
-        given = write.new["metadata"].get("managedFields")
         # A client that sends one empty entry resets who owns what; what cannot be read is ignored.
-        before = {} if given == [{}] else read_claims(write.new) or read_claims(write.live or {})
+        reset = _resets_claims(write)
+        before = {} if reset else read_claims(write.new) or read_claims(write.live or {})
         # Who writes to an object of which nobody owns anything does not begin to own.
         claims = {}
         if write.live is None or before:
             claims = _tracked(state, write, sent, before)
     write_claims(final, claims)
+
+
+def _resets_claims(write: Write) -> bool:
+    """Whether the client says that nobody owns anything; with no entry only in a built-in kind."""
+    given = write.new["metadata"].get("managedFields")
+    empty: tuple[Any, ...] = ([{}],) if write.traits.custom else ([{}], [])
+    return not write.subresource and given in empty
 
 
 def _tracked(state: State, write: Write, sent: Object, before: Claims) -> Claims:

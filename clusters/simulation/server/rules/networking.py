@@ -46,11 +46,16 @@ def service_causes(obj: Object) -> Iterable[Cause]:
     return _service(obj["spec"])
 
 
-def allocation_causes(obj: Object) -> Iterable[Cause]:
-    """Of the address that a Service wants for itself, when all else in it is right."""
+def allocation_causes(obj: Object, live: Object | None) -> Iterable[Cause]:
+    """Of the addresses that a Service wants for itself, which are looked at before all else."""
     spec = obj["spec"]
+    if spec.get("type") == "ExternalName":
+        return
+    causes = list(_own_addresses(spec))
+    yield from causes
     address = spec.get("clusterIP") or "None"
-    if spec.get("type") == "ExternalName" or address == "None":
+    has_one = live is not None and live["spec"].get("type") != "ExternalName"
+    if causes or has_one or address == "None":
         return
     if ipaddress.ip_address(address) not in RANGE:
         words = f"failed to allocate IP {address}: the provided network does not match the "
@@ -70,7 +75,8 @@ def _service(spec: Part) -> Iterable[Cause]:
     yield from label_causes(spec.get("selector") or {}, "spec.selector")
     affinities = ("ClientIP", "None")
     yield from choice_or_empty(spec.get("sessionAffinity"), "spec.sessionAffinity", affinities)
-    yield from _addresses(spec)
+    for index, address in enumerate(spec.get("externalIPs") or ()):
+        yield from address_causes(address, f"spec.externalIPs[{index}]")
     yield from choice_or_empty(kind, "spec.type", _TYPES)
     yield from _outside(spec)
     policies = ("Cluster", "Local")
@@ -120,18 +126,14 @@ def _service_ports(spec: Part, ports: Any) -> Iterable[Cause]:
         numbers.add(key)
 
 
-def _addresses(spec: Part) -> Iterable[Cause]:
-    if spec.get("type") != "ExternalName":
-        policies = ("PreferDualStack", "RequireDualStack", "SingleStack")
-        yield from choice_or_empty(spec.get("ipFamilyPolicy"), "spec.ipFamilyPolicy", policies)
-        for index, family in enumerate(spec.get("ipFamilies") or ()):
-            field = f"spec.ipFamilies[{index}]"
-            yield from choice_or_empty(family, field, ("IPv4", "IPv6"))
-        for index, address in enumerate(spec.get("clusterIPs") or ()):
-            if address != "None" or index:
-                yield from address_causes(address, f"spec.clusterIPs[{index}]")
-    for index, address in enumerate(spec.get("externalIPs") or ()):
-        yield from address_causes(address, f"spec.externalIPs[{index}]")
+def _own_addresses(spec: Part) -> Iterable[Cause]:
+    policies = ("PreferDualStack", "RequireDualStack", "SingleStack")
+    yield from choice_or_empty(spec.get("ipFamilyPolicy"), "spec.ipFamilyPolicy", policies)
+    for index, family in enumerate(spec.get("ipFamilies") or ()):
+        yield from choice_or_empty(family, f"spec.ipFamilies[{index}]", ("IPv4", "IPv6"))
+    for index, address in enumerate(spec.get("clusterIPs") or ()):
+        if address != "None" or index:
+            yield from address_causes(address, f"spec.clusterIPs[{index}]")
 
 
 def _outside(spec: Part) -> Iterable[Cause]:

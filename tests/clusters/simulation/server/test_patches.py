@@ -108,7 +108,7 @@ def test_a_strategic_merge_patch_replaces_atomic_lists_and_merges_nested_maps() 
     after = strategic_merge_patch(BEFORE, patch, DEPLOYMENT)
     container = after["spec"]["template"]["spec"]["containers"][0]
     assert container["args"] == ["2"]
-    assert [entry["name"] for entry in container["env"]] == ["X", "Y"]
+    assert [entry["name"] for entry in container["env"]] == ["Y", "X"]  # new ones first
 
 
 def test_the_order_that_kubectl_sends_is_kept() -> None:
@@ -124,7 +124,7 @@ def test_the_order_that_kubectl_sends_is_kept() -> None:
 def test_finalizers_are_added_and_deleted_one_by_one() -> None:
     before = {"metadata": {"finalizers": ["a", "b"]}}
     added = strategic_merge_patch(before, {"metadata": {"finalizers": ["c"]}}, DEPLOYMENT)
-    assert added["metadata"]["finalizers"] == ["a", "b", "c"]
+    assert added["metadata"]["finalizers"] == ["c", "a", "b"]
     patch = {"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"]}}
     assert strategic_merge_patch(before, patch, DEPLOYMENT)["metadata"]["finalizers"] == ["b"]
 
