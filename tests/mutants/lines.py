@@ -432,6 +432,25 @@ RUNS = (
     ),
 )
 
+REASONS = (
+    _mutant(
+        "who_waits_for_a_slot_has_no_reason",
+        "I22",
+        "explain",
+        "return () if is_well(status) else (Reason(status.code, status.reason),)",
+        "return ()",
+        "tests.fleet.rollout.stories:a_breach_stops_the_very_tick",
+    ),
+    _mutant(
+        "what_was_told_is_told_again",
+        "I8",
+        "history",
+        "    memory.seen_stages[name] = state",
+        "    pass",
+        "tests.fleet.rollout.stories:a_good_release_goes_staging_first_and_ends",
+    ),
+)
+
 DIGESTS = (
     _mutant(
         "artifact_left_out_of_the_digest",
@@ -459,4 +478,4 @@ DIGESTS = (
     ),
 )
 
-LINES = (*GATES, *CAPS, *FAILURES, *RUNS, *DIGESTS)
+LINES = (*GATES, *CAPS, *FAILURES, *RUNS, *REASONS, *DIGESTS)

@@ -7,6 +7,7 @@ mean that a promise is missing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -19,6 +20,7 @@ from fleet.rollout.gate_kinds import Soak
 from fleet.rollout.gates import approval, scope, soak
 from fleet.rollout.gates.judging import JUDGES
 from fleet.rollout.gates.verdict import PASS, Judgement, Question
+from fleet.rollout.marks import Marks
 from fleet.rollout.memory import Memory
 from fleet.rollout.numbers import Amount
 from fleet.rollout.run_plan import Change, RunPlan, StagePlan
@@ -161,6 +163,24 @@ def a_veto_that_the_next_commit_forgets(patch: Patch) -> None:
         patch.setattr(module, "held_bundles", held)
 
 
+def failures_kept_in_the_process_only(patch: Patch) -> None:
+    """Who ever failed is remembered beside the marks, and not stored with them."""
+    close, of = Memory.close, Memory.of
+    kept: dict[int, tuple[Marks, Marks]] = {}
+
+    def forgetful(self: Memory) -> Marks:
+        whole = close(self)
+        stored = replace(whole, ever_failed=frozenset())
+        kept[id(stored)] = (stored, whole)
+        return stored
+
+    def known(marks: Marks) -> Memory:
+        return of(kept[id(marks)][1] if id(marks) in kept else marks)
+
+    patch.setattr(Memory, "close", forgetful)
+    patch.setattr(Memory, "of", known)
+
+
 DEFECTS: tuple[Callable[[Patch], None], ...] = (
     evidence_not_tied_to_its_digest,
     evidence_not_tied_to_its_generation,
@@ -178,4 +198,5 @@ DEFECTS: tuple[Callable[[Patch], None], ...] = (
     dark_cluster_keeps_the_run_open,
     parallelism_counts_only_offers,
     a_veto_that_the_next_commit_forgets,
+    failures_kept_in_the_process_only,
 )

@@ -7,15 +7,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from agents.protocol import Health, SyncState
-from fleet.rollout import Proposal, Situation
+from fleet.rollout import Proposal, Situation, explain
 from fleet.rollout.decisions import Verb
 from fleet.rollout.evidence import BundleEvidence, Evidence
 from fleet.rollout.gate_kinds import Soak
 from fleet.rollout.rules import FailureScope
 from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.states import ClusterState, Intent, Lane, RunState
-from fleet.rollout.step import Step
-from fleet.rollout.tables import ENDED
+from fleet.rollout.step import ClusterStatus, Step
+from fleet.rollout.tables import ENDED, IN_FLIGHT
 
 if TYPE_CHECKING:
     from tests.fleet.rollout.fleet_values import Stored
@@ -77,9 +77,14 @@ class Oracle:
             assert run.intent is Intent.RUN, "I9: an offer while paused"
             assert not evidence.waits_for, "a queued run offers"
             assert not evidence.superseded_by, "a superseded run offers"
+            self._nothing_vetoed(run)
             self._no_breach(run, step)
             self._offers_in_order(run, step)
         self.moved = {stage.name: self._changing(run, stage) for stage in run.plan.stages}
+        for name, _ in step.revert:
+            assert self._touched(run, name), f"I18: {name} goes back and was never touched"
+        for one in step.clusters:
+            self._has_reason(run, evidence, step, one)
         self._causes(run, step)
         self._health_is_proven(run, step)
         for stage in run.plan.stages:
@@ -96,6 +101,24 @@ class Oracle:
                 assert run.intent is Intent.RUN, "a paused run leaves an offer open"
                 stops = run.plan.rules.on_failure.scope is FailureScope.RUN
                 assert not (run.marks.breached and stops), "I3: a breach leaves an offer open"
+
+    def _touched(self, run: Stored, cluster: str) -> bool:
+        """Did the cluster start what this run offered it?"""
+        mine = (a for a in self.fleet.assignments if a.run == run.plan.uid and not a.reverts)
+        return any(a.cluster == cluster and a.started_at for a in mine)
+
+    def _has_reason(self, run: Stored, evidence: Evidence, step: Step, one: ClusterStatus) -> None:
+        """I22: who neither moves nor is Healthy has a reason in words."""
+        if one.state in IN_FLIGHT or one.state is ClusterState.HEALTHY:
+            return
+        reasons = explain(run.plan, step, evidence, one.cluster)
+        assert any(why.code and why.what for why in reasons), f"I22: {one.cluster}: {reasons}"
+
+    def _nothing_vetoed(self, run: Stored) -> None:
+        for bundle in run.plan.bundles:
+            vetoed = self.fleet.vetoed.get(bundle, {})
+            wants = {c for c, some in self.fleet.wanted.items() if some.get(bundle) in vetoed}
+            assert not wants, f"I24: {bundle} is offered while {sorted(wants)} want what is vetoed"
 
     def _no_breach(self, run: Stored, step: Step) -> None:
         rules = run.plan.rules.on_failure

@@ -52,8 +52,10 @@ DEEDS = st.one_of(
 )
 
 
-def begin(caps: dict[str, Any]) -> CappedFleet:
-    fleet = CappedFleet(SPEC, {"one": 4, "two": 4}, {"app": (), "web": ()})
+def begin(
+    caps: dict[str, Any], kind: type[CappedFleet] = CappedFleet, spec: dict[str, Any] | None = None
+) -> CappedFleet:
+    fleet = kind(spec or SPEC, {"one": 4, "two": 4}, {"app": (), "web": ()})
     fleet.use(caps)
     for bundle in fleet.bundles:
         fleet.want(bundle, f"{bundle}-0")

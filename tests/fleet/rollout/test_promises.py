@@ -278,6 +278,8 @@ class Fleet(RuleBasedStateMachine):
         return False
 
     def _cure(self) -> None:
+        """Phases recover; people resume, retry, approve and `unveto` what a replaced run vetoed."""
+        self.fleet.vetoed.clear()
         for agent in self.fleet.agents.values():
             for one in agent.current.values():
                 one.phase = "healthy" if one.was_healthy else "applying"
