@@ -299,7 +299,7 @@ def _resets_claims(write: Write) -> bool:
 
 
 def _tracked(state: State, write: Write, sent: Object, before: Claims) -> Claims:
-    """Who owns what after an update; nobody anything if items of a map have no key."""
+    """Who owns what after an update; as before if it leaves items of a map without a key."""
     try:
         return track_update(
             write.live and touchable(write.traits, write.live, write.subresource),
@@ -310,7 +310,7 @@ def _tracked(state: State, write: Write, sent: Object, before: Claims) -> Claims
             now=state.now(),
         )
     except ItemKeyError:
-        return {}
+        return before
 
 
 def _is_same(one: Object, other: Object) -> bool:

@@ -115,3 +115,12 @@ def test_a_dry_run_shows_what_only_storing_takes_away() -> None:
     patch = {"metadata": {"selfLink": "/x"}}
     assert server.patch(SETTINGS, patch, dry_run=True)["metadata"]["selfLink"] == "/x"
     assert "selfLink" not in server.patch(SETTINGS, patch)["metadata"]
+
+
+def test_an_update_to_items_without_their_key_leaves_who_owns_what() -> None:
+    server = new_server()
+    applied = specimen("ServiceAccount") | {"automountServiceAccountToken": False}
+    before = server.apply(applied, manager="m")["metadata"]["managedFields"]
+    after = server.update({**applied, "secrets": [{}]}, manager="n")
+    assert after["secrets"] == [{}]
+    assert after["metadata"]["managedFields"] == before
