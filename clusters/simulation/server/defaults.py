@@ -126,8 +126,9 @@ def _daemon_set(obj: Object) -> None:
     strategy = spec.setdefault("updateStrategy", {})
     if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
         rolling = strategy.setdefault("rollingUpdate", {})
-        rolling.setdefault("maxSurge", 0)
         rolling.setdefault("maxUnavailable", 1)
+    for name in ("maxSurge", "maxUnavailable"):  # a strategy that is not followed has them too
+        strategy.get("rollingUpdate", {}).setdefault(name, 0)
     default_pod_template(spec["template"])
 
 

@@ -124,3 +124,10 @@ def test_an_update_to_items_without_their_key_leaves_who_owns_what() -> None:
     after = server.update({**applied, "secrets": [{}]}, manager="n")
     assert after["secrets"] == [{}]
     assert after["metadata"]["managedFields"] == before
+
+
+def test_bounds_of_a_rolling_update_that_is_not_followed_are_there_all_the_same() -> None:
+    body = specimen("DaemonSet")
+    body["spec"]["updateStrategy"] = {"type": "OnDelete", "rollingUpdate": {"maxUnavailable": 2}}
+    made = new_server().create(body)
+    assert made["spec"]["updateStrategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 2}
