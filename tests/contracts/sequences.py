@@ -207,18 +207,19 @@ def writes(draw: st.DrawFn, specimen: Specimen) -> Operation:
         options["validation"] = draw(st.sampled_from(("Strict", "Ignore", "Odd")))
     name = draw(st.sampled_from(("a", *NAMES)))
     changes = draw(_changes(specimen))
-    changes = tuple(change for change in changes if not _is_left_out(verb, change))
+    stored = "dry_run" not in options
+    changes = tuple(change for change in changes if not _is_left_out(verb, change, stored))
     return Operation(verb, specimen.kind, name, changes, options)
 
 
-def _is_left_out(verb: str, change: Change) -> bool:
+def _is_left_out(verb: str, change: Change, stored: bool) -> bool:
     """Changes on which a real server stumbles where another answer was due."""
     if change.path in ("apiVersion", "kind"):
         return " " in verb or (change.path == "apiVersion" and change.value is LEAVE_OUT)
     if change.path in ("metadata/resourceVersion", "metadata/generateName"):
         return verb == "create"
     if change.path == "metadata/selfLink":
-        return " " in verb
+        return " " in verb or (verb == "apply" and stored)
     return verb == "strategic" and change.path == "metadata/ownerReferences"
 
 

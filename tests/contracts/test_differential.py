@@ -33,13 +33,14 @@ resourceVersion at a create           a real server answers 500, here it is 400
 a list Go writes as null, sent empty  is `[]` to who owns what there, and `null` here from the start
 status of a Service that is not there is made by a PUT on a real server, and not found here
 status of a custom object, left out   an apply writes nothing, yet there is a new version there
+selfLink in an apply that changes     nothing else is a new version there, if a second has passed
 scale of custom kinds                 has no selector of pods, and any path for its replicas
 `remainingItemCount`                  is not counted here
 Table answers                         have descriptions of their columns there
 ====================================  ============================================================
 
 `FLEET_TEST_SEQUENCES=5000 python -m pytest tests/contracts/test_differential.py` plays as many,
-other ones each time, about twelve a second; a failure prints the shortest
+other ones each time, about twenty a second; a failure prints the shortest
 sequence that shows the difference.
 """
 
