@@ -12,7 +12,7 @@ from fleet.placement import place
 KUSTOMIZATION = "kind: Kustomization\nresources: [deployment.yaml]\n"
 DEPLOYMENT = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n"
 CHART = "apiVersion: v2\nname: chart\nversion: 1.0.0\n"
-SHOP_FLEET = Path("/work/shared/data/shop-fleet")
+SHOP_FLEET = Path(__file__).resolve().parents[4] / "shared" / "data" / "shop-fleet"
 
 
 def cluster(name: str, env: str = "", spec: str = "", **labels: str) -> str:
