@@ -117,10 +117,8 @@ def test_an_agent_started_again_in_peace_writes_nothing(fleet: FleetOfProcesses)
 
     def in_order() -> set[str]:
         lines = agent.log.read_text("utf-8")[before:].splitlines()
-        ends = (
-            line.partition(" bundle ")[2].split() for line in lines if "Synced, Healthy" in line
-        )
-        return {words[0] for words in ends if words}
+        well = (line for line in lines if "sync=Synced health=Healthy" in line)
+        return {line.partition(" bundle=")[2].split()[0] for line in well}
 
     wait_for("its look at every bundle", lambda: in_order() >= BUNDLES)
     fleet.wait_until_converged("the cluster of the agent that was started again")
