@@ -47,13 +47,26 @@ def _service(state: State, obj: Object, live: Object | None, dry_run: bool) -> N
     if live is not None:
         _drop_outgrown(obj, live)
     if obj["spec"]["type"] != "ExternalName":
-        # What a writer no longer asks for stays as it is, as the addresses do.
-        kept = {"ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"}
-        if live is not None and live["spec"]["type"] != "ExternalName":
-            kept.update({name: live["spec"][name] for name in kept if name in live["spec"]})
-        for name, value in kept.items():
-            obj["spec"].setdefault(name, value)
+        _choose_families(obj["spec"], live["spec"] if live is not None else {})
     addresses.complete(obj, live)
+
+
+def _choose_families(spec: Object, old: Object) -> None:
+    """The address families of a Service, on a cluster that has IPv4 alone.
+
+    What a writer no longer asks for stays as it is, as the addresses do. One without an address
+    and without a selector is for both families: its endpoints are somebody else's business.
+    """
+    anywhere = spec.get("clusterIP") == "None" and not spec.get("selector")
+    policy = "RequireDualStack" if anywhere else "SingleStack"
+    kept: dict[str, Any] = {"ipFamilies": ["IPv4"], "ipFamilyPolicy": policy}
+    if old and old["type"] != "ExternalName":
+        kept.update({name: old[name] for name in kept if name in old})
+    for name, value in kept.items():
+        spec.setdefault(name, value)
+    families = spec["ipFamilies"]
+    if anywhere and len(families) == 1 and spec["ipFamilyPolicy"] != "SingleStack":
+        spec["ipFamilies"] = [*families, "IPv6" if families == ["IPv4"] else "IPv4"]
 
 
 def _volume(state: State, obj: Object, live: Object | None, dry_run: bool) -> None:

@@ -77,6 +77,26 @@ def test_the_address_a_service_asks_for_is_looked_at_before_all_else(address: st
     assert all(cause.field.startswith("spec.clusterIPs") for cause in refused.value.causes)
 
 
+@pytest.mark.parametrize(
+    ("asked", "families", "policy"),
+    [
+        ({"clusterIP": "None", "selector": {}}, ["IPv4", "IPv6"], "RequireDualStack"),
+        ({"clusterIP": "None", "selector": {"app": "a"}}, ["IPv4"], "SingleStack"),
+        ({"selector": {}}, ["IPv4"], "SingleStack"),
+        (
+            {"clusterIP": "None", "selector": {}, "ipFamilyPolicy": "SingleStack"},
+            ["IPv4"],
+            "SingleStack",
+        ),
+    ],
+)
+def test_a_service_without_address_and_selector_is_for_both_families(
+    asked: Object, families: list[str], policy: str
+) -> None:
+    made = new_server().apply(service(**asked), manager="m")["spec"]
+    assert (made["ipFamilies"], made["ipFamilyPolicy"]) == (families, policy)
+
+
 def test_a_service_keeps_the_families_that_nobody_asks_for_any_more() -> None:
     server = new_server()
     server.apply(service(ipFamilyPolicy="PreferDualStack"), manager="m")
