@@ -151,3 +151,17 @@ def test_bounds_of_a_rolling_update_that_is_not_followed_are_there_all_the_same(
     body["spec"]["updateStrategy"] = {"type": "OnDelete", "rollingUpdate": {"maxUnavailable": 2}}
     made = new_server().create(body)
     assert made["spec"]["updateStrategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 2}
+
+
+@pytest.mark.parametrize(("kind", "group"), [("CronJob", "batch"), ("Job", "batch")])
+def test_a_wrong_finalizer_in_a_write_of_status_is_told_but_of_a_cron_job(
+    kind: str, group: str
+) -> None:
+    server = new_server()
+    server.create(specimen(kind))
+    key = ObjectKey(group, kind, "default", "a")
+    patch = {"metadata": {"finalizers": ["bad"]}}
+    if kind == "CronJob":
+        assert server.patch(key, patch, subresource="status")["metadata"]["finalizers"] == ["bad"]
+    else:
+        assert told(server, key, patch, "status") == {"metadata.finalizers[0]"}
