@@ -20,6 +20,7 @@ PLACES = (
     "hub/hub.py",
     "hub/observing.py",
     "hub/releasing.py",
+    "hub/situations.py",
 )
 ROW = re.compile(r"^\| `([a-z0-9-]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.M)
 CODE = re.compile(r"[a-z]+(-[a-z0-9]+)*\Z")
