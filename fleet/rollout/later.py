@@ -11,7 +11,6 @@ from typing import Any
 
 NOT_YET = frozenset(
     {
-        # gates
         # failure, supersede, decisions
         "history",
         "onFailure.bisect",

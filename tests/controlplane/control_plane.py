@@ -15,7 +15,6 @@ Never uses a port that was taken: each is chosen free, and a start that loses a 
 from __future__ import annotations
 
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import Self
 
 from clusters.clock import SystemClock
+from fleet.world.session import free_port
 from tests.controlplane.credentials import Credentials
 from tests.controlplane.programs import Programs
 
@@ -99,7 +99,7 @@ class ControlPlane:
         self._start_apiserver()
 
     def _start(self) -> None:
-        self._etcd_port, peers, self._port = _free_port(), _free_port(), _free_port()
+        self._etcd_port, peers, self._port = free_port(), free_port(), free_port()
         self._start_etcd(peers)
         self._start_apiserver()
         self._credentials.write_kubeconfig(self.kubeconfig, self.url)
@@ -203,12 +203,6 @@ def _leash() -> list[str]:
     """Have a program end with the tests, also when those are killed with -9, where Linux can."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(url: str, token: str = "", context: ssl.SSLContext | None = None) -> bool:

@@ -191,7 +191,11 @@ class Kubelet:
             gone = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}}
             await self._ignoring_refusals(self._send("DELETE", path, gone))
             return None
-        node = "" if pod["spec"].get("nodeName") else _node_of(pod, self._nodes)
+        node = (
+            ""
+            if pod["spec"].get("nodeName")
+            else node_for(pod["spec"], self._nodes, metadata["name"])
+        )
         if node:
             target = {"apiVersion": "v1", "kind": "Node", "name": node}
             binding = {"apiVersion": "v1", "kind": "Binding", "target": target}
@@ -242,17 +246,6 @@ def _path(obj: Object) -> str:
     key = key_of(obj)
     kind = key.kind_key
     return f"{_ROOTS[kind]}/namespaces/{key.namespace}/{_PLURALS[kind]}/{key.name}"
-
-
-def _node_of(pod: Object, nodes: list[Object]) -> str:
-    """The node for a pod: the one that its DaemonSet names, or one that its nodeSelector allows."""
-    affinity = (pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
-    for term in required.get("nodeSelectorTerms") or ():
-        for wanted in term.get("matchFields") or ():
-            if wanted["key"] == "metadata.name":
-                return str(wanted["values"][0])
-    return node_for(pod["spec"], nodes, pod["metadata"]["name"])
 
 
 def _lease(node: Object, clock: Clock) -> Object:

@@ -20,16 +20,11 @@ from datetime import datetime, timedelta
 
 from fleet.rollout.decisions import Verb
 from fleet.rollout.evidence import Evidence, Reading
-from fleet.rollout.gate_kinds import Analysis, Gate, OnNoData, Soak, Webhook
+from fleet.rollout.gate_kinds import Analysis, OnNoData, Soak, Webhook
 from fleet.rollout.gates.verdict import Judgement, Question, Verdict
 from fleet.rollout.memory import Memory
 
 FRESH_INTERVALS = 3
-
-
-def asks(gate: Gate) -> bool:
-    """Does the gate ask a machine?"""
-    return isinstance(gate, Webhook | Analysis) or (isinstance(gate, Soak) and gate.min_samples > 0)
 
 
 def opened_at(asked: Question) -> datetime:
