@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from clusters.cluster import Resource
 from clusters.errors import KindNotFoundError
 from clusters.objects import Kind, Object
 from tests.contracts.subject import Subject, key
@@ -93,8 +96,7 @@ async def test_a_kind_whose_definition_arrives_is_usable_after_asking_again(
     await cluster.apply(definition(), manager="m")
     crd = key("CustomResourceDefinition", "widgets.example.io", "", "apiextensions.k8s.io")
     await subject.until(crd, is_established)
-    found = (await cluster.discover(refresh=True)).find(WIDGET)
-    assert found is not None
+    found = await served(subject)
     assert (found.plural, found.namespaced) == ("widgets", True)
     await cluster.apply(widget(), manager="m")
     live = await subject.live(key("Widget", "w", group="example.io"))
@@ -107,13 +109,32 @@ async def test_a_kind_whose_definition_goes_takes_its_objects_along(subject: Sub
     await cluster.apply(definition(), manager="m")
     crd = key("CustomResourceDefinition", "widgets.example.io", "", "apiextensions.k8s.io")
     await subject.until(crd, is_established)
-    await cluster.discover(refresh=True)
+    await served(subject)
     await cluster.apply(widget(), manager="m")
     await cluster.delete(crd)
     await subject.until(crd, lambda obj: obj is None)
-    assert (await cluster.discover(refresh=True)).find(WIDGET) is None
+    await until_discovered(subject, lambda found: found is None)
     with pytest.raises(KindNotFoundError):
         await cluster.get(key("Widget", "w", group="example.io"))
+
+
+async def served(subject: Subject) -> Resource:
+    """How the widgets' kind is served, once it is discovered."""
+    found = await until_discovered(subject, lambda found: found is not None)
+    assert found is not None
+    return found
+
+
+async def until_discovered(
+    subject: Subject, holds: Callable[[Resource | None], bool]
+) -> Resource | None:
+    """What discovery says of widgets, once `holds`: a server tells of kinds a while late."""
+    for _ in range(60):
+        found = (await subject.cluster.discover(refresh=True)).find(WIDGET)
+        if holds(found):
+            return found
+        await subject.pass_time(0.5)
+    raise AssertionError(f"discovery does not tell of {WIDGET} what it should")
 
 
 def is_established(obj: Object | None) -> bool:
