@@ -137,13 +137,18 @@ async def apply_all(side: Side, objects: Iterable[Object], manager: str) -> tupl
 
         await each(wave, write)
         if stage_of(wave[0]) is Stage.CRDS:
-            await side.until(lambda: _are_established(side, wave), "that kinds are established")  # noqa: B023
-            await side.cluster.discover(refresh=True)
+            await side.until(lambda: _are_served(side, wave), "that kinds are served")  # noqa: B023
     return stored, time.perf_counter() - began
 
 
-async def _are_established(side: Side, keys: list[ObjectKey]) -> bool:
-    return all(found.health is Health.HEALTHY for found in (await health_of(side, keys)).values())
+async def _are_served(side: Side, keys: list[ObjectKey]) -> bool:
+    """Whether these CRDs are established, and their kinds discovered, which is a while later."""
+    found = await health_of(side, keys)
+    if any(state.health is not Health.HEALTHY for state in found.values()):
+        return False
+    discovered = (await side.cluster.discover(refresh=True)).resources
+    known = {f"{one.plural}.{kind.group}" for kind, one in discovered.items()}
+    return all(key.name in known for key in keys)
 
 
 async def each(keys: Iterable[ObjectKey], deed: Callable[[ObjectKey], Awaitable[None]]) -> None:
