@@ -25,7 +25,10 @@ FORMS = ("text", "json")
 REDACTED = "(redacted)"
 SHORTEST_SECRET = 6
 """Shorter ones would take common words out of every line."""
-_OWN = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime"}
+_OWN = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
+    *("message", "asctime"),
+    "color_message",  # uvicorn's: the message once more, for a terminal with colours
+}
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]+")
 _BARE = re.compile(r"[^\s\"=]+\Z")
 

@@ -53,9 +53,16 @@ class Prospects:
             return {"items": [_progress(c, one, now) for one in seen]}
 
     def explain(self, cluster: str, uid: str = "") -> Document:
-        """Why a cluster waits: in one run, or in every live run that changes it."""
+        """Why a cluster waits: in one run, or in every live run that changes it. Errors: 404."""
         now = self._clock.now()
         with self._store.read() as c:
+            if not rows.cluster_rows(c, cluster):
+                raise RequestError(
+                    f"there is no cluster {cluster!r}",
+                    fix="see `fleet clusters`; for a bundle: `fleet explain CLUSTER BUNDLE`",
+                    code="no-such-cluster",
+                    status=404,
+                )
             seen = _looks(c, _chosen(c, uid, ""), now)
             found = [one for one in seen if uid or cluster in one.plan.changes]
             return {"items": [_explanation(one, cluster, now) for one in found]}

@@ -30,9 +30,12 @@ STATE_COLUMNS = (
 EVENT_COLUMNS = (
     Column("TIME", lambda row: clock_time(row["at"])),
     Column("EVENT", "kind"),
+    Column("STAGE", "stage"),
     Column("CLUSTER", "cluster"),
     Column("MESSAGE", "message"),
 )
+ALL_EVENT_COLUMNS = (*EVENT_COLUMNS[:2], Column("RUN", "run"), *EVENT_COLUMNS[2:])
+"""Of more than one run."""
 DECISION_COLUMNS = (
     Column("TIME", lambda row: clock_time(row["at"])),
     Column("DECISION", "verb"),
@@ -77,6 +80,11 @@ MARKS = ("drifted", "contested", "paused")
 def clock_time(moment: str | None) -> str:
     """`2026-11-24T00:31:35.123456+00:00` → `2026-11-24 00:31:35`."""
     return (moment or "")[:19].replace("T", " ")
+
+
+def as_of(moment: str | None) -> str:
+    """` as of 2026-11-24 00:31:35`, or nothing for never."""
+    return f" as of {clock_time(moment)}" if moment else ""
 
 
 def status_text(fleet: Document) -> str:
@@ -124,7 +132,7 @@ def explanation_text(answer: Document) -> str:
         "",
         f"wanted    {digest(answer['wanted'])}",
         f"current   {digest(answer['current'])}",
-        f"reported  {digest(answer['reported'])} as of {clock_time(answer['reported']['asOf'])}",
+        f"reported  {digest(answer['reported'])}" + as_of(answer["reported"]["asOf"]),
     ]
     parts = [
         "\n".join(head) + "\n",

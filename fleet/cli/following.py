@@ -17,7 +17,7 @@ from rich.text import Text
 
 from fleet.api.client import ApiClient
 from fleet.cli.asking import WATCH_SECONDS, ask, document_text, hub_option, rows_text, watch_option
-from fleet.cli.explaining import EVENT_COLUMNS
+from fleet.cli.explaining import ALL_EVENT_COLUMNS, EVENT_COLUMNS
 from fleet.cli.following_text import explanations_text, progress_text
 from fleet.cli.output import output_option
 
@@ -82,7 +82,8 @@ def history(run: str, commit: str, form: str, watch: bool, url: str) -> None:
     asked = _asked(run, commit)
 
     def show(hub: ApiClient) -> str:
-        return rows_text(hub.get("/v1/rollout/history", asked)["items"], EVENT_COLUMNS, form)
+        items = hub.get("/v1/rollout/history", asked)["items"]
+        return rows_text(items, EVENT_COLUMNS if run else ALL_EVENT_COLUMNS, form)
 
     ask(url, show, watch)
 

@@ -121,7 +121,7 @@ def hub_key(state_dir: Path | None, rotate: bool) -> None:
     if rotate:
         lock.take()
     try:
-        key = keys.rotate(folder) if rotate else keys.hub_key(folder)
+        key = keys.rotate(folder) if rotate else keys.known_key(folder)
     finally:
         lock.release()
     click.echo(key.line)

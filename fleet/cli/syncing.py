@@ -118,7 +118,7 @@ COLUMNS = (
     Column("CLUSTER", "cluster"),
     Column("BUNDLE", "bundle"),
     Column("RESULT", result_of),
-    Column("HEALTH", "health"),
+    Column("HEALTH", lambda row: "" if row["health"] == "Unknown" else row["health"]),
     Column("OBJECTS", lambda row: [f"{n} {word}" for word, n in row["counts"].items()]),
     Column("MESSAGE", "message"),
 )

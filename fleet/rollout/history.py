@@ -51,20 +51,31 @@ _CLUSTER = {
 
 
 def tell(state: RunState, reason: str, views: Sequence[View], memory: Memory) -> list[Event]:
-    """The new lines, run first; remembers in `memory` that they were told."""
-    events: list[Event] = []
+    """The new lines, in the order of cause; remembers in `memory` that they were told.
+
+    A run opens before its stages move and ends after them, and a stage does as its clusters move.
+    """
+    course: list[Event] = []
     if memory.seen_run != state.value:
         resumed = state is RunState.RUNNING and memory.seen_run in (
             RunState.PAUSED.value,
             RunState.FAILING.value,
         )
-        events.append(Event("run-resumed" if resumed else _RUN[state], reason))
+        course.append(Event("run-resumed" if resumed else _RUN[state], reason))
         memory.seen_run = state.value
+    moves: list[Event] = []
     for view in views:
+        stage: list[Event] = []
+        _tell_stage(view, memory, stage)
+        clusters: list[Event] = []
         if _is_told(view) or memory.failure.back_since is not None:
-            _tell_clusters(view, memory, events)
-        _tell_stage(view, memory, events)
-    return events
+            _tell_clusters(view, memory, clusters)
+        starts = view.state is StageState.UPDATING
+        moves += [*stage, *clusters] if starts else [*clusters, *stage]
+    return [*course, *moves] if state in _OPENING else [*moves, *course]
+
+
+_OPENING = (RunState.QUEUED, RunState.RUNNING, RunState.ROLLING_BACK)
 
 
 def _is_told(view: View) -> bool:

@@ -125,10 +125,14 @@ def _carrier(run: Document) -> str:
     return f"{said}: {why}" if why else said
 
 
+def _last_seen(moment: str | None) -> str:
+    return f"; its states are as of {moment[:19].replace('T', ' ')}" if moment else ""
+
+
 def _there(d: Document, cluster: Document, stray: Row) -> list[str]:
     said = []
     if cluster["state"] != "Online":
-        said.append(f"the cluster is {cluster['state']}; its states are as of {d['asOf']}")
+        said.append(f"the cluster is {cluster['state']}{_last_seen(d['asOf'])}")
     if d["message"]:
         said.append(f"the agent says: {d['message']}")
     if d["drifted"]:

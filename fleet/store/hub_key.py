@@ -71,13 +71,29 @@ def hub_key(folder: Path) -> HubKey:
     return HubKey(key._private, _leading_to(key.line, _read_history(folder / HISTORY_FILE)))
 
 
+def known_key(folder: Path) -> HubKey:
+    """The key of the hub in `folder`, which has run there.
+
+    Errors: as `hub_key`; `StoreError` if there is none: one made now would be no hub's.
+    """
+    if not (folder / KEY_FILE).exists():
+        raise StoreError(
+            "no hub has a key here",
+            at=str(folder),
+            fix="name the hub's folder with --state-dir or FLEET_STATE; a hub that never ran makes "
+            "its key when `fleet hub` first starts",
+            code="no-hub-key",
+        )
+    return hub_key(folder)
+
+
 def rotate(folder: Path) -> HubKey:
     """Replace the key by a new one that the old one signs; no hub may run there meanwhile.
 
-    Errors: as `hub_key`.
+    Errors: as `known_key`.
     """
     private = Ed25519PrivateKey.generate()
-    fresh = hub_key(folder).followed_by(private)
+    fresh = known_key(folder).followed_by(private)
     _write(folder / HISTORY_FILE, _HISTORY.dump_json(fresh.successions))
     _write(folder / KEY_FILE, _pem(private))
     return fresh
@@ -142,4 +158,4 @@ def _write(path: Path, data: bytes) -> None:
     fresh.replace(path)
 
 
-__all__ = ["HISTORY_FILE", "KEY_FILE", "HubKey", "hub_key", "rotate"]
+__all__ = ["HISTORY_FILE", "KEY_FILE", "HubKey", "hub_key", "known_key", "rotate"]

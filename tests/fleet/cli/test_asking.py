@@ -73,7 +73,7 @@ def test_one_run_is_told_with_its_history_and_without_control_characters() -> No
     assert "\x1b" not in done.stdout
     assert "stg-2" not in done.stdout, "a cluster that is Healthy is no news"
     last = done.stdout.splitlines()[-1].split()
-    assert last == ["2026-11-24", "01:51:27", "cluster-failed", "stg-1", "CrashLoopBackOff"]
+    assert last == ["2026-11-24", "01:51:27", "cluster-failed", "-", "stg-1", "CrashLoopBackOff"]
 
 
 def test_a_refusal_of_the_hub_is_printed_in_its_own_words_without_control_characters() -> None:

@@ -366,8 +366,8 @@ def test_every_change_of_state_is_told_once_and_in_words() -> None:
             told.extend(event.kind for event in step.events)
             known = known or {"a": offered()}
     assert told == [
-        *("run-started", "cluster-offered", "stage-started", "cluster-started"),
-        *("cluster-applied", "cluster-healthy", "stage-soaking", "run-succeeded", "stage-done"),
+        *("run-started", "stage-started", "cluster-offered", "cluster-started"),
+        *("cluster-applied", "cluster-healthy", "stage-soaking", "stage-done", "run-succeeded"),
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from agents.protocol.signing import check_target, follow
 from agents.protocol.wire import Target
 from fleet.errors import StoreError
-from fleet.store.hub_key import HISTORY_FILE, KEY_FILE, hub_key, rotate
+from fleet.store.hub_key import HISTORY_FILE, KEY_FILE, hub_key, known_key, rotate
 
 TARGET = Target(cluster="stg-1", epoch=1, serial=1)
 
@@ -62,6 +62,7 @@ def test_a_rotation_that_was_killed_half_way_never_happened(tmp_path: Path) -> N
 
 
 def test_a_history_that_cannot_be_read_leaves_the_key_in_use(tmp_path: Path) -> None:
+    hub_key(tmp_path)
     line = rotate(tmp_path).line
     (tmp_path / HISTORY_FILE).write_text("[{]")
     assert (hub_key(tmp_path).line, hub_key(tmp_path).successions) == (line, ())
@@ -70,3 +71,12 @@ def test_a_history_that_cannot_be_read_leaves_the_key_in_use(tmp_path: Path) -> 
 def test_the_private_half_is_not_shown(tmp_path: Path) -> None:
     shown = repr(hub_key(tmp_path))
     assert "private" not in shown.lower()
+
+
+def test_a_folder_where_no_hub_ran_has_no_key_to_show_or_to_rotate(tmp_path: Path) -> None:
+    for asked in (known_key, rotate):
+        with pytest.raises(StoreError) as refused:
+            asked(tmp_path)
+        assert refused.value.code == "no-hub-key"
+    assert not list(tmp_path.iterdir()), "a key that no hub signs with would only mislead agents"
+    assert hub_key(tmp_path).line == known_key(tmp_path).line
