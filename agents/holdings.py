@@ -56,7 +56,7 @@ from agents.syncing import Asked, Syncs
 from agents.targets import claims_of, held_by, is_as_named, left_out
 from agents.telling import Telling
 from clusters.clock import Clock
-from clusters.cluster import Cluster
+from clusters.cluster import Cluster, Discovery
 from clusters.errors import ClusterError
 from clusters.objects import Digest, Kind, Object, ObjectKey
 
@@ -330,12 +330,8 @@ class Holdings:
             discovery = await self._cluster.discover(refresh=refresh)
         except ClusterError:
             return Claims(missing=tuple(item.bundle for item in self.target.current))
-        prepared: dict[str, Prepared | None] = {}
-        for item in self.target.current:
-            artifact = None if item.is_absent else self._artifacts(item.artifact)
-            if artifact is not None:
-                state = self.states[item.bundle]
-                prepared[item.bundle] = prepare_for(state, item, artifact, discovery)
+        current = self.target.current
+        prepared = {item.bundle: self._prepared(item, discovery) for item in current}
         made_from: list[object] = [self.target, *prepared.values()]
         if len(made_from) != len(self._claims_from) or any(
             one is not other for one, other in zip(made_from, self._claims_from, strict=True)
@@ -343,6 +339,17 @@ class Holdings:
             self._claims_made = claims_of(self.target, prepared, self.states)
             self._claims_from = made_from
         return self._claims_made
+
+    def _prepared(self, item: BundleDeployment, discovery: Discovery) -> Prepared | None:
+        """What a bundle wants; `None` if that fails, or is not at hand: its own pass says so."""
+        artifact = None if item.is_absent else self._artifacts(item.artifact)
+        if artifact is None:
+            return None
+        try:
+            return prepare_for(self.states[item.bundle], item, artifact, discovery)
+        except Exception as error:  # one bundle's surprise must not stop the others
+            _log.debug("unprepared", extra={"bundle": item.bundle, "error": type(error).__name__})
+            return None
 
     def _look_again(
         self, item: BundleDeployment, state: BundleState, outcome: Outcome, now: datetime

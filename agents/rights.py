@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from agents.inventory import NAMESPACE
-from clusters.objects import Kind, Object, key_of, kind_of
+from clusters.objects import Kind, Object, key_of, kind_of, spec_of
 
 NAME = "fleet-agent"
 Rule = dict[str, list[str]]
@@ -103,8 +103,12 @@ def plural_of(kind: str) -> str:
 
 
 def _declared_plurals(objects: list[Object]) -> dict[Kind, str]:
-    specs = [item["spec"] for item in objects if kind_of(item) == _CRD]
-    return {Kind(spec["group"], spec["names"]["kind"]): spec["names"]["plural"] for spec in specs}
+    specs = [spec_of(item) for item in objects if kind_of(item) == _CRD]
+    named = [(spec, spec["names"]) for spec in specs if isinstance(spec.get("names"), dict)]
+    return {
+        Kind(str(spec.get("group")), str(names.get("kind"))): str(names.get("plural"))
+        for spec, names in named
+    }
 
 
 def _handed_out(item: Object, objects: list[Object]) -> list[Rule]:

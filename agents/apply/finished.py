@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from agents.apply.wanted import Wanted
 from agents.health import Assessment, assess
 from agents.inventory import Inventory
 from agents.protocol import Health
-from clusters.objects import Kind, Object, ObjectKey
+from clusters.objects import Kind, Object, ObjectKey, spec_of
 
 JOB = Kind("batch", "Job")
 COMPLETED = Assessment(Health.HEALTHY, "completed, and removed itself")
@@ -45,6 +44,5 @@ def with_finished(
 
 
 def _has_finished(live: Object) -> bool:
-    spec: dict[str, Any] = live.get("spec") or {}
-    removes_itself = live["kind"] == JOB.kind and "ttlSecondsAfterFinished" in spec
+    removes_itself = live["kind"] == JOB.kind and "ttlSecondsAfterFinished" in spec_of(live)
     return removes_itself and assess(live).health is Health.HEALTHY

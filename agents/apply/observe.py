@@ -13,7 +13,7 @@ from agents.diff import scaled_by
 from agents.health import assess, pod_selector, wants_pods
 from agents.inventory import PART_OF, applyset_id
 from clusters.errors import ClusterError, KindNotFoundError
-from clusters.objects import Kind, Object, ObjectKey
+from clusters.objects import Kind, Object, ObjectKey, spec_of
 
 _AUTOSCALER = Kind("autoscaling", "HorizontalPodAutoscaler")
 _POD = Kind("", "Pod")
@@ -80,7 +80,7 @@ async def read_owned(
 
 async def find_scaled(site: Site, state: BundleState, prepared: Prepared) -> None:
     """Note what autoscalers target; asks the cluster only if the bundle sets any replicas."""
-    sets_replicas = any("replicas" in (w.object.get("spec") or {}) for w in _values(prepared))
+    sets_replicas = any("replicas" in spec_of(w.object) for w in _values(prepared))
     if not sets_replicas:
         state.scaled = frozenset()
         return
@@ -122,7 +122,7 @@ async def _pods(site: Site, workload: Object) -> tuple[Object, ...]:
     """A workload's pods; none if they cannot be read, since its own status still counts."""
     selector = pod_selector(workload)
     namespace = workload["metadata"].get("namespace", "")
-    if not selector or (workload.get("spec") or {}).get("replicas") == 0:
+    if not selector or spec_of(workload).get("replicas") == 0:
         return ()
     try:
         return (await site.cluster.list(_POD, namespace=namespace, labels=selector)).items

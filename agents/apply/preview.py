@@ -24,12 +24,12 @@ from agents.apply.prune import why_not_yet
 from agents.apply.results import MOST_FIELDS, failed_object, ranked
 from agents.apply.site import Site
 from agents.apply.state import BundleState
-from agents.apply.wanted import Prepared, Wanted, WantedHook
+from agents.apply.wanted import Prepared, Wanted, WantedHook, own_kinds
 from agents.diff import describe, differences
 from agents.inventory import is_part_of
 from agents.protocol import Deed, FieldDrift, ObjectResult
 from clusters.errors import ClusterError, KindNotFoundError
-from clusters.objects import Kind, Object, ObjectKey
+from clusters.objects import Object, ObjectKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +72,12 @@ async def _preview(
 
 def _untried(prepared: Prepared) -> list[Failure]:
     """Failures of preparation, but for kinds that the bundle's own CRDs bring."""
-    own = _own_kinds(prepared)
+    own = own_kinds(item.object for item in prepared.objects.values())
     return [
         item
         for item in prepared.failures
         if item.code != "kind-not-found" or item.key.kind_key not in own
     ]
-
-
-def _own_kinds(prepared: Prepared) -> set[Kind]:
-    return {
-        Kind(item.object["spec"]["group"], item.object["spec"]["names"]["kind"])
-        for item in prepared.objects.values()
-        if item.key.kind == "CustomResourceDefinition"
-    }
 
 
 def _due_hooks(state: BundleState, order: Order, prepared: Prepared) -> list[WantedHook]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from agents.apply.outcome import Failure
 from agents.apply.policy import ApplyPolicy, apply_policy
@@ -36,6 +35,7 @@ from clusters.objects import (
     digest_of,
     key_of,
     kind_of,
+    spec_of,
     split_api_version,
 )
 
@@ -129,7 +129,7 @@ class _Scope:
 
 def prepare(artifact: Artifact, deployment: BundleDeployment, discovery: Discovery) -> Prepared:
     """Every object and hook of the artifact, settled for this cluster. Nothing is written."""
-    scope = _Scope(discovery, _own_kinds(artifact))
+    scope = _Scope(discovery, own_kinds(artifact.objects))
     objects: dict[ObjectKey, Wanted] = {}
     failures: list[Failure] = []
     for raw in artifact.objects:
@@ -169,14 +169,18 @@ def _wanted(raw: Object, deployment: BundleDeployment, scope: _Scope) -> Wanted 
     return Wanted(key, owned, digest_of(owned), policy, rules)
 
 
-def _own_kinds(artifact: Artifact) -> dict[Kind, bool]:
-    """The kinds that the bundle's own CRDs define, each with whether it is namespaced."""
+def own_kinds(objects: Iterable[Object]) -> dict[Kind, bool]:
+    """The kinds that CRDs among these define, each with whether it is namespaced.
+
+    What is no proper definition defines nothing here; the API server says what is wrong with it.
+    """
     found: dict[Kind, bool] = {}
-    for obj in artifact.objects:
-        if obj.get("kind") == "CustomResourceDefinition":
-            spec: dict[str, Any] = obj.get("spec") or {}
-            kind = (spec.get("names") or {}).get("kind", "")
-            found[Kind(spec.get("group", ""), kind)] = spec.get("scope") != "Cluster"
+    for obj in objects:
+        names = spec_of(obj).get("names")
+        if obj.get("kind") == "CustomResourceDefinition" and isinstance(names, dict):
+            group, kind = spec_of(obj).get("group"), names.get("kind")
+            if isinstance(group, str) and isinstance(kind, str):
+                found[Kind(group, kind)] = spec_of(obj).get("scope") != "Cluster"
     return found
 
 
@@ -184,7 +188,9 @@ def _settle(raw: Object, deployment: BundleDeployment, scope: _Scope) -> Object 
     try:
         obj: Object = check_envelope(substitute(raw, deployment.variables))
     except EnvelopeError as error:
-        return Failure(ObjectKey("", str(raw.get("kind", "?")), "", "?"), "malformed", str(error))
+        kind = raw.get("kind")
+        key = ObjectKey("", kind if isinstance(kind, str) else "?", "", "?")
+        return Failure(key, "malformed", str(error))
     metadata = {k: v for k, v in obj["metadata"].items() if k not in _SERVER_FIELDS}
     obj = {**{k: v for k, v in obj.items() if k != "status"}, "metadata": metadata}
     namespaced = scope.namespaced(obj)

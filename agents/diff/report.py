@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -21,6 +22,9 @@ LIMIT = 200
 """Characters of a value that are shown."""
 _CONTEXT = 20
 """Characters before the first difference, where that lies behind the limit."""
+
+_SHORT = 3
+"""Characters of a value that a word of the message may hold by chance."""
 
 
 def describe(
@@ -86,16 +90,32 @@ def redacted(message: str, obj: Object) -> str:
     if obj.get("kind") != "Secret":
         return message
     for value in sorted(_secret_values(obj), key=len, reverse=True):
-        message = message.replace(value, REDACTED)
+        message = _without(message, value)
     return message
+
+
+def _without(message: str, value: str) -> str:
+    """A short value only where it stands alone: `rege(redacted)` would tell what it is."""
+    if len(value) > _SHORT:
+        return message.replace(value, REDACTED)
+    return re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", REDACTED, message)
 
 
 def _secret_values(obj: Object) -> Iterator[str]:
     for field in ("data", "stringData"):
-        for value in (obj.get(field) or {}).values():
-            text = str(value)
-            if text:
-                yield from {text, _decoded(text), _encoded(text)} - {""}
+        for text in _texts(obj.get(field)):
+            yield from {text, _decoded(text), _encoded(text)} - {""}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All text below, whatever the form: a Secret that is refused may have any."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        yield from () if value in (None, "") else (str(value),)
+        return
+    for item in value:
+        yield from _texts(item)
 
 
 def _decoded(text: str) -> str:

@@ -16,7 +16,14 @@ from agents.diff.fields import is_built_in
 from agents.diff.ignoring import ignored_paths, left_to_others
 from agents.diff.path import Path
 from agents.protocol import IgnoreRule
-from clusters.objects import Object, ObjectKey, annotations_of, kind_of, split_api_version
+from clusters.objects import (
+    Object,
+    ObjectKey,
+    annotations_of,
+    kind_of,
+    spec_of,
+    split_api_version,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +134,13 @@ def scaled_by(autoscalers: list[Object]) -> frozenset[ObjectKey]:
 
 
 def _scale_target(hpa: Object) -> Iterator[ObjectKey]:
-    target = (hpa.get("spec") or {}).get("scaleTargetRef") or {}
-    if target.get("kind") and target.get("name"):
-        group = split_api_version(target.get("apiVersion") or "apps/v1")[0]
+    target = spec_of(hpa).get("scaleTargetRef")
+    if not isinstance(target, dict):
+        return
+    version = target.get("apiVersion") or "apps/v1"
+    if all(
+        isinstance(word, str) and word for word in (target.get("kind"), target.get("name"), version)
+    ):
+        group = split_api_version(version)[0]
         namespace = hpa["metadata"].get("namespace") or ""
         yield ObjectKey(group, target["kind"], namespace, target["name"])

@@ -35,18 +35,10 @@ def suspended(message: str) -> Assessment:
     return Assessment(Health.SUSPENDED, message)
 
 
-def spec_of(obj: Object) -> dict[str, Any]:
-    """The spec, empty if there is none or it is no mapping: custom resources may hold anything."""
-    return _mapping(obj.get("spec"))
-
-
 def status_of(obj: Object) -> dict[str, Any]:
     """The status, empty if there is none or it is no mapping."""
-    return _mapping(obj.get("status"))
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    status = obj.get("status")
+    return status if isinstance(status, dict) else {}
 
 
 def condition(obj: Object, name: str) -> dict[str, Any]:

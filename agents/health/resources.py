@@ -11,14 +11,13 @@ from agents.health.assessment import (
     is_true,
     never_observed,
     progressing,
-    spec_of,
     status_of,
     suspended,
     unobserved,
     why,
 )
 from agents.protocol import Health
-from clusters.objects import Object
+from clusters.objects import Object, spec_of
 
 _READY_CONDITIONS = ("Ready", "Available", "Healthy")
 _DEAD_CONDITIONS = ("Stalled", "Failed", "Degraded")

@@ -17,13 +17,12 @@ from agents.health.assessment import (
     is_true,
     never_observed,
     progressing,
-    spec_of,
     status_of,
     suspended,
     why,
 )
 from agents.protocol import Health
-from clusters.objects import Object, labels_of
+from clusters.objects import Object, labels_of, spec_of
 
 _HOPELESS = frozenset(
     {

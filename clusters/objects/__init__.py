@@ -23,6 +23,7 @@ from clusters.objects.identity import (
     key_of,
     kind_of,
     labels_of,
+    spec_of,
     split_api_version,
 )
 from clusters.objects.reading import YamlError, dump_yaml, read_yaml, read_yaml_documents
@@ -44,5 +45,6 @@ __all__ = [
     "labels_of",
     "read_yaml",
     "read_yaml_documents",
+    "spec_of",
     "split_api_version",
 ]

@@ -72,6 +72,13 @@ def annotations_of(obj: Object) -> dict[str, str]:
     return (obj.get("metadata") or {}).get("annotations") or {}
 
 
+def spec_of(obj: Object) -> dict[str, Any]:
+    """The object's spec, empty if it has none or it is no mapping: what comes from Git may hold
+    anything, and so may custom resources. Not a copy to write to."""
+    spec = obj.get("spec")
+    return spec if isinstance(spec, dict) else {}
+
+
 def check_envelope(document: Any) -> Object:
     """The document itself, if it can be a Kubernetes object.
 
@@ -105,6 +112,7 @@ def _check_text_map(kind: str, name: str, field: str, value: Any) -> None:
         raise EnvelopeError(f"{kind} {name}: metadata.{field} is not a mapping")
     for key, item in value.items():
         if not isinstance(key, str) or not isinstance(item, str | None):
+            shown = "no text" if kind == "Secret" or isinstance(item, dict | list) else repr(item)
             raise EnvelopeError(
-                f"{kind} {name}: metadata.{field}[{key!r}] is {item!r}; put it in quotes"
+                f"{kind} {name}: metadata.{field}[{key!r}] is {shown}; put it in quotes"
             )

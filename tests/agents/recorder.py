@@ -8,7 +8,7 @@ from typing import Any
 from agents.cluster_copy import HEAD
 from agents.inventory import NAMESPACE
 from agents.lease import KEY
-from clusters.cluster import Cluster
+from clusters.cluster import Cluster, Discovery
 from clusters.errors import ClusterError
 from clusters.objects import Kind, Object, ObjectKey
 
@@ -46,6 +46,9 @@ class Recorder:
         self.refuse: Callable[[str, str], ClusterError | None] = lambda call, name: None
         """What the cluster answers to a call instead of doing it: `dry-run`, `apply`, `patch`,
         `delete` or `get` with an object's name, `list` with a kind."""
+
+        self.served: Callable[[Discovery], Discovery] = lambda kinds: kinds
+        """What becomes of the kinds that the cluster says it serves."""
 
     def _refused(self, call: str, name: str) -> None:
         error = self.refuse(call, name)
@@ -120,9 +123,9 @@ class Recorder:
         """The cluster's own version."""
         return await self._cluster.version()
 
-    async def discover(self, *, refresh: bool = False) -> Any:
-        """The cluster's own kinds."""
-        return await self._cluster.discover(refresh=refresh)
+    async def discover(self, *, refresh: bool = False) -> Discovery:
+        """The cluster's own kinds, but for what `served` makes of them."""
+        return self.served(await self._cluster.discover(refresh=refresh))
 
     async def close(self) -> None:
         """Nothing to give back."""
