@@ -7,7 +7,8 @@ A log call names a fact, its parts are `extra`: `log.info("bundle", extra={"bund
             "bundle": "web", "sync": "Synced"}
 
 A line never holds a line break, whatever a message from a cluster brings; nor a secret that was
-named to `begin_logs`, nor the value of an Authorization header.
+named to `begin_logs`, nor the value of an Authorization header; nor what an error that nobody
+foresaw says, since it may quote what it stumbled over: of such a one it says what and where.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -29,6 +31,8 @@ _OWN = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
     *("message", "asctime"),
     "color_message",  # uvicorn's: the message once more, for a terminal with colours
 }
+_QUOTE_NO_VALUE = frozenset({"agents", "clusters", "fleet", "sqlite3"})
+"""Packages whose errors say what went wrong and not with which value; so do those of the system."""
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]+")
 _BARE = re.compile(r"[^\s\"=]+\Z")
 
@@ -60,8 +64,8 @@ class LineFormatter(logging.Formatter):
         parts: dict[str, Any] = {
             key: self._clean(value) for key, value in vars(record).items() if key not in _OWN
         }
-        if record.exc_info:
-            parts["error"] = self._clean(self.formatException(record.exc_info))
+        if record.exc_info and record.exc_info[1]:
+            parts["error"] = self._clean("\n".join(_traced(record.exc_info[1])))
         event = self._clean(record.getMessage())
         head = (at.replace("+00:00", "Z"), record.levelname, record.name, event)
         return _json(head, parts) if self._form == "json" else _text(head, parts)
@@ -74,6 +78,20 @@ class LineFormatter(logging.Formatter):
         for secret in self._secrets:
             text = text.replace(secret, REDACTED)
         return _BEARER.sub(rf"\1 {REDACTED}", text)
+
+
+def _traced(error: BaseException) -> Iterator[str]:
+    """What came of what, and where; the texts only of errors that quote no value."""
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        yield from _traced(before)
+        yield "and then"
+    for frame in traceback.extract_tb(error.__traceback__):
+        yield f"  {frame.filename}:{frame.lineno} in {frame.name}"
+    kind = type(error)
+    harmless = kind.__module__.partition(".")[0] in _QUOTE_NO_VALUE or isinstance(error, OSError)
+    said = str(error) if harmless else "its text is left out, since it may quote a value"
+    yield f"{kind.__qualname__}: {said}"
 
 
 Head = tuple[str, str, str, str]

@@ -184,7 +184,8 @@ class KubernetesCluster:
         if dry_run:
             options["dryRun"] = ["All"]
         path = _object_path(resource, key)
-        request = Request("DELETE", path, f"delete {key}", body=orjson.dumps(options))
+        body = orjson.dumps(options)
+        request = Request("DELETE", path, f"delete {key}", body=body, secret=_is_secret(key))
         try:
             await self._send(request)
         except NotFoundError:

@@ -14,9 +14,10 @@ the `Status` body, and the text only where Kubernetes puts the difference nowher
     500               InvalidError if an applied field does not fit the schema, as servers answer
     any               AdmissionError if a webhook or policy is said to have denied it
 
-Never repeats a value of a Secret: for that kind the server's text is left out altogether, since
-it may quote what was sent. Never treats an unclear 422 as immutable: that could lead to a
-deletion, so the word must stand in the server's own words, not in a quoted value.
+Never repeats a value of a Secret: for that kind the server's text is left out but for the name of
+the webhook or policy that spoke, since it may quote what was sent or what is there. Never treats an
+unclear 422 as immutable: that could lead to a deletion, so the word must stand in the server's own
+words, not in a quoted value.
 """
 
 from __future__ import annotations
@@ -53,6 +54,11 @@ _WEBHOOK = re.compile(r'(?:admission webhook|failed calling webhook) "([^"]*)"')
 _NO_DRY_RUN = re.compile(r'^admission webhook "[^"]*" does not support dry run$')
 _POLICY = re.compile(r"ValidatingAdmissionPolicy '([^']*)'")
 _QUOTA = re.compile(r"(?:exceeded|failed) quota: ([^\s,:]*)")
+_DENIER = re.compile(
+    r'^admission webhook "[a-z0-9.-]+"|\bfailed calling webhook "[a-z0-9.-]+"'
+    r"|\bValidatingAdmissionPolicy '[a-z0-9.-]+'"
+)
+_REASON = re.compile(r"[A-Z][A-Za-z]{1,40}")
 _TYPED_PATCH = "failed to create typed patch object"
 _TYPED_FIELD = re.compile(r"(?:\): |^ +)\.([^\s:]+): ", re.MULTILINE)
 _CHANGED = re.compile(
@@ -105,10 +111,18 @@ def _words(status: dict[str, Any], secret: bool) -> str:
     if not secret:
         text = str(status.get("message") or status.get("reason") or f"HTTP {status.get('code')}")
         return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
-    reason = status.get("reason") or f"HTTP {status.get('code')}"
+    return f"{_why_secretly(status)}; the server's text is left out because it may quote the Secret"
+
+
+def _why_secretly(status: dict[str, Any]) -> str:
+    """A webhook also chooses reason and fields as it likes, so then only its name counts."""
+    denier = _DENIER.search(str(status.get("message") or ""))
+    if denier:
+        return f"refused: {denier.group()}"
+    reason = str(status.get("reason") or "")
     fields = ", ".join(_fields(status))
-    said = f"refused ({reason})" + (f" at {fields}" if fields else "")
-    return said + "; the server's text is left out because it may quote the Secret"
+    said = reason if _REASON.fullmatch(reason) else f"HTTP {status.get('code')}"
+    return f"refused ({said})" + (f" at {fields}" if fields else "")
 
 
 def _causes(status: dict[str, Any]) -> list[dict[str, Any]]:

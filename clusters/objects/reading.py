@@ -5,12 +5,14 @@ number, while dates, `12:30:45` and `=` stay text. PyYAML's C scanner does the p
 resolvers are ours. Documents are split by the parser itself, so `---# comment` (legal to Helm,
 refused by a YAML parser) must be split by the caller before; `fleet.render` does that.
 
-Never: constructs Python objects (`!!python/…` is an error), or lets aliases grow a document past
-`MAX_NODES`.
+Never: constructs Python objects (`!!python/…` is an error), lets aliases grow a document past
+`MAX_NODES`, or quotes a value in an error, since a file that does not parse may hold a Secret.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -34,6 +36,10 @@ class _KubernetesLoader(yaml.CSafeLoader):
 
 
 _KubernetesLoader.yaml_implicit_resolvers = {}
+_KubernetesLoader.yaml_constructors = {
+    f"tag:yaml.org,2002:{tag}": yaml.CSafeLoader.yaml_constructors[f"tag:yaml.org,2002:{tag}"]
+    for tag in ("null", "seq", "str")
+}
 _BOOL = r"^(?:y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$"
 _INT = r"^[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)$"
 _FLOAT = r"^[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?$"
@@ -52,11 +58,20 @@ for _tag, _pattern, _first in (
 
 
 def _construct_bool(loader: Any, node: yaml.ScalarNode) -> bool:
-    return str(loader.construct_scalar(node)).lower() in ("y", "yes", "true", "on")
+    return _text(loader, node, _BOOL).lower() in ("y", "yes", "true", "on")
+
+
+def _text(loader: Any, node: yaml.Node, pattern: str) -> str:
+    """A scalar's text, which an explicit tag alone does not make what the tag says."""
+    text = str(loader.construct_scalar(node)) if isinstance(node, yaml.ScalarNode) else ""
+    if not re.match(pattern, text):
+        tag = node.tag.rpartition(":")[2]
+        raise YamlError(f"a value is tagged !!{tag} and is none", node.start_mark.line + 1)
+    return text
 
 
 def _construct_int(loader: Any, node: yaml.ScalarNode) -> int:
-    text = str(loader.construct_scalar(node)).replace("_", "")
+    text = _text(loader, node, _INT).replace("_", "")
     sign, digits = (-1, text[1:]) if text[0] == "-" else (1, text.lstrip("+"))
     lower = digits.lower()
     for prefix, radix in (("0b", 2), ("0o", 8), ("0x", 16)):
@@ -66,14 +81,29 @@ def _construct_int(loader: Any, node: yaml.ScalarNode) -> int:
 
 
 def _construct_float(loader: Any, node: yaml.ScalarNode) -> float | int:
-    text = str(loader.construct_scalar(node)).replace("_", "")
+    text = _text(loader, node, rf"{_FLOAT}|{_SPECIAL}").replace("_", "")
     if text.lower().lstrip("+-") in (".inf", ".nan"):
         raise YamlError(f"{text} is no number that JSON can hold", node.start_mark.line + 1)
     number = float(text)
     if number in (float("inf"), float("-inf")):
-        raise YamlError(f"{text} is too large a number", node.start_mark.line + 1)
+        raise YamlError("a number is too large", node.start_mark.line + 1)
     whole = int(number)
     return whole if whole == number and abs(whole) < 2**53 else number
+
+
+def _construct_binary(loader: Any, node: yaml.ScalarNode) -> str:
+    try:
+        return base64.b64decode(_text(loader, node, ""), validate=False).decode()
+    except (binascii.Error, ValueError) as error:
+        raise YamlError("a value tagged !!binary is no text", node.start_mark.line + 1) from error
+
+
+def _refuse_tag(loader: Any, node: yaml.Node) -> Any:
+    """The tag is not named: it may be a password that begins with `!` and was not quoted."""
+    raise YamlError(
+        "a value has a tag that Kubernetes does not read; text that begins with ! needs quotes",
+        node.start_mark.line + 1,
+    )
 
 
 def _construct_mapping(loader: Any, node: yaml.MappingNode) -> Iterator[dict[str, Any]]:
@@ -111,6 +141,8 @@ _KubernetesLoader.add_constructor("tag:yaml.org,2002:bool", _construct_bool)
 _KubernetesLoader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 _KubernetesLoader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 _KubernetesLoader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
+_KubernetesLoader.add_constructor("tag:yaml.org,2002:binary", _construct_binary)
+_KubernetesLoader.add_constructor(None, _refuse_tag)
 
 
 def read_yaml_documents(text: str | bytes) -> list[Any]:
@@ -139,7 +171,7 @@ def read_yaml_documents_with_lines(text: str | bytes) -> list[tuple[Any, int]]:
     except ValueError as error:
         if isinstance(error, YamlError):
             raise
-        raise YamlError(str(error)) from error
+        raise YamlError("a value is not what its tag says, or too large") from error
 
 
 def _documents(loader: Any) -> Iterator[tuple[Any, int]]:

@@ -16,6 +16,12 @@ MAX_TEXT = 700
 _OPENING, _CLOSING = re.compile(r"[\[`{]"), re.compile(r"^.*[\]`}]")
 _ESCAPED = re.compile(r"(['\"])(?:(?!\1).)*\\n(?:(?!\1).)*\1")
 _NO_MATCH = re.compile(r"'(?:[^'\\]|\\.)*' does not match")
+_QUOTES = re.compile(
+    r"(unknown anchor )'.*?'(?= referenced)|`[^`]*`(?= as a !!)|(invalid map key: ).*"
+    r"|(literal sources? ).*(?=, expected key=value)|(node contents:\s*).*",
+    re.DOTALL,
+)
+"""Where Kustomize quotes a value: text that begins with `*` or `!`, a literal, a looked-up node."""
 _SECRET_KEY = re.compile(r"pass|secret|token|credential|private|key", re.IGNORECASE)
 
 
@@ -49,11 +55,16 @@ def tidy(text: str, folder: str = "", values: Mapping[str, Any] | None = None) -
 
 def without_documents(text: str) -> str:
     """What Kustomize said, without the patch or manifest that it quotes: it may be a Secret."""
-    text = _ESCAPED.sub("[…]", text.strip())
+    text = _QUOTES.sub(_unquoted, _ESCAPED.sub("[…]", text.strip()))
     first, *rest = text.split("\n")
     if not rest:
         return text
     return f"{_OPENING.split(first)[0]}[…]{_CLOSING.sub('', rest[-1])}"
+
+
+def _unquoted(found: re.Match[str]) -> str:
+    """The words before a quoted value stay."""
+    return "".join(words for words in found.groups() if words) + "[…]"
 
 
 def _secrets(values: Any, secret: bool = False) -> Iterator[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from agents.cluster_copy import HEAD
 from clusters.errors import AdmissionError, ClusterError, InvalidError
+from clusters.logs import LineFormatter
 from tests.agents.lab import Lab
 from tests.agents.samples import config_map, key, secret
 
@@ -22,10 +23,10 @@ FORMS = [
 
 
 def leaks(lab: Lab, caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Canaries in what was told to the hub, and in logs with their exceptions."""
-    formatter = logging.Formatter()
+    """Canaries in what was told to the hub, and in log lines of every level, traces included."""
+    formatter = LineFormatter("text")
     told = [report.model_dump_json() for report in lab.hub.received]
-    logged = [formatter.format(record) + str(vars(record)) for record in caplog.records]
+    logged = [formatter.format(record) for record in caplog.records]
     return [form for form in FORMS for text in (*told, *logged) if form in text]
 
 
@@ -51,7 +52,7 @@ async def test_a_refused_secret_and_a_surprise_print_no_values(
     def refuse(call: str, name: str) -> ClusterError | None:
         if name == "password" and call in ("apply", "dry-run"):
             if not issubclass(refusal, ClusterError):
-                raise refusal("unforeseen")
+                raise refusal(f"unforeseen: {CANARY}")
             return refusal("Secret shop/password: refused")
         return None
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
 
+from clusters.errors import InvalidError
 from clusters.logs import LineFormatter, begin_logs
 
 TOKEN = "c4n4ry-token-of-a-cluster"
+CANARY = "c4n4ry-in-a-value"
 LOG = logging.getLogger("agents.holdings")
 
 
@@ -77,11 +80,43 @@ def test_what_goes_wrong_is_logged_with_its_trace_on_one_line(root: logging.Logg
     begin_logs("json", "warning", [TOKEN], stream)
     LOG.info("not this")
     try:
-        raise ValueError(TOKEN)
+        raise InvalidError(f"refused: {TOKEN}")
+    except InvalidError:
+        LOG.exception("unexpected")
+    (said,) = stream.getvalue().splitlines()
+    error = json.loads(said)["error"]
+    assert "test_logs.py" in error
+    assert "InvalidError: refused: (redacted)" in error
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_nobody_foresaw_is_told_by_kind_and_place_and_not_by_its_text(
+    root: logging.Logger, form: str
+) -> None:
+    """As a KeyError names its key and a ValueError what it could not read."""
+    stream = io.StringIO()
+    begin_logs(form, "warning", (), stream)
+    try:
+        try:
+            {"other": 1}[CANARY]
+        except KeyError:
+            int(CANARY)
     except ValueError:
         LOG.exception("unexpected")
     (said,) = stream.getvalue().splitlines()
-    assert "ValueError: (redacted)" in json.loads(said)["error"]
+    for word in ("KeyError", "and then", "ValueError", "in test_what_nobody_foresaw"):
+        assert word in said
+    assert CANARY not in said
+
+
+def test_what_a_disk_or_a_database_says_is_told(root: logging.Logger) -> None:
+    stream = io.StringIO()
+    begin_logs("text", "warning", (), stream)
+    for error in (OSError(28, "No space left"), sqlite3.OperationalError("database is locked")):
+        LOG.error("unexpected", exc_info=error)
+    full, locked = stream.getvalue().splitlines()
+    assert "No space left" in full
+    assert "database is locked" in locked
 
 
 def test_logs_that_begin_again_are_not_said_twice(root: logging.Logger) -> None:

@@ -211,6 +211,15 @@ def test_a_fault_of_the_server_is_worth_another_try_and_a_strange_code_is_not() 
         invalid(cause("data[k]", f'Invalid value: "{CANARY}": not base64')),
         said(500, "InternalError", f".data.k: expected string, got {CANARY}"),
         said(400, "BadRequest", f'admission webhook "w" denied the request: {CANARY}'),
+        said(403, CANARY, f'admission webhook "w" denied the request: {CANARY}'),
+        said(
+            422,
+            "Invalid",
+            'admission webhook "w" denied the request: no',
+            causes=[cause(CANARY, CANARY)],
+        ),
+        said(403, "Forbidden", f"ValidatingAdmissionPolicy 'p' with binding 'b' denied: {CANARY}"),
+        said(418, CANARY, CANARY),
         Answer(502, f"proxy could not forward {CANARY}".encode()),
     ],
 )
@@ -218,6 +227,20 @@ def test_nothing_that_a_server_says_about_a_secret_is_repeated(answer: Answer) -
     error = refusal(answer, "apply Secret shop/db", secret=True)
     assert CANARY not in str(error)
     assert "apply Secret shop/db" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ('admission webhook "check.example" denied the request: x', 'webhook "check.example"'),
+        ('failed calling webhook "check.example": timeout', 'calling webhook "check.example"'),
+        ("secrets \"db\" is forbidden: ValidatingAdmissionPolicy 'p' with binding", "Policy 'p'"),
+    ],
+)
+def test_who_refused_a_secret_is_named(message: str, named: str) -> None:
+    error = refusal(said(403, "Forbidden", message), "delete Secret shop/db", secret=True)
+    assert isinstance(error, AdmissionError)
+    assert named in str(error)
 
 
 def test_a_refused_secret_still_says_where_and_why() -> None:
