@@ -81,7 +81,7 @@ class Link:
         self.target: Target | None = self._found(cache.load_target(cluster))
         """What was last accepted; from disk at first."""
         self.facts: dict[str, str | int] = {}
-        """What reports and registration say of the cluster."""
+        """What reports and registration say of the cluster, and of a hub that is not followed."""
         self.next_poll: datetime | None = None
         self.next_tell: datetime | None = None
 
@@ -153,6 +153,7 @@ class Link:
             if self.polls_failed:
                 _log.info("the hub answers again")
             self.polls_failed = 0
+            self.facts["trouble"] = ""
             self.next_poll = now + timedelta(seconds=self._settings.poll_interval_seconds)
 
     async def _poll(self, wait_seconds: float) -> None:
@@ -180,6 +181,8 @@ class Link:
     def _put_off(self, now: datetime, error: Exception) -> None:
         self.polls_failed += 1
         level = logging.WARNING if self.polls_failed == 1 else logging.DEBUG
+        if isinstance(error, HubKeyError | HubAnswerError | ArtifactError):
+            self.facts["trouble"] = getattr(error, "what", str(error))
         if isinstance(error, HubKeyError):
             # Perhaps it has a new key, for which the old one signed: registering tells.
             self.registered = None
@@ -195,6 +198,7 @@ class Link:
             incarnation=self._incarnation,
             agent_version=str(self.facts.get("agent_version", "")),
             kubernetes_version=str(self.facts.get("kubernetes_version", "")),
+            trouble=str(self.facts.get("trouble", "")),
         )
         answer = await self._hub.register(request)
         self._trust.meet(answer)

@@ -213,6 +213,7 @@ class Reporter:
                 kubernetes_version=str(facts.get("kubernetes_version", "")),
                 agent_version=str(facts.get("agent_version", "")),
                 nodes=int(facts.get("nodes", 0)),
+                trouble=str(facts.get("trouble", "")),
                 deployments=tuple(said),
                 syncs=tuple(self._answers.values())[:MOST_ANSWERS],
             )

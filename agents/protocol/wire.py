@@ -41,6 +41,8 @@ class RegisterRequest(WireBody):
     protocol_max: int = PROTOCOL_MAX
     agent_version: str = ""
     kubernetes_version: str = ""
+    trouble: str = ""
+    """Why the agent does not follow what the hub says; empty if it does."""
 
 
 class Succession(WireBody):
@@ -171,6 +173,8 @@ class Report(WireBody):
     kubernetes_version: str = ""
     agent_version: str = ""
     nodes: int = 0
+    trouble: str = ""
+    """As in `RegisterRequest`."""
     deployments: tuple[DeploymentReport, ...] = ()
     syncs: tuple[SyncResult, ...] = ()
     """Answers to `Target.syncs`, newest only; no part of what `full` means."""

@@ -32,7 +32,7 @@ from fleet.hub.settings import HubSettings
 from fleet.model import Problem, Severity
 from fleet.source import Polling
 from fleet.store import Store
-from fleet.store.agents import mark_offline, next_offline, rivals
+from fleet.store.agents import mark_offline, next_offline, rivals, troubles
 from fleet.store.events import replace_problems
 from fleet.store.hub_key import HubKey
 from fleet.store.syncs import end_overdue, next_end
@@ -68,7 +68,7 @@ class Hub:
         self._next_poll = self._started
         self._looking: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
-        self._rivals: list[str] | None = None
+        self._odd_agents: list[Problem] | None = None
 
     async def step(self, now: datetime) -> datetime:
         """Do what is due; answers when to step next if nobody rings before. Writes the store."""
@@ -203,15 +203,16 @@ class Hub:
     def _mark_offline(self, now: datetime) -> None:
         silence = timedelta(seconds=self.settings.offline_seconds)
         with self.store.read() as c:
-            talking = rivals(c, now - silence)
+            odd = [_rival(name) for name in rivals(c, now - silence)]
+            odd += [_refuses(name, why) for name, why in troubles(c).items()]
             oldest = next_offline(c)
         late = oldest is not None and oldest < now - silence and self._started < now - silence
-        if not late and talking == self._rivals:
+        if not late and odd == self._odd_agents:
             return
         with self.store.write() as c:
-            replace_problems(c, "agents", [_rival(name) for name in talking], now)
+            replace_problems(c, "agents", odd, now)
             gone = mark_offline(c, now - silence, now) if late else []
-        self._rivals = talking
+        self._odd_agents = odd
         if gone:
             self._news(gone)
 
@@ -231,6 +232,19 @@ class Hub:
 
 async def _sleep(clock: Clock, seconds: float) -> None:
     await clock.sleep(seconds)
+
+
+def _refuses(cluster: str, why: str) -> Problem:
+    return Problem(
+        "agent-refuses",
+        Severity.ERROR,
+        f"the agent of cluster {cluster} does not follow this hub: {why}",
+        cluster,
+        "if the hub is the right one, give the agent its key: start it with --hub-key, which"
+        " `fleet hub-key` prints; a hub that was restored from a backup must raise its epoch",
+        "",
+        cluster,
+    )
 
 
 def _rival(cluster: str) -> Problem:

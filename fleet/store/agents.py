@@ -17,6 +17,8 @@ from fleet.store.database import Connection
 from fleet.store.events import add_event
 
 INCARNATIONS_KEPT = 8
+TROUBLE_LETTERS = 500
+"""So much of an agent's complaint is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,11 @@ def register(c: Connection, asked: RegisterRequest, protocol: int, now: datetime
         add_event(c, now, "agent-registered", f"{asked.cluster} registered", cluster=asked.cluster)
     c.execute(
         "UPDATE agent SET last_seen = ?, online = 1, protocol = ?, agent_version = ?,"
-        " kubernetes_version = ? WHERE cluster = ?",
-        (at, protocol, asked.agent_version, asked.kubernetes_version, asked.cluster),
+        " kubernetes_version = ?, trouble = ? WHERE cluster = ?",
+        (
+            *(at, protocol, asked.agent_version, asked.kubernetes_version),
+            *(asked.trouble[:TROUBLE_LETTERS], asked.cluster),
+        ),
     )
     touch_incarnation(c, asked.cluster, asked.incarnation, now)
 
@@ -142,6 +147,12 @@ def rivals(c: Connection, since: datetime) -> list[str]:
         (text_of(since),),
     )
     return [row["cluster"] for row in rows]
+
+
+def troubles(c: Connection) -> dict[str, str]:
+    """Clusters whose agent is online and does not follow the hub → why, as it says."""
+    rows = c.execute("SELECT cluster, trouble FROM agent WHERE online = 1 AND trouble <> ''")
+    return {row["cluster"]: row["trouble"] for row in rows}
 
 
 def mark_offline(c: Connection, before: datetime, now: datetime) -> list[str]:

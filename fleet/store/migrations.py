@@ -131,6 +131,12 @@ def finishing(db: sqlite_utils.Database) -> None:
     db.execute("ALTER TABLE run ADD COLUMN finishing INTEGER NOT NULL DEFAULT 0")
 
 
+@migrations(name="0012_trouble")
+def trouble(db: sqlite_utils.Database) -> None:
+    """Why an agent does not follow its target, as it says."""
+    db.execute("ALTER TABLE agent ADD COLUMN trouble TEXT NOT NULL DEFAULT ''")
+
+
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"
 
 _DECLARED = (

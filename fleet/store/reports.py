@@ -20,7 +20,7 @@ from datetime import datetime
 from sqlite3 import Row
 
 from agents.protocol import ABSENT, DeploymentReport, Report, SyncState, was_applied
-from fleet.store.agents import find_agent, speaks, touch_incarnation, was_replaced
+from fleet.store.agents import TROUBLE_LETTERS, find_agent, speaks, touch_incarnation, was_replaced
 from fleet.store.codec import json_text, text_of
 from fleet.store.database import Connection
 from fleet.store.events import add_event, epoch, set_meta
@@ -78,12 +78,13 @@ def take_report(c: Connection, report: Report, now: datetime) -> Taken:
 def _heard(c: Connection, report: Report, now: datetime) -> None:
     c.execute(
         "UPDATE agent SET sequence = ?, last_seen = ?, online = 1, epoch = ?, serial = ?,"
-        " nodes = ?, agent_version = CASE WHEN ? <> '' THEN ? ELSE agent_version END,"
+        " nodes = ?, trouble = ?, agent_version = CASE WHEN ? <> '' THEN ? ELSE agent_version END,"
         " kubernetes_version = CASE WHEN ? <> '' THEN ? ELSE kubernetes_version END"
         " WHERE cluster = ?",
         (
             *(report.sequence, text_of(now), _bounded(report.epoch), _bounded(report.serial)),
-            *(_bounded(report.nodes), report.agent_version, report.agent_version),
+            *(_bounded(report.nodes), report.trouble[:TROUBLE_LETTERS]),
+            *(report.agent_version, report.agent_version),
             *(report.kubernetes_version, report.kubernetes_version, report.cluster),
         ),
     )

@@ -185,9 +185,9 @@ class Agent:
         self.started: list[tuple[int, str]] = []
         """(generation, run) that were granted, in order."""
 
-    def register(self) -> None:
+    def register(self, trouble: str = "") -> None:
         """Introduce this incarnation."""
-        asked = RegisterRequest(cluster=self.cluster, incarnation=self.incarnation)
+        asked = RegisterRequest(cluster=self.cluster, incarnation=self.incarnation, trouble=trouble)
         self.rig.hub.desk.register(asked)
 
     def target(self) -> Target:

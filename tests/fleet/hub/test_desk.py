@@ -192,6 +192,16 @@ def test_two_live_agents_of_one_cluster_are_a_problem_that_ends(rig: Rig) -> Non
     assert rig.problems() == set()
 
 
+def test_an_agent_that_does_not_believe_its_hub_is_a_problem_until_it_does(rig: Rig) -> None:
+    agent = rig.agents["staging-1"]
+    agent.register(trouble="the hub has another key than the one pinned")
+    rig.release()
+    assert rig.problems() == {"agent-refuses"}
+    agent.report()
+    rig.release()
+    assert rig.problems() == set()
+
+
 def test_a_cluster_is_offline_after_three_heartbeats_and_back_with_the_next(rig: Rig) -> None:
     def states() -> dict[str, bool]:
         with rig.store.read() as c:
