@@ -11,7 +11,8 @@ and its successor does not is wanted again.
     Succeeded    catch-up lane                        staged run
     live         waits                                staged run (queued, or supersedes)
     Aborted,     held until a commit changes it       staged run
-    RolledBack…
+    RolledBack…  (taken back in Git: catch-up lane
+                 for a new cluster)
     Superseded,  staged run                           staged run
     reopened
 """
@@ -88,7 +89,11 @@ def _judge(
         if joins and next_run and record.state is RunState.SUCCEEDED:
             why = "it joined after the bundle's last run; the next one takes it on (onJoin)"
             found.held.append(Held(bundle, cluster, "WaitsForNextRun", why))
-        elif record.state is RunState.SUCCEEDED:
+        elif record.state is RunState.SUCCEEDED or (
+            joins
+            and not record.is_live
+            and _is_back(situation, bundle, brings, beside(cluster, bundle)[1])
+        ):
             found.owed.setdefault(bundle, {})[cluster] = digest
         elif record.is_live and joins:
             why = f"joins when run {record.plan.uid} has succeeded"
@@ -97,6 +102,19 @@ def _judge(
             code, what = _HOW_IT_ENDED.get(record.state, ("RunAborted", "was aborted"))
             why = f"run {record.plan.uid} {what}; the next change of the bundle takes it on"
             found.held.append(Held(bundle, cluster, code, why))
+
+
+def _is_back(
+    situation: Situation, bundle: str, brings: Mapping[str, Digest], stage: Iterable[str]
+) -> bool:
+    """Is what a run that failed was to bring wanted in no cluster of the stage any more, and what
+    is wanted there now is what some of them run? Then the lane may bring a new cluster that, too.
+    """
+    wanted = {c: target_digest(situation, c, bundle) for c in stage}
+    if any(digest is not None and brings.get(c) == digest for c, digest in wanted.items()):
+        return False
+    granted = {c: situation.assigned.get(c, {}).get(bundle, ABSENT) for c in wanted}
+    return any(granted[c] == digest for c, digest in wanted.items() if digest != ABSENT)
 
 
 _HOW_IT_ENDED = {
