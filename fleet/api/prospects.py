@@ -17,6 +17,7 @@ from fleet.errors import RequestError
 from fleet.rollout import RunRecord, advance, explain, obstacles, waits_for
 from fleet.rollout.evidence import Evidence
 from fleet.rollout.forecast import forecast, whole
+from fleet.rollout.obstacles import gates_ahead
 from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.states import RunState
 from fleet.rollout.step import Step
@@ -110,15 +111,20 @@ def _progress(c: Connection, seen: _Seen, now: datetime) -> Document:
     took = took_by_stage(c, plan, itself=True)
     halted = "" if step.state is RunState.RUNNING else f"the run is {step.state}"
     ramp = dict(step.marks.ramp_step)
-    estimates = forecast(plan, step.stages, took, ramp, halted, now)
+    ahead = gates_ahead(plan, step, seen.evidence, now)
+    estimates = forecast(plan, step.stages, took, ramp, halted, now, ahead)
+    row = seen.row
+    if not row["ended_at"]:  # what is shown is of one moment, and not half of the last step
+        row = row | {"state": str(step.state), "reason": step.reason}
     return status.progress_document(
-        status.run_document(seen.row, step.stages, seen.row["clusters"]),
+        status.run_document(row, step.stages, row["clusters"]),
         step.stages,
         step.clusters,
         obstacles(plan, step, seen.evidence, now),
         estimates,
         whole(estimates, now),
         took,
+        ahead,
     )
 
 

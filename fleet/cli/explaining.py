@@ -140,11 +140,15 @@ def explanation_text(answer: Document) -> str:
         table("Set back lately", answer["healed"], DRIFT_COLUMNS),
         table("Objects in trouble", answer["troubles"], TROUBLE_COLUMNS),
         *(
-            visible_lines(f"{p['severity']}: {p['what']} ({p['at']})\n  fix: {p['fix']}\n")
+            visible_lines(f"{p['severity']}: {p['what']}{_at(p)}\n  fix: {p['fix']}\n")
             for p in answer["problems"]
         ),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _at(problem: Document) -> str:
+    return f" ({problem['at']})" if problem["at"] else ""
 
 
 def digest(part: Document) -> str:

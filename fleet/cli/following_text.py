@@ -5,7 +5,7 @@ Pure: documents of the API in, text out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fleet.cli.explaining import clock_time, table
@@ -15,6 +15,7 @@ from fleet.world.board import run_line
 
 Document = Mapping[str, Any]
 NAMES_SHOWN = 5
+ROWS_SHOWN = 10
 
 STAGE_COLUMNS = (
     Column("STAGE", "stage"),
@@ -33,11 +34,17 @@ GATE_COLUMNS = (
     Column("OPENS", lambda row: clock_time(row["until"])),
     Column("REASON", "reason"),
 )
+MOVING_COLUMNS = (
+    Column("STAGE", "stage"),
+    Column("STATE", "state"),
+    Column("CLUSTERS", lambda row: names_text(row["clusters"])),
+    Column("SAID", "said"),
+)
 WAITING_COLUMNS = (
     Column("STAGE", "stage"),
     Column("STATE", "state"),
     Column("CLUSTERS", lambda row: names_text(row["clusters"])),
-    Column("BECAUSE", lambda row: "; ".join(reason_text(r) for r in row["reasons"])),
+    Column("BECAUSE", lambda row: because_text(row["reasons"])),
 )
 
 
@@ -57,14 +64,35 @@ def run_text(run: Document) -> str:
     ]
     if not run["ended"]:
         head.append(visible(f"Done {eta_text(run['eta'])}"))
+    head += ways_on(run)
     gates = [gate for stage in run["stages"] for gate in stage["gates"]]
     parts = [
         "\n".join(head) + "\n",
         table("", [s for s in run["stages"] if s["total"]], STAGE_COLUMNS),
         table("Gates", gates, GATE_COLUMNS),
+        table("Moving", run["moving"][:ROWS_SHOWN], MOVING_COLUMNS),
+        _more(len(run["moving"]) - ROWS_SHOWN),
         table("Waiting", run["waiting"], WAITING_COLUMNS),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def ways_on(run: Document) -> list[str]:
+    """What people can do where a run waits for them: a line, or none."""
+    uid, gated = run["run"], [s for s in run["stages"] if s["state"] == "GatedBefore"]
+    if run["state"] == "Paused" and any(s["state"] == "Failed" for s in run["stages"]):
+        answers = "revert or mend it in Git, or fleet rollout retry|skip|forgive|rollback|abort"
+        return [f"Go on  {answers} {uid}"]
+    if run["state"] == "Paused":
+        return [f"Go on  fleet rollout resume {uid}, or abort it"]
+    gates = [gate for stage in gated for gate in stage["gates"]]
+    if any(gate["kind"] == "approval" and gate["verdict"] == "none" for gate in gates):
+        return [f"Go on  fleet rollout approve {uid}, or reject it"]
+    return []
+
+
+def _more(count: int) -> str:
+    return f"… and {count} more\n" if count > 0 else ""
 
 
 def explanations_text(answer: Document) -> str:
@@ -86,6 +114,17 @@ def _explanation(one: Document) -> str:
     return "\n".join(part for part in (head, table("Gates", one["gates"], GATE_COLUMNS)) if part)
 
 
+def because_text(reasons: Sequence[Document]) -> str:
+    """All reasons in a row; what a longer one says already is not said again."""
+    texts = [reason_text(reason) for reason in reasons]
+    return "; ".join(text for text in texts if not any(_is_in(text, other) for other in texts))
+
+
+def _is_in(text: str, other: str) -> bool:
+    said = text.partition(": ")[2]
+    return bool(said) and said in other and len(text) < len(other)
+
+
 def reason_text(reason: Document) -> str:
     """`soaks (until 2026-11-24 12:00:00)`."""
     said = " until " in reason["what"] or not reason["until"]
@@ -94,21 +133,25 @@ def reason_text(reason: Document) -> str:
 
 
 def price_text(price: Document) -> str:
-    """`1, 2 of 97 more may`: what failed, and what the budget has left."""
-    return f"{price['spent']}, {price['left']} of {price['of']} more may"
+    """`1 (2 more of 97 may)`: what failed, and what the budget has left."""
+    if price["left"]:
+        return f"{price['spent']} ({price['left']} more of {price['of']} may)"
+    return f"{price['spent']} ({'no more' if price['spent'] else 'none'} may)"
 
 
 def took_text(took: Document | None) -> str:
     """`40s (p90 1m10s)`: one cluster from offer to Healthy."""
     if took is None:
         return "unknown"
-    return f"{_seconds(took['p50'])} (p90 {_seconds(took['p90'])})"
+    often, late = _seconds(took["p50"]), _seconds(took["p90"])
+    return often if often == late else f"{often} (p90 {late})"
 
 
 def eta_text(eta: Document) -> str:
     """When it ends, or why nobody knows, and how much work is left then."""
     if eta["p50"]:
-        return f"{clock_time(eta['p50'])} (p90 {clock_time(eta['p90'])})"
+        soon, late = clock_time(eta["p50"]), clock_time(eta["p90"])
+        return soon if soon == late else f"{soon} (p90 {late})"
     work = f"; {_seconds(eta['work'][0])} of work" if eta["work"] and eta["work"][0] else ""
     return f"unknown: {eta['unknown']}{work}"
 

@@ -248,6 +248,7 @@ class Desk:
             assert row is not None, "its uid was just read"
             plan = read_plan(c, row.uid)
             stages = _gates(c, plan, stage) if verb in (Verb.APPROVE, Verb.REJECT) else ("",)
+            notes: list[str] = []
             for name in stages:
                 decision = Decision(
                     number=0,
@@ -265,9 +266,11 @@ class Desk:
                     method=actor.method,
                 )
                 _record(c, row, plan, decision)
+                notes += [gates.opens_nothing(decision, plan)] if verb is Verb.APPROVE else []
         self._news(plan.changes, None if row.ended_at else plan.bundles)
         where = f" (stage {', '.join(stages)})" if any(stages) else ""
-        return f"{verb}: recorded for run {row.uid}{where}, by {actor.name}"
+        note = "".join(f"; it opens nothing: {why}" for why in dict.fromkeys(notes) if why)
+        return f"{verb}: recorded for run {row.uid}{where}, by {actor.name}{note}"
 
     def decide_commit(self, commit: str, verb: Verb, *, actor: Actor, **said: Any) -> list[str]:
         """The same decision on every live run of a commit; what was done or refused for each.

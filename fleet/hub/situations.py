@@ -77,12 +77,18 @@ def problems_of_held(held: Iterable[Held]) -> list[Problem]:
             SHOWN_AS_PROBLEM[code],
             Severity.WARNING,
             f"{bundle or 'everything'} is held: {reason}",
-            ", ".join(sorted(clusters)[:5]) + (" …" if len(clusters) > 5 else ""),
+            _names(clusters),
             "see `fleet explain CLUSTER BUNDLE`, and the rollout that carries the bundle",
             bundle,
         )
         for (code, bundle, reason), clusters in sorted(found.items())
     ]
+
+
+def _names(clusters: Iterable[str]) -> str:
+    """The first few; a change that is held everywhere names none."""
+    names = sorted(filter(None, clusters))
+    return (", ".join(names[:5]) or "every cluster") + (" …" if len(names) > 5 else "")
 
 
 def offline(before: Planned | None, planned: Planned, now: datetime) -> dict[str, Any]:

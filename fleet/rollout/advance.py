@@ -206,6 +206,7 @@ def _as_it_ended(views: list[View], memory: Memory) -> None:
     for view in views:
         view.recount()
         view.state = memory.seen_stages.get(view.plan.name, StageState.WAITING)
+        view.reason = memory.breached.get(view.plan.name, "")
 
 
 def _run_event(tick: _Tick) -> tuple[RunEvent, str]:

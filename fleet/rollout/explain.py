@@ -54,6 +54,8 @@ def words_for(
 
 def _shared(view: View, state: RunState, reason: str) -> Reason | None:
     """What keeps every queued cluster of the stage, if something does."""
+    if state in tables.ENDED:
+        return Reason(_RUN_CODES[state], f"not changed: {reason}")
     if state in _RUN_CODES:
         return Reason(_RUN_CODES[state], reason)
     if view.state in _SHUT:
@@ -104,6 +106,8 @@ def reasons_of(
     """What keeps it of run, vetoes, stage and its own state; empty if it is only its turn."""
     if is_well(status):
         return ()
+    if status.state is REVERTING:
+        return (*_of_run(step), *_of_cluster(status, NOWHERE))
     return (
         *_of_run(step),
         *_of_vetoes(evidence),
@@ -128,7 +132,8 @@ def _of_stage(stage: StageStatus) -> Iterator[Reason]:
     code = f"Stage{stage.state.value}"
     shut = [gate for gate in stage.gates if gate.verdict != Verdict.PASS.value and gate.reason]
     if stage.state is not StageState.GATED_BEFORE or not shut:
-        yield Reason(code, f"stage {stage.name}: {stage.reason}")
+        said = stage.reason or "stays as it is"
+        yield Reason(code, f"stage {stage.name}: {said}")
         return
     for gate in shut:
         yield Reason(code, f"stage {stage.name}: {gate.reason}", gate.until)

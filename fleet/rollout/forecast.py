@@ -13,7 +13,7 @@ once nothing has to be waited for; it is known of more stages than `ends`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, repeat
 from math import ceil
@@ -24,6 +24,7 @@ from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.states import StageState
 from fleet.rollout.step import GateStatus, StageStatus
 
+NOT_JUDGED: Mapping[str, Iterable[GateStatus]] = {}
 Span = tuple[float, float]
 """Seconds: if clusters take their p50, if they take their p90."""
 _NOT_JUDGED_YET = (StageState.WAITING, StageState.SKIPPED)
@@ -70,8 +71,13 @@ def forecast(
     ramp_step: Mapping[str, int],
     halted: str,
     now: datetime,
+    ahead: Mapping[str, Iterable[GateStatus]] = NOT_JUDGED,
 ) -> dict[str, Estimate]:
-    """Stage → its estimate; `halted` says why the run stands still, empty if it goes on."""
+    """Stage → its estimate; `halted` says why the run stands still, empty if it goes on.
+
+    `ahead`: of stages that wait for others, their gates as they would be judged now
+    (`obstacles.gates_ahead`): an approval that was given early keeps nothing.
+    """
     statuses = {status.name: status for status in stages}
     found: dict[str, Estimate] = {}
     for stage in run.stages:
@@ -80,6 +86,7 @@ def forecast(
             found[stage.name] = Estimate(None, None, "the run was not looked at yet")
             continue
         before = {name: found[name] for name in stage.depends_on if name in found}
+        status = replace(status, gates=(*status.gates, *ahead.get(stage.name, ())))
         step = ramp_step.get(stage.name, 0)
         found[stage.name] = _stage(
             run, stage, status, took.get(stage.name), step, before, halted, now
@@ -166,7 +173,9 @@ def _unknown(
         return f"no cluster of stage {stage.name} is online"
     asked = [gate.kind for gate in _shut(status) if gate.until is None]
     if status.state in _NOT_JUDGED_YET:
-        asked += [gate.kind for _, gate in gates_of(run, stage, Side.BEFORE)]
+        judged = {gate.gate for gate in status.gates}
+        before_it = gates_of(run, stage, Side.BEFORE)
+        asked += [gate.kind for name, gate in before_it if name not in judged]
     if status.state in _LATER:
         after = gates_of(run, stage, Side.AFTER)
         asked += [g.kind for _, g in after if not isinstance(g, Soak) or g.min_samples]

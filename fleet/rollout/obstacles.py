@@ -20,11 +20,11 @@ from fleet.rollout.gate_kinds import Side
 from fleet.rollout.gates import Verdict
 from fleet.rollout.memory import Memory
 from fleet.rollout.reasons import Reason
-from fleet.rollout.run_plan import RunPlan, StagePlan
+from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.standing import Standing
 from fleet.rollout.starts import LEASE_ENDED, Starts
 from fleet.rollout.states import ClusterState, StageState
-from fleet.rollout.step import ClusterStatus, Step
+from fleet.rollout.step import ClusterStatus, GateStatus, Step
 
 _COULD_START = frozenset(
     {ClusterState.QUEUED, ClusterState.HELD, ClusterState.OFFLINE, ClusterState.PENDING}
@@ -58,6 +58,19 @@ def obstacles(
     return found
 
 
+def gates_ahead(
+    run: RunPlan, step: Step, evidence: Evidence, now: datetime
+) -> dict[str, tuple[GateStatus, ...]]:
+    """Stage that waits for others → its gates as they would be judged now, were it its turn."""
+    memory = Memory.of(step.marks)
+    waits = {one.name for one in step.stages if one.state is StageState.WAITING}
+    return {
+        stage.name: gates.judge(run, stage, Side.BEFORE, evidence, memory, now).gates
+        for stage in run.stages
+        if stage.name in waits
+    }
+
+
 def _of_start(one: ClusterStatus, door: _Door | None, evidence: Evidence) -> Iterator[Reason]:
     if door is None or one.state not in _COULD_START or one.cluster not in evidence.clusters:
         return
@@ -78,7 +91,7 @@ def _doors(run: RunPlan, step: Step, evidence: Evidence, now: datetime) -> dict[
     standings: dict[str, list[Standing]] = {}
     for one in step.clusters:
         standings.setdefault(one.stage, []).append(Standing(one.cluster, one.state))
-    waits = {one.name for one in step.stages if one.state is StageState.WAITING}
+    shut = gates_ahead(run, step, evidence, now)
     found: dict[str, _Door] = {}
     for stage in run.stages:
         here = standings.get(stage.name, [])
@@ -86,14 +99,10 @@ def _doors(run: RunPlan, step: Step, evidence: Evidence, now: datetime) -> dict[
         moving = sum(one.state in tables.IN_FLIGHT for one in here)
         turn = () if left > 0 else (no_slot(stage, moving),)
         starts = Starts.of(run, stage, here, evidence, memory, room, now)
-        ahead = tuple(_ahead(run, stage, evidence, memory, now)) if stage.name in waits else ()
+        ahead = tuple(
+            Reason("GateAhead", f"then {gate.kind}: {gate.reason}", gate.until)
+            for gate in shut.get(stage.name, ())
+            if gate.verdict != Verdict.PASS.value
+        )
         found[stage.name] = _Door(starts, turn, ahead)
     return found
-
-
-def _ahead(
-    run: RunPlan, stage: StagePlan, evidence: Evidence, memory: Memory, now: datetime
-) -> Iterator[Reason]:
-    for gate in gates.judge(run, stage, Side.BEFORE, evidence, memory, now).gates:
-        if gate.verdict != Verdict.PASS.value:
-            yield Reason("GateAhead", f"then {gate.kind}: {gate.reason}", gate.until)

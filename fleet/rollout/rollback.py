@@ -127,7 +127,17 @@ def go_back(
     _judge(run, goals, way, found)
     if found.event is RunEvent.GOING_BACK:
         _offer(run, movable, places, evidence, memory, found, now, wakes)
+    found.reason += f" ({_cause(run, memory, evidence)})"
     return found
+
+
+def _cause(run: RunPlan, memory: Memory, evidence: Evidence) -> str:
+    """Why the run goes back, in words."""
+    if memory.breached:
+        stage, why = min(memory.breached.items())
+        return f"stage {stage} failed: {why}"
+    asked = [d for d in evidence.decisions if d.verb is Verb.ROLLBACK and d.run == run.uid]
+    return f"asked for by {asked[-1].actor}" if asked else "it was asked for"
 
 
 def _stand(
@@ -204,7 +214,7 @@ def _judge(run: RunPlan, goals: Ways, way: Mapping[str, Standing], found: Way) -
     lost = sorted(c for c, one in way.items() if one.state is ClusterState.REVERT_FAILED)
     back = sum(1 for one in way.values() if one.state is ClusterState.REVERTED)
     budget = numbers.failure_budget(run.rules.on_failure.rollback.failure_budget, len(way))
-    found.reason = f"{back} of {len(way)} are back"
+    found.reason = f"{back} of {len(way)} clusters are back"
     if lost:
         found.reason += f", {len(lost)} could not go back: {', '.join(lost[:3])}"
     if len(lost) > budget:

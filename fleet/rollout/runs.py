@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from clusters.objects import Digest
-from fleet.rollout import lane, superseding
+from fleet.rollout import lane, superseding, vetoes
 from fleet.rollout.coalescing import settles_at
 from fleet.rollout.differences import (
     baseline,
@@ -55,8 +55,7 @@ def propose(
     desk = _Desk(situation, planner, differing, wanted, frozenset(vetoed))
     desk.held = [*found.held, *wanted.held]
     desk.held += [
-        Held(b, "", "Vetoed", f"{why}: held until Git wants other content, or `unveto`")
-        for b, why in sorted(vetoed.items())
+        Held(b, "", "Vetoed", vetoes.until_when(b, why)) for b, why in sorted(vetoed.items())
     ]
     desk.open(wanted.staged)
     desk.refresh_queued()

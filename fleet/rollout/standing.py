@@ -213,6 +213,7 @@ def _look_at_bundle(
         due = report.since + timedelta(seconds=run.degraded_seconds)
         if now >= due:
             return Sight(ClusterEvent.BROKEN, due, None, said, report.code or "Degraded")
+        said += f" (Degraded; failed if it still is at {due:%H:%M:%S} UTC)"
         return Sight(ClusterEvent.APPLIED, report.since, due, said, report.health.value)
     return Sight(ClusterEvent.APPLIED, report.since, None, said, report.health.value)
 

@@ -53,6 +53,12 @@ def at_breach(run: RunPlan, memory: Memory) -> tuple[Veto, ...]:
     return tuple(found[key] for key in sorted(found))
 
 
+def until_when(bundle: str, why: str) -> str:
+    """Why a bundle is held everywhere, and what ends that."""
+    ends = f"until Git wants other content, or `fleet rollout unveto {bundle} -m WHY`"
+    return f"vetoed, {ends}; {why}"
+
+
 def in_words(held: Mapping[str, str]) -> str:
     """Why a run with these bundles does not move."""
     bundle, why = min(held.items())

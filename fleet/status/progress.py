@@ -6,13 +6,14 @@ readable; every cluster that neither moves nor is Healthy stands in exactly one 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from fleet.rollout.forecast import Estimate, Took
 from fleet.rollout.reasons import Reason
 from fleet.rollout.step import ClusterStatus, GateStatus, StageStatus
+from fleet.rollout.tables import IN_FLIGHT
 
 Document = Mapping[str, Any]
 
@@ -20,13 +21,17 @@ Document = Mapping[str, Any]
 def progress_document(
     run: Document,
     stages: Iterable[StageStatus],
-    clusters: Iterable[ClusterStatus],
+    clusters: Collection[ClusterStatus],
     reasons: Mapping[str, tuple[Reason, ...]],
     estimates: Mapping[str, Estimate],
     end: Estimate,
     took: Mapping[str, Took],
+    ahead: Mapping[str, tuple[GateStatus, ...]],
 ) -> dict[str, Any]:
-    """`run` is its document; the rest is what the engine and the forecast say of it now."""
+    """`run` is its document; the rest is what the engine and the forecast say of it now.
+
+    `ahead` are the gates of stages that wait for others, as they would be judged now.
+    """
     rows = {row["stage"]: row for row in run["stages"]}
     return {
         **run,
@@ -34,13 +39,14 @@ def progress_document(
         "stages": [
             {
                 **rows.get(s.name, {"stage": s.name}),
-                "gates": [gate_document(gate) for gate in s.gates],
+                "gates": [gate_document(g) for g in (*s.gates, *ahead.get(s.name, ()))],
                 "price": price_document(s),
                 "took": took_document(took.get(s.name)),
                 "eta": estimate_document(estimates[s.name]),
             }
             for s in stages
         ],
+        "moving": moving(clusters),
         "waiting": waiting(clusters, reasons),
     }
 
@@ -82,6 +88,18 @@ def estimate_document(estimate: Estimate) -> dict[str, Any]:
 def took_document(took: Took | None) -> dict[str, Any] | None:
     """Seconds that clusters of the stage took, and of how many that is known."""
     return None if took is None else {"p50": took.p50, "p90": took.p90, "clusters": took.count}
+
+
+def moving(clusters: Iterable[ClusterStatus]) -> list[dict[str, Any]]:
+    """Clusters in flight, by stage, state and what is said of them, in the order of the run."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for one in clusters:
+        if one.state in IN_FLIGHT:
+            groups.setdefault((one.stage, str(one.state), one.reason), []).append(one.cluster)
+    return [
+        {"stage": stage, "state": state, "clusters": names, "said": said}
+        for (stage, state, said), names in groups.items()
+    ]
 
 
 def waiting(

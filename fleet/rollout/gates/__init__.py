@@ -12,6 +12,7 @@ No data never passes. A run that only restores has no gates; neither has the cat
 
 from __future__ import annotations
 
+from fleet.rollout.gates.approval import opens_nothing
 from fleet.rollout.gates.asked import close, pause_reason, resume
 from fleet.rollout.gates.judging import judge, waiting
 from fleet.rollout.gates.scope import gates_of, is_gated
@@ -29,6 +30,7 @@ __all__ = [
     "is_gated",
     "judge",
     "keep_clock",
+    "opens_nothing",
     "pause_reason",
     "resume",
     "waiting",

@@ -88,6 +88,16 @@ def why_not(decision: Decision, gate: Approval, run: RunPlan, now: datetime) -> 
     return ""
 
 
+def opens_nothing(decision: Decision, run: RunPlan) -> str:
+    """Why an approval counts for no gate of its stage, in words; empty if it does."""
+    stage = next((one for one in run.stages if one.name == decision.stage), None)
+    asked = stage.approvals if stage is not None else ()
+    whys = [why_not(decision, gate, run, decision.at) for gate in asked]
+    if not whys or not all(whys):
+        return ""
+    return f"{decision.actor} {whys[0]}; it waits for approval{_by(asked[0])}"
+
+
 def expiry(decision: Decision, gate: Approval) -> datetime | None:
     """From when on the approval is void."""
     ends = [decision.expires_at] if decision.expires_at is not None else []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.e2e.rollout.story import Story, settled_on
 from tests.e2e.rollout.world import World
 
@@ -27,7 +29,9 @@ async def approval(world: World) -> None:
     approve = ("rollout", "approve", older, "--stage", "production")
     world.board("ana approves early, while staging goes on", " ".join(approve))
     await world.run_for(600)
-    world.board("staging soaks; production is approved already")
+    seen = world.board("staging soaks; production is approved already")
+    assert re.search(r"production/before/0 +approval +pass", seen), seen
+    assert "unknown" not in seen, "nobody has to be waited for"
 
     world.git.web("1.2")
     world.push("web 1.2")
@@ -39,11 +43,13 @@ async def approval(world: World) -> None:
     world.board("1.2 replaced the run; its approval is not 1.2's", "runs", " ".join(approve))
     await world.until(world.gated("web", "production"), "the gate of 1.2")
     assert world.true.got("web", "1.2") == STAGING
-    world.must("cleo", "rollout", "approve", newer, "-m", "I wrote it, it is good")
-    world.must("ben", "rollout", "approve", newer, "-m", "staging looks good")
+    for person, why in (("cleo", "is an author"), ("ben", "may not approve")):
+        seen = world.board(f"{person} approves", f"rollout approve {newer}", person=person)
+        assert f"it opens nothing: {person} {why}" in seen
     await world.run_for(60)
     assert world.true.wanted("web")["production-1"] == "1.0"
-    world.board("neither the author nor somebody of another group opens it")
+    seen = world.board("neither opened it")
+    assert f"Go on  fleet rollout approve {newer}" in seen
     world.must("ana", "rollout", "approve", newer, "-m", "staging looks good")
     await world.until(world.has("web", "Succeeded"), "the release of 1.2")
     world.board("ana approved it", f"runs {newer}")

@@ -21,11 +21,11 @@ async def canary(world: World) -> None:
     world.push("web 1.1")
     await world.until(lambda: world.true.wanted("web")["canary-1"] == BAD, "the canary")
     await world.run_for(30)
-    world.board(
-        "the canary crashes; it is given a minute", "rollout status", "explain canary-1 web"
-    )
+    seen = world.board("the canary crashes; it is given a minute")
+    assert "Degraded; failed if it still is at 09:11:42 UTC" in seen
     await world.until(world.has("web", "RollingBack"), "the rollback")
-    world.board("it is taken back")
+    seen = world.board("it is taken back")
+    assert "RollingBack: 0 of 1 clusters are back (stage canary failed: 1 failed" in seen
     await world.until(world.has("web", "RolledBack"), "the end of the rollback")
     bad = world.newest("web")["uid"]
     await world.run_for(600)

@@ -28,7 +28,8 @@ async def revert(world: World) -> None:
     run = world.newest("web")["uid"]
     world.must("ana", "rollout", "approve", run)
     await world.until(world.has("web", "Paused"), "the stop")
-    world.board("production stops at the first failures", "rollout status")
+    seen = world.board("production stops at the first failures", "rollout status")
+    assert "Go on  revert or mend it in Git, or fleet rollout retry|skip|forgive" in seen
     touched = {*world.true.got("web", "1.1"), *world.true.got("web", "1.1-crashloop")}
     assert touched == {"staging-1", "staging-2", "production-1", "production-2"}
     decided = len(world.decisions())

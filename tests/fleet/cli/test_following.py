@@ -14,7 +14,7 @@ from rich.console import Console
 
 from fleet.cli import main
 from fleet.cli.following import draw
-from fleet.cli.following_text import eta_text, reason_text
+from fleet.cli.following_text import because_text, eta_text, price_text, reason_text, ways_on
 from fleet.model import PolicyDocument
 from fleet.rollout.decisions import Verb
 from tests.fleet.api.served import OPERATOR, Served, served
@@ -133,6 +133,47 @@ def test_a_time_is_said_once() -> None:
     assert reason_text({**soaks, "until": None}) == "soaks"
 
 
+def test_what_one_reason_says_is_not_said_again_by_a_shorter_one() -> None:
+    why = {"code": "x", "until": None}
+    run, stage = (
+        "stage two failed: 1 failed, the budget is 0",
+        "stage two: 1 failed, the budget is 0",
+    )
+    both = [{**why, "what": run}, {**why, "what": stage}, {**why, "what": "frozen"}]
+    assert because_text(both) == f"{run}; frozen"
+    assert because_text([both[1], both[0]]) == run
+
+
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [
+        ({"spent": 0, "left": 0, "of": 9}, "0 (none may)"),
+        ({"spent": 2, "left": 0, "of": 9}, "2 (no more may)"),
+        ({"spent": 1, "left": 2, "of": 97}, "1 (2 more of 97 may)"),
+    ],
+)
+def test_a_budget_says_what_is_left_of_it(price: dict[str, Any], said: str) -> None:
+    assert price_text(price) == said
+
+
+@pytest.mark.parametrize(
+    ("run", "stage", "verdict", "said"),
+    [
+        ("Running", "GatedBefore", "none", "approve web-1"),
+        ("Running", "GatedBefore", "pass", ""),
+        ("Running", "Waiting", "none", ""),
+        ("Paused", "Updating", "", "resume web-1"),
+        ("Paused", "Failed", "", "retry|skip|forgive|rollback|abort web-1"),
+    ],
+)
+def test_a_run_that_waits_for_people_says_what_they_can_do(
+    run: str, stage: str, verdict: str, said: str
+) -> None:
+    gates = [{"kind": "approval", "verdict": verdict}] if verdict else []
+    found = ways_on({"run": "web-1", "state": run, "stages": [{"state": stage, "gates": gates}]})
+    assert [said in line for line in found] == ([True] if said else [])
+
+
 @pytest.mark.parametrize(
     ("eta", "said"),
     [
@@ -142,6 +183,7 @@ def test_a_time_is_said_once() -> None:
             {"p50": "2030-01-01T09:00:00", "p90": "2030-01-01T10:00:00"},
             "2030-01-01 09:00:00 (p90 2030-01-01 10:00:00)",
         ),
+        ({"p50": "2030-01-01T09:00:00", "p90": "2030-01-01T09:00:00"}, "2030-01-01 09:00:00"),
     ],
 )
 def test_an_end_is_a_time_or_unknown_with_its_reason(eta: dict[str, Any], said: str) -> None:

@@ -167,3 +167,14 @@ def test_a_ramp_goes_on_from_the_step_that_it_reached() -> None:
     statuses = [at(StageState.UPDATING)]
     assert forecast(plan, statuses, {"a": TEN}, {}, "", NOW)["a"].work == (20.0, 60.0)
     assert forecast(plan, statuses, {"a": TEN}, {"a": 1}, "", NOW)["a"].work == (10.0, 30.0)
+
+
+def test_an_approval_that_was_given_early_keeps_no_end_unknown() -> None:
+    asks = stage("b", "a", clusters=2, before=(Approval(groups=("sre",)),))
+    plan, statuses = run(stage("a"), asks), [at(StageState.UPDATING), at(StageState.WAITING, "b")]
+    took = dict.fromkeys("ab", TEN)
+    given, asked = (GateStatus("b/before/0", "approval", verdict) for verdict in ("pass", "none"))
+    assert forecast(plan, statuses, took, {}, "", NOW, {"b": (given,)})["b"].ends is not None
+    for ahead in ({}, {"b": (asked,)}):
+        found = forecast(plan, statuses, took, {}, "", NOW, ahead)["b"]
+        assert found.unknown == "stage b has to pass: approval"
