@@ -133,7 +133,7 @@ def _answer(tick: _Tick) -> Step:
     memory, state = tick.memory, tick.state
     for view in tick.views:
         view.recount()
-        view.hold(freezing.frozen(tick.evidence))
+        view.hold(freezing.frozen(tick.evidence, rollback=tick.run.restores))
     statuses = tuple(
         status
         for view in tick.views
@@ -214,7 +214,8 @@ def _run_event(tick: _Tick) -> tuple[RunEvent, str]:
     if memory.seen_run in tables.ENDED:
         return RunEvent.FINISHED, "the run has ended"
     if all(stage.name in memory.done for stage in run.stages):
-        return RunEvent.FINISHED, "every stage is Done"
+        nothing = "nothing is to change: every cluster was last given what Git wants"
+        return RunEvent.FINISHED, "every stage is Done" if run.changes else nothing
     if tick.intent is Intent.ABORT:
         return RunEvent.ABORTED, "aborted; what has started settles by itself"
     if evidence.superseded_by:
@@ -231,7 +232,7 @@ def _run_event(tick: _Tick) -> tuple[RunEvent, str]:
         return RunEvent.PAUSED, "paused by a person"
     if evidence.vetoed:
         return RunEvent.GO, vetoes.in_words(evidence.vetoed)
-    held = freezing.frozen(evidence)
+    held = freezing.frozen(evidence, rollback=run.restores)
     if held is not None:
         return RunEvent.GO, held.what
     open_views = [view for view in tick.views if view.plan.name not in memory.done]
@@ -259,9 +260,9 @@ def _moving(tick: _Tick) -> list[View]:
     """The stages that neither a breach nor a veto keeps from acting."""
     if not _may_act(tick) or tick.state in tables.ENDED:
         return []
-    if tick.evidence.vetoed or freezing.frozen(tick.evidence) is not None:
-        return []
     run, views, memory = tick.run, tick.views, tick.memory
+    if tick.evidence.vetoed or freezing.frozen(tick.evidence, rollback=run.restores) is not None:
+        return []
     stopped = stops.stopped(run, memory)
     return [view for view in views if view.plan.name not in stopped]
 

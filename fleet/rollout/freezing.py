@@ -7,7 +7,8 @@
 
 Either is enough; each is lifted where it was made. It holds starts, not health: what has started
 settles, soaks go on. Allowed classes of runs pass (`hotfix`, which a person's Decision makes one),
-and a rollback does unless `blocksRollback`. Pure.
+and the way back does unless `blocksRollback`: a rollback, and a run that only restores what ran
+before unsuccessful ones, which is what a `git revert` of them makes. Pure.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def obstacles(
         if is_well(one):
             continue
         told = reasons_of(step, evidence, one, stages[one.stage])
-        more = _of_start(one, doors.get(one.stage), evidence)
+        more = _of_start(run, one, doors.get(one.stage), evidence)
         found[one.cluster] = tuple(dict.fromkeys([*told, *more])) or own_words(one)
     return found
 
@@ -71,10 +71,12 @@ def gates_ahead(
     }
 
 
-def _of_start(one: ClusterStatus, door: _Door | None, evidence: Evidence) -> Iterator[Reason]:
+def _of_start(
+    run: RunPlan, one: ClusterStatus, door: _Door | None, evidence: Evidence
+) -> Iterator[Reason]:
     if door is None or one.state not in _COULD_START or one.cluster not in evidence.clusters:
         return
-    frozen = freezing.frozen(evidence)
+    frozen = freezing.frozen(evidence, rollback=run.restores)
     if frozen is not None:
         yield frozen
     lapsed = one.code == LEASE_ENDED.code

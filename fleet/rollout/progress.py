@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from fleet.rollout import budgets, connectivity, gates, stops, tables
 from fleet.rollout.evidence import Evidence
@@ -25,7 +25,14 @@ from fleet.rollout.states import ClusterState, StageState
 from fleet.rollout.step import GateStatus, StageStatus
 from fleet.rollout.tables import StageEvent
 
+UNTOUCHED = frozenset({ClusterState.QUEUED, ClusterState.OFFLINE, ClusterState.PENDING})
+"""Nothing of the run moves in these, nor has it come to an end."""
 UNSETTLED = (ClusterState.QUEUED, ClusterState.ASSIGNED, ClusterState.APPLYING)
+
+
+AND_KEPT = ", and nobody may start: "
+"""Between the count of an open stage and what keeps everybody."""
+_FAR = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -66,11 +73,23 @@ class View:
             failed=memory.count_failed(self.plan.name),
             offline=sum(self.count[state] for state in tables.AWAY),
             budget=budgets.failure_budget(self.plan, denominator),
-            reason=self.reason,
+            reason=self._reason(),
             until=None if done else self.until,
             denominator=denominator,
             gates=() if done else self.gates,
         )
+
+    def _reason(self) -> str:
+        """Its own, and what keeps everybody of an open stage in which nobody moves."""
+        moving = any(self.count[state] for state in tables.IN_FLIGHT)
+        if moving or self.state is not StageState.UPDATING:
+            return self.reason
+        whys = [one.refused for one in self.standings if one.state is ClusterState.QUEUED]
+        kept = [why for why in whys if why is not None]
+        if not kept or len(kept) < len(whys):
+            return self.reason
+        soonest = min(kept, key=lambda why: (why.until is None, why.until or _FAR))
+        return f"{self.reason}{AND_KEPT}{soonest.what}"
 
 
 def walk(
@@ -140,6 +159,9 @@ def _event(
         return StageEvent.FINISHED if acts else StageEvent.BLOCKED
     if stage.name in memory.breached:
         return _breached(view, memory)
+    if evidence.finishing_for and all(one.state in UNTOUCHED for one in view.standings):
+        # A window or a cap kept everybody: nothing has begun here that is to be finished.
+        memory.started.pop(stage.name, None)
     if stage.name not in memory.started:
         event = _before(run, view, memory, evidence, acts, is_needed, now)
         if event is not None:

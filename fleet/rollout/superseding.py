@@ -4,8 +4,8 @@
 
     Queue           the live one continues   the new one waits, first come first served
     CoalesceLatest  the live one continues   the new one waits, only the newest is kept
-    FinishStage     the live one finishes the stages that it has started, starts no other, and is
-                    Superseded               the new one waits for that
+    FinishStage     the live one finishes the stages in which it has started something, starts no
+                    other, and is Superseded the new one waits for that
     Immediate       the live one assigns nothing more and is Superseded
                                              the new one starts at once
 

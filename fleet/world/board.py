@@ -3,7 +3,8 @@
     storefront  staging ■■ 2/2 ✓ │ production-eu ▣□□□□ 0/5 │ production-us □□□□□ 0/5
 
 A box is a cluster; `LEGEND` says which. What the boxes say is not said again in words: a note
-stands only where a run waits for something that is not the stage before, or where a stage failed.
+stands only where a run waits for something that is not the stage before, where something keeps
+everybody of an open stage, or where a stage failed. What a whole run waits for is said once.
 
 Pure: rows of the API in, text out.
 """
@@ -13,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Any
+
+from fleet.rollout.progress import AND_KEPT
 
 FULL, EMPTY, FAILED, MOVING = "■", "□", "✗", "▣"
 MOST_BOXES = 40
@@ -27,13 +30,15 @@ _BEFORE_IT = "waits for stage "
 
 def run_line(run: Mapping[str, Any]) -> str:
     """One run on one line; `Running` goes without saying."""
-    stages = " │ ".join(stage_text(stage) for stage in run["stages"])
+    waits = run["reason"] if run["state"] == "Queued" else ""
+    stages = " │ ".join(stage_text(stage, waits) for stage in run["stages"])
     state = "" if run["state"] == "Running" else f"{run['state']}  "
+    state = f"{run['state']} ({waits})  " if waits else state
     return f"{','.join(run['bundles'])}  {state}{stages}"
 
 
-def stage_text(stage: Mapping[str, Any]) -> str:
-    """One stage: a box for each cluster, counts, and what it waits for."""
+def stage_text(stage: Mapping[str, Any], known: str = "") -> str:
+    """One stage: a box for each cluster, counts, and what it waits for that is not `known`."""
     total, healthy = int(stage["total"]), int(stage["healthy"])
     if not total:
         return f"{stage['stage']} unchanged"
@@ -44,6 +49,7 @@ def stage_text(stage: Mapping[str, Any]) -> str:
     boxes = "".join(sign * ceil(count / each) for sign, count in counts)
     scale = f" (a box: up to {each} clusters)" if each > 1 else ""
     note = note_of(stage)
+    note = "" if note == known else note
     done = " ✓" if stage["state"] == "Done" else ""
     said = f" ({note})" if note else ""
     return f"{stage['stage']} {boxes} {healthy}/{total}{scale}{said}{done}"
@@ -52,6 +58,8 @@ def stage_text(stage: Mapping[str, Any]) -> str:
 def note_of(stage: Mapping[str, Any]) -> str:
     """Why the stage does not move, if the boxes and the stage before do not show it."""
     reason = str(stage.get("reason") or "")
+    if stage["state"] == "Updating":
+        return reason.partition(AND_KEPT)[2]
     waits = stage["state"] == "Waiting" and not reason.startswith(_BEFORE_IT)
     return reason if waits or stage["state"] in _SPEAKING else ""
 

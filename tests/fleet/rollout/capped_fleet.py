@@ -148,11 +148,12 @@ class CappedFleet(PullFleet):
         moved: dict[str, set[str]],
     ) -> Iterator[str]:
         """What the offers of one step broke, if anything."""
-        if made and freezing.frozen(Evidence({}, budgets=self.budgets)):
+        back = run.plan.restores
+        if made and freezing.frozen(Evidence({}, budgets=self.budgets), rollback=back):
             yield f"I9: {made} offered while frozen"
         for budget in self.budgets:
             mine = [one for one in self.assignments if one.run == run.plan.uid]
-            if budget.freeze.active and any(one.can_start for one in mine):
+            if budget.freeze.active and not back and any(one.can_start for one in mine):
                 yield "I9: a frozen run leaves an offer open"
             yield from self._rates(budget, made)
             yield from self._lifted(budget, set(made), before, moved)

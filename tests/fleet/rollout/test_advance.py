@@ -340,6 +340,12 @@ def test_a_restoring_run_passes_gates_and_soaks_but_keeps_its_slots() -> None:
     assert end.state is RunState.SUCCEEDED
 
 
+def test_a_run_without_a_change_says_that_there_is_none() -> None:
+    step = tick(run(stage("one")), {})
+    assert step.state is RunState.SUCCEEDED
+    assert step.reason == "nothing is to change: every cluster was last given what Git wants"
+
+
 def test_a_dark_cluster_keeps_nobody_from_being_restored() -> None:
     stages = (stage("one", "a"), stage("two", "b", depends_on=("one",)))
     dark = {"a": cluster(online=False)}

@@ -44,6 +44,20 @@ def test_a_rollback_passes_unless_it_is_blocked() -> None:
     assert frozen(Evidence({}, budgets=(hard,)), rollback=True) is not None
 
 
+def test_a_run_that_only_restores_is_the_way_back_too() -> None:
+    """`git revert` of what went wrong or was under way brings back what was there, as a rollback.
+
+    Mutation that breaks it: `_moving` asks `frozen` without `rollback`.
+    """
+    plan = run(stage("one", "c0"), restores=True)
+    hard = budget(freeze={"active": True, "reason": "x", "blocksRollback": True})
+    assert tick(plan, {}, budgets=(FROZEN,)).offer == ("c0",)
+    held = tick(plan, {}, budgets=(hard,))
+    assert (held.offer, held.clusters[0].code) == ((), "Frozen")
+    moving = tick(plan, {}, budgets=(FROZEN,))
+    assert "frozen" not in moving.reason, "nobody is told of a freeze that holds nothing"
+
+
 def test_people_freeze_until_they_unfreeze() -> None:
     on = decision(1, Verb.FREEZE, run="", reason="incident 7")
     off = decision(2, Verb.UNFREEZE, run="")

@@ -8,9 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fleet.rollout.gate_kinds import OpenHours, Window
 from fleet.rollout.states import RunState
+from tests.fleet.rollout.builders import cluster, run, stage, stage_states, tick
 from tests.fleet.rollout.pull_fleet import PullFleet
 from tests.fleet.rollout.stories import fleet, only, released
+
+SHUT = Window(allow=(OpenHours("0 9 * * *", 3600),), zone_label="tz", zone_default="UTC")
+"""The tests' now is midnight."""
 
 
 def world(policy: str, **more: Any) -> PullFleet:
@@ -77,6 +82,20 @@ def test_finish_stage_finishes_what_has_started_and_starts_no_other() -> None:
     assert set(found.running("app").values()) == {"v3"}
 
 
+def test_finish_stage_finishes_nothing_where_nothing_could_start() -> None:
+    """The stage is open, but a window is closed: a newer run is not held until it opens.
+
+    Mutation that breaks it: `progress` leaves such a stage among those that have started.
+    """
+    plan = run(stage("one", "a", before=(SHUT,)), stage("two", "b", depends_on=("one",)))
+    waits = tick(plan, {})
+    assert (stage_states(waits)["one"], waits.offer) == ("Updating", ())
+    replaced = tick(plan, {}, waits.marks, finishing_for="r2")
+    assert (replaced.state, replaced.offer) == (RunState.SUPERSEDED, ())
+    moving = tick(plan, {"a": cluster(offered=0, started=0)}, waits.marks, finishing_for="r2")
+    assert moving.state is RunState.RUNNING, "what has started is finished"
+
+
 def test_a_run_that_finishes_its_stages_and_fails_is_replaced_at_once() -> None:
     found = world("FinishStage")
     found.bad["v2"] = "failed"
@@ -107,10 +126,10 @@ def test_production_moves_once_every_so_many_revisions(
         found.tick(1)
         found.serve_all(rounds, seconds=5)
     found.serve_all(30)
-    for run in list(found.runs.values())[1:]:
-        if run.state is RunState.SUCCEEDED:
+    for one in list(found.runs.values())[1:]:
+        if one.state is RunState.SUCCEEDED:
             in_a_row = 0
-        elif run.marks.started:
+        elif one.marks.started:
             in_a_row += 1
         assert in_a_row <= deferrals, ended(found)
     assert ended(found)[-1] is RunState.SUCCEEDED

@@ -72,6 +72,16 @@ def test_nothing_starts_when_too_little_of_the_window_is_left() -> None:
     assert (late.offer, late.clusters[0].code) == ((), "WindowCloses")
 
 
+def test_a_stage_in_which_nobody_may_start_says_why() -> None:
+    plan = run(stage("one", "a", "b", "c", before=(NIGHT,), parallelism=3))
+    zones = {"a": there("America/New_York"), "b": cluster(), "c": cluster()}
+    (shut,) = tick(plan, zones).stages
+    soonest = "the window is closed until 2030-01-01 01:00 UTC"
+    assert shut.reason == f"0 of 3 Healthy, and nobody may start: {soonest}"
+    moving = {**zones, "b": offered(HOUR)}
+    assert tick(plan, moving, at=HOUR).stages[0].reason == "0 of 3 Healthy"
+
+
 def test_p90_is_what_clusters_needed_before_and_without_any_the_deadline() -> None:
     berlin, window = there("Europe/Berlin"), replace(NIGHT, min_remaining=P90)
     assert one(window, berlin, HOUR - 600, durations={"one": 600}).offer == ("a",)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fleet.rollout.progress import AND_KEPT
 from fleet.world.board import LEGEND, Board, run_line, stage_text
 
 
@@ -20,7 +21,7 @@ def run(*stages: dict[str, Any], name: str = "web-1", state: str = "Running") ->
     ended = state in ("Succeeded", "Aborted", "Superseded")
     return {
         "run": name, "bundles": [name.split("-")[0]], "state": state, "ended": ended,
-        "stages": list(stages),
+        "stages": list(stages), "reason": "",
     }  # fmt: skip
 
 
@@ -43,6 +44,11 @@ def test_the_legend_explains_every_box() -> None:
     ("state", "reason", "said"),
     [
         ("Updating", "0 of 3 Healthy", ""),
+        (
+            "Updating",
+            f"0 of 3 Healthy{AND_KEPT}the window is closed until 09:00",
+            " (the window is closed until 09:00)",
+        ),
         ("Verifying", "2 of 3 Healthy", ""),
         ("Waiting", "waits for stage staging", ""),
         ("Waiting", "no cluster of this stage is online", " (no cluster of this stage is online)"),
@@ -58,6 +64,13 @@ def test_words_stand_only_where_boxes_do_not_say_it(state: str, reason: str, sai
 
 def test_a_stage_in_which_nothing_changes_has_no_boxes() -> None:
     assert stage_text(stage(total=0, state="Done")) == "staging unchanged"
+
+
+def test_what_a_whole_run_waits_for_is_said_once() -> None:
+    waits = {"state": "Waiting", "reason": "waits for run web-1"}
+    queued = run(stage(**waits), stage("rest", **waits), state="Queued")
+    line = run_line({**queued, "reason": "waits for run web-1"})
+    assert line == "web  Queued (waits for run web-1)  staging □□□ 0/3 │ rest □□□ 0/3"
 
 
 def test_a_run_that_is_running_does_not_say_so_and_any_other_does() -> None:
