@@ -48,6 +48,7 @@ from fleet.store.runs import (
     read_plan,
 )
 from fleet.store.situation import (
+    declared_clusters,
     granted_digests,
     online_clusters,
     pushes,
@@ -60,6 +61,8 @@ from fleet.store.vetoes import standing_vetoes
 from fleet.store.wanted import removals_are_safe
 
 PLANS_KEPT = 1000
+MEMBERS = frozenset({"", "Cluster", "ClusterGroup"})
+"""Kinds whose unread documents leave open who is where."""
 ALL = ""
 """News of a cluster as a whole: all its bundles."""
 
@@ -112,6 +115,8 @@ class Releaser:
         runs = tuple(replace(run, degraded_seconds=degraded) for run in proposal.runs)
         with self._store.write() as c:
             changed = record_proposal(c, replace(proposal, runs=runs), now)
+            for uid in proposal.amendments:
+                self._plans.pop(uid, None)
             if not planned.book.closed:
                 keep_budgets(c, planned.book.budgets)
             replace_problems(c, "rollout", problems_of_held(proposal.held), now, situation.commit)
@@ -241,6 +246,8 @@ def _situation(
         assigned=granted,
         held=plan.held if removals_are_safe(plan) else plan.held | everything,
         removals_approved=approved(said),
+        declared=declared_clusters(c),
+        members_unread=bool(plan.unread & MEMBERS),
         catch_up_asked=lane.asked(said),
         runs=run_records(c, plan_of),
         online=online_clusters(c),

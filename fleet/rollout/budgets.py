@@ -31,11 +31,14 @@ def failure_budget(stage: StagePlan, denominator: int) -> int:
 
 
 def min_healthy(stage: StagePlan, denominator: int) -> int:
-    """How many must be Healthy; a percentage is taken of `denominator`, a count stays."""
+    """How many must be Healthy; a percentage is taken of `denominator`, a count stays.
+
+    Who joined before the stage started counts: more clusters need more that are Healthy.
+    """
     if not stage.min_healthy_said:
         return stage.min_healthy
     said = numbers.amount_of(stage.min_healthy_said)
-    return min(stage.min_healthy, numbers.min_healthy(said, denominator))
+    return min(numbers.min_healthy(said, denominator), len(stage.clusters))
 
 
 def stops_at_once(rules: FailureRules) -> bool:
@@ -95,16 +98,18 @@ def judge_settled(
     stage: StagePlan,
     standings: Sequence[Standing],
     healthy: int,
+    present: int,
     memory: Memory,
 ) -> None:
     """Mark a settled stage as breached if too few are Healthy, whatever the budget says.
 
+    Never are more asked for than did not leave (`present`).
     With `scope: Cluster` its budget is judged here too; with `action: Continue` it never is.
     """
     if not stops_at_once(rules) and rules.action is not FailureAction.CONTINUE:
         judge(stage, standings, memory)
     if (stage.name, "") in memory.failure.forgiven:
         return
-    least = min_healthy(stage, memory.denominators.get(stage.name, 0))
+    least = min(min_healthy(stage, memory.denominators.get(stage.name, 0)), present)
     if healthy < least and stage.name not in memory.breached:
         memory.breached[stage.name] = f"{healthy} Healthy, minHealthy is {least}"

@@ -131,10 +131,11 @@ def _wants_nothing(wanted: Wanted) -> bool:
 
 
 def carried(record: RunRecord, bundle: str) -> dict[str, Digest]:
-    """Cluster → the digest of `bundle` that a run brings there."""
+    """Cluster → the digest of `bundle` that a run brings there; who left it gets nothing of it."""
     return {
         cluster: change.wanted
         for cluster, changes in record.plan.changes.items()
+        if cluster not in record.plan.left
         for change in changes
         if change.bundle == bundle
     }

@@ -44,6 +44,7 @@ _CLUSTER = {
     ClusterState.TIMED_OUT: "cluster-timed-out",
     ClusterState.STILL_UNHEALTHY: "cluster-still-unhealthy",
     ClusterState.SKIPPED: "cluster-skipped",
+    ClusterState.REMOVED: "",  # the amendment has told it
     ClusterState.REVERTING: "cluster-goes-back",
     ClusterState.REVERTED: "cluster-reverted",
     ClusterState.REVERT_FAILED: "cluster-revert-failed",

@@ -17,8 +17,6 @@ NOT_YET = frozenset(
         "supersede.hotfix",
         # caps, removal, connectivity
         # plan and stages
-        "membership.onLeave=Fail",
-        "membership.onRelabel=Restage",
         "source.track",
     }
 )

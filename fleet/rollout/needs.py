@@ -144,7 +144,7 @@ def _changed(
                 return True
         elif _comes(situation, cluster, bundle, digest):
             continue
-        elif situation.assigned.get(cluster):
+        elif not is_new(situation, record, cluster):
             return True
         else:
             stage, others = beside(cluster, bundle)
@@ -153,6 +153,14 @@ def _changed(
             if not released[stage]:
                 return True
     return False
+
+
+def is_new(situation: Situation, record: RunRecord, cluster: str) -> bool:
+    """Did it join after the run was made, or leave it? Else a commit changed what it wants."""
+    since = situation.declared.get(cluster) if situation.declared else None
+    if since is not None:
+        return since >= record.plan.created or cluster in record.plan.left
+    return not situation.assigned.get(cluster)
 
 
 def _is_released(

@@ -24,6 +24,11 @@ from fleet.rollout.stages import Policy
 from fleet.rollout.states import Lane, RunState
 
 
+def pinned(policy: Policy) -> Policy:
+    """A policy as a run keeps it: who is in which stage; its rules stand in `RunPlan.rules`."""
+    return replace(policy, rules=Rules(), at="")
+
+
 def run_uid(commit: str, bundles: tuple[str, ...], number: int) -> str:
     """`podinfo-1a2b3c4-7`, `podinfo-and-2-1a2b3c4-8`: who, which commit, which run of the hub."""
     more = f"-and-{len(bundles) - 1}" if len(bundles) > 1 else ""
@@ -41,6 +46,7 @@ class Planner:
     _members: dict[str, Membership] = field(default_factory=dict)
     _refused: dict[str, tuple[Refusal, ...]] = field(default_factory=dict)
     _newest: dict[str, RunRecord] | None = None
+    _then: list[tuple[Policy, Membership]] = field(default_factory=list)
 
     def policy_of(self, bundle: str) -> Policy | None:
         """The policy of a bundle; `None` (and a line in `held`) if it has none that holds.
@@ -105,6 +111,18 @@ class Planner:
                 policy, self.situation.clusters, self.situation.groups
             )
         return self._members[policy.name]
+
+    def members_then(self, kept: Policy) -> Membership:
+        """Who is in which stage now, as a run's policy of then (`pinned`) says it."""
+        now = self.situation.policies.by_name(kept.name)
+        if now is not None and pinned(now) == kept:
+            return self.members(now)
+        found = next((who for policy, who in self._then if policy == kept), None)
+        if found is None:
+            situation = self.situation
+            found = resolution.membership(kept, situation.clusters, situation.groups)
+            self._then.append((kept, found))
+        return found
 
     def beside(self, cluster: str, bundle: str) -> tuple[str, tuple[str, ...]]:
         """The stage that a placeable cluster is in for this bundle, and all clusters of it."""
@@ -227,6 +245,7 @@ class Planner:
             author=situation.author,
             authors=situation.authors,
             number=self._number(),
+            policy=pinned(policy),
         )
         self.made.append(plan)
         return plan

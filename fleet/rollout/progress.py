@@ -2,8 +2,9 @@
 
 A stage waits for all that it depends on to be Done *in this run*, then for its gates, then moves
 its clusters, then soaks. It acts (starts, becomes Done) only while the run may act; what it *is*
-is told either way. A stage with no changing cluster is Done(Skipped) as soon as it is its turn; one
-where nobody is online waits if a later one needs its proof and is Done(Offline) otherwise.
+is told either way. A stage with no changing cluster (or that all of them left) is Done(Skipped) as
+soon as it is its turn; one where nobody is online waits if a later one needs its proof and is
+Done(Offline) otherwise.
 """
 
 from __future__ import annotations
@@ -60,18 +61,23 @@ class View:
             for one in self.standings:
                 one.refused = why if one.state is ClusterState.QUEUED else one.refused
 
+    @property
+    def present(self) -> int:
+        """How many of its changing clusters did not leave."""
+        return len(self.standings) - self.count[ClusterState.REMOVED]
+
     def status(self, memory: Memory) -> StageStatus:
         """As shown to people."""
         done = self.plan.name in memory.done
-        denominator = memory.denominators.get(self.plan.name, len(self.standings))
+        denominator = memory.denominators.get(self.plan.name, self.present)
         return StageStatus(
             name=self.plan.name,
             state=self.state,
-            total=len(self.standings),
+            total=self.present,
             healthy=self.count[ClusterState.HEALTHY],
             in_flight=sum(self.count[state] for state in tables.IN_FLIGHT),
             failed=memory.count_failed(self.plan.name),
-            offline=sum(self.count[state] for state in tables.AWAY),
+            offline=sum(self.count[state] for state in tables.AWAY - {ClusterState.REMOVED}),
             budget=budgets.failure_budget(self.plan, denominator),
             reason=self._reason(),
             until=None if done else self.until,
@@ -154,7 +160,7 @@ def _event(
     if missing:
         view.reason, view.code = f"waits for stage {', '.join(missing)}", "WaitsForStage"
         return StageEvent.BLOCKED
-    if not stage.clusters:
+    if not view.present:
         view.reason, view.code = _how_done(view)
         return StageEvent.FINISHED if acts else StageEvent.BLOCKED
     if stage.name in memory.breached:
@@ -204,7 +210,7 @@ def _before(
     memory.started[stage.name] = now
     gates.close(memory, f"{stage.name}/{Side.BEFORE}/")
     left_out = connectivity.left_out(run, view.count)
-    memory.denominators[stage.name] = len(view.standings) - left_out
+    memory.denominators[stage.name] = view.present - left_out
     return None
 
 
@@ -219,7 +225,7 @@ def _inside(
 ) -> StageEvent:
     stage = view.plan
     healthy = view.count[ClusterState.HEALTHY]
-    view.reason = f"{healthy} of {len(view.standings)} Healthy"
+    view.reason = f"{healthy} of {view.present} Healthy"
     if connectivity.fails_offline(run, view.count):
         return StageEvent.MOVING
     if nobody_online(view):
@@ -231,7 +237,9 @@ def _inside(
     if dark := connectivity.waits_for(run, view.count):
         view.reason, view.code = f"waits for {dark} offline clusters", "WaitsForOffline"
         return StageEvent.CHECKING
-    budgets.judge_settled(run.rules.on_failure, stage, view.standings, healthy, memory)
+    budgets.judge_settled(
+        run.rules.on_failure, stage, view.standings, healthy, view.present, memory
+    )
     if stage.name in memory.breached:
         return _breached(view, memory)
     _keep_soak(view, memory)
@@ -269,11 +277,12 @@ def _with_nobody(run: RunPlan, view: View, is_needed: bool, acts: bool) -> Stage
 
 
 def _how_done(view: View) -> tuple[str, str]:
-    if not view.standings:
-        return "no cluster changes here", "Skipped"
+    if not view.present:
+        left = "every cluster left" if view.standings else "no cluster changes here"
+        return left, "Skipped"
     if nobody_online(view):
         if all(one.state is ClusterState.SKIPPED for one in view.standings):
             return "every cluster was skipped", "Skipped"
         return "no cluster was online; they are caught up later", "Offline"
     healthy = view.count[ClusterState.HEALTHY]
-    return f"{healthy} of {len(view.standings)} Healthy", "Done"
+    return f"{healthy} of {view.present} Healthy", "Done"

@@ -19,7 +19,7 @@ from fleet.rollout import numbers, ordering
 from fleet.rollout.gate_kinds import Proven
 from fleet.rollout.numbers import Amount
 from fleet.rollout.run_plan import Change, Ramp, SpreadPlan, StagePlan
-from fleet.rollout.stages import Policy, StagePolicy, in_order
+from fleet.rollout.stages import Policy, Spread, StagePolicy, in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def _stage_plan(stage: StagePolicy, names: list[str], who: Membership, uid: str)
         clusters=clusters,
         depends_on=stage.depends_on,
         members=members,
-        parallelism=Ramp(_steps(stage, members)),
+        parallelism=Ramp(steps(stage, members)),
         spread=_spread(stage, clusters, who),
         failure_budget=numbers.failure_budget(stage.failure_budget, changing),
         min_healthy=_least_healthy(stage.min_healthy, changing),
@@ -125,13 +125,13 @@ def _stage_plan(stage: StagePolicy, names: list[str], who: Membership, uid: str)
     )
 
 
-def _steps(stage: StagePolicy, members: int) -> tuple[int, ...]:
-    """The batch sizes; none is larger than `max`."""
-    steps = tuple(numbers.parallelism(step, members) for step in stage.parallelism)
+def steps(stage: StagePolicy, members: int) -> tuple[int, ...]:
+    """The batch sizes for a stage of so many members; none is larger than `max`."""
+    sizes = tuple(numbers.parallelism(step, members) for step in stage.parallelism)
     if stage.max_parallelism is None:
-        return steps
+        return sizes
     most = numbers.parallelism(stage.max_parallelism, members)
-    return tuple(min(step, most) for step in steps)
+    return tuple(min(size, most) for size in sizes)
 
 
 def _spread(stage: StagePolicy, clusters: Iterable[str], who: Membership) -> SpreadPlan | None:
@@ -139,19 +139,26 @@ def _spread(stage: StagePolicy, clusters: Iterable[str], who: Membership) -> Spr
     if stage.spread is None:
         return None
     key = stage.spread.key
-    sizes = Counter(_domain(who, name, key) for name in who.clusters[stage.name])
     return SpreadPlan(
         key=key,
-        domain_of={name: _domain(who, name, key) for name in clusters},
-        limits={
-            value: numbers.parallelism(stage.spread.max_in_flight, size)
-            for value, size in sorted(sizes.items())
-        },
+        domain_of={name: domain(who, name, key) for name in clusters},
+        limits=limits(stage.spread, who.clusters[stage.name], who),
     )
 
 
-def _domain(who: Membership, cluster: str, key: str) -> str:
-    return who.declared[cluster].labels.get(key, "")
+def limits(spread: Spread, members: Iterable[str], who: Membership) -> dict[str, int]:
+    """Domain → how many of it may be in flight, in a stage of these members."""
+    sizes = Counter(domain(who, name, spread.key) for name in members)
+    return {
+        value: numbers.parallelism(spread.max_in_flight, size)
+        for value, size in sorted(sizes.items())
+    }
+
+
+def domain(who: Membership, cluster: str, key: str) -> str:
+    """A cluster's value of a label; empty without it, and of a cluster that is not declared."""
+    found = who.declared.get(cluster)
+    return found.labels.get(key, "") if found else ""
 
 
 def _least_healthy(said: Amount, changing: int) -> int:

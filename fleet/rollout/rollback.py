@@ -73,7 +73,7 @@ def ways(run: RunPlan, memory: Memory, evidence: Evidence) -> dict[str, tuple[Ch
     touched = [
         (known.touched_at, cluster)
         for cluster, known in evidence.clusters.items()
-        if known.touched_at is not None and cluster in run.changes
+        if known.touched_at is not None and cluster in run.changes and cluster not in run.left
         if not only_failed or cluster in memory.failed
     ]
     return {c: way_back(run.changes[c], evidence.clusters[c]) for _, c in sorted(touched)[::-1]}

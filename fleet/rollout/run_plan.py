@@ -1,8 +1,9 @@
 """One run as it was made: who changes to what, through which stages, with every number resolved.
 
-A plan is pinned and never edited: the policy that it was made under is in it (`rules` and the
-stages), so that what people change in Git serves the next run. Amounts that depend on who is online
-(`…_said`) or on the clusters of a rollback are kept as written, all others are integers.
+A plan is pinned and never edited: the policy that it was made under is in it (`rules`, `policy` and
+the stages), so that what people change in Git serves the next run; who joins and leaves is recorded
+beside it (`fleet.rollout.amendments`). Amounts that depend on who is online (`…_said`) or on the
+clusters of a rollback are kept as written, all others are integers.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import datetime
 from clusters.objects import Digest
 from fleet.rollout.gate_kinds import AfterGate, Approval, BeforeGate
 from fleet.rollout.rules import Rules
+from fleet.rollout.stages import Policy
 from fleet.rollout.states import Lane
 
 
@@ -112,6 +114,12 @@ class RunPlan:
     """Trailers of the commit's message; `supersede.hotfix` asks for one."""
     number: int = 0
     """Rises with every run of the hub; part of the uid."""
+    policy: Policy | None = None
+    """Who is in which stage, as it was said then (its rules are `rules`); for joins, relabels."""
+    left: Mapping[str, str] = field(default_factory=dict)
+    """Cluster → why it is in this run no more; only amendments say so."""
+    lost: frozenset[str] = frozenset()
+    """Those of them that count as failed (`onLeave: Fail`)."""
 
     @property
     def lease_seconds(self) -> float:

@@ -2,6 +2,7 @@
 
 ::
 
+    joins, leaves, relabels → live runs amended
     differences → needs → units (bundles joined by dependsOn where both change) → launch each
     launch: a live run of the same bundle
               rolls back                                                        → that ends first
@@ -31,6 +32,7 @@ from fleet.rollout.differences import (
     hold_removals,
     target_digest,
 )
+from fleet.rollout.membership import amend
 from fleet.rollout.needs import Needs, needs
 from fleet.rollout.plans import Planner, run_uid
 from fleet.rollout.rules import SupersedePolicy, Unit
@@ -48,6 +50,7 @@ def propose(
     """The runs that are wanted now and not there. `uid(commit, bundles, number)` names them."""
     found = differences(situation)
     planner = Planner(situation, uid)
+    situation, amendments = amend(situation, planner.members_then)
     situation = planner.situation = hold_removals(situation, found, planner.rules_of)
     vetoed = held_bundles(situation.wanted.values(), situation.vetoed)
     differing = planner.placeable({b: some for b, some in found.of.items() if b not in vetoed})
@@ -68,6 +71,7 @@ def propose(
         runs,
         dict(sorted(desk.superseded.items())),
         dict(sorted(desk.finishing.items())),
+        amendments,
         tuple(sorted({*desk.held, *desk.planner.held})),
         _waits(desk),
         min(desk.wakes, default=None),
@@ -146,7 +150,7 @@ class _Desk:
             if not bundles or any(self.planner.policy_of(bundle) is None for bundle in bundles):
                 continue
             changes = self._changes(bundles, ())
-            if bundles == record.plan.bundles and _same(changes, record.plan.changes):
+            if bundles == record.plan.bundles and _same(changes, _open_changes(record)):
                 self.superseded.update({r.plan.uid: record.plan.uid for r in failed})
                 continue
             restores = self._restores(bundles, changes, [])
@@ -255,6 +259,12 @@ def _same(one: Mapping[str, tuple[Change, ...]], other: Mapping[str, tuple[Chang
 
 def _words(changes: Mapping[str, tuple[Change, ...]]) -> dict[str, list[tuple[str, str, str]]]:
     return {c: [(x.bundle, x.wanted, x.previous) for x in some] for c, some in changes.items()}
+
+
+def _open_changes(record: RunRecord) -> dict[str, tuple[Change, ...]]:
+    """What a run changes where nobody left it."""
+    plan = record.plan
+    return {c: some for c, some in plan.changes.items() if c not in plan.left}
 
 
 def _older(records: Iterable[RunRecord], record: RunRecord) -> list[RunRecord]:

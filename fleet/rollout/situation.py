@@ -8,6 +8,7 @@ from datetime import datetime
 
 from clusters.objects import Digest
 from fleet.model import Cluster, ClusterGroup, Labels
+from fleet.rollout.amendments import Amendment
 from fleet.rollout.policy import PolicyBook
 from fleet.rollout.rules import FailureAction
 from fleet.rollout.run_plan import RunPlan
@@ -37,6 +38,12 @@ class RunRecord:
     ended_at: datetime | None = None
     failed: frozenset[str] = frozenset()
     """Clusters that ever failed in it."""
+    started: frozenset[str] = frozenset()
+    """Its stages that have started, those that are Done included."""
+    done: frozenset[str] = frozenset()
+    """Its stages that are Done."""
+    touched: frozenset[str] = frozenset()
+    """Clusters that have started something of it, or failed in it."""
 
     @property
     def is_live(self) -> bool:
@@ -73,6 +80,10 @@ class Situation:
     policies: PolicyBook
     clusters: tuple[Cluster, ...] = ()
     groups: tuple[ClusterGroup, ...] = ()
+    declared: Mapping[str, datetime | None] | None = None
+    """Every cluster that Git declares, read or not, since when; `None`: it is not known."""
+    members_unread: bool = False
+    """Some cluster or group could not be read: nothing is concluded about who is where."""
     bundles: Mapping[str, Labels] = field(default_factory=dict)
     """Declared bundle → its labels."""
     depends_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -123,6 +134,8 @@ class Proposal:
     """Old run → the new one that replaces it; its unstarted offers are withdrawn with it."""
     finishing: Mapping[str, str] = field(default_factory=dict)
     """Old run → the new one that waits until it has finished the stages that it has started."""
+    amendments: Mapping[str, Amendment] = field(default_factory=dict)
+    """Live run → what joins, leaves and relabels change in it."""
     held: tuple[Held, ...] = ()
     waits: Mapping[str, str] = field(default_factory=dict)
     """Queued run → the older live run that goes first: `Evidence.waits_for`."""

@@ -75,7 +75,7 @@ def stand(
     """Where the cluster stands now; appends to `wakes` when time alone could change that."""
     offer = live_assignment(evidence, memory.retired.get(cluster, 0))
     unstarted = offer is not None and offer.started_at is None
-    settled = _settled_by_people(cluster, memory) or _failed(cluster, memory)
+    settled = _settled(run, stage, cluster, memory, now)
     if settled is not None:
         settled.unstarted = unstarted
         return settled
@@ -119,6 +119,14 @@ def _fails_dark(run: RunPlan, stage: StagePlan, memory: Memory) -> bool:
     return stage.name in memory.started and offline_rule(run) is OfflineRule.FAIL
 
 
+def _settled(
+    run: RunPlan, stage: StagePlan, cluster: str, memory: Memory, now: datetime
+) -> Standing | None:
+    """Where it is whatever was reported since: skipped, failed, or gone."""
+    by_people = _settled_by_people(cluster, memory)
+    return by_people or _failed(cluster, memory) or _gone(run, stage, cluster, memory, now)
+
+
 def _settled_by_people(cluster: str, memory: Memory) -> Standing | None:
     if cluster not in memory.skipped:
         return None
@@ -132,6 +140,23 @@ def _failed(cluster: str, memory: Memory) -> Standing | None:
         return None
     state, _, why = held[1].partition(": ")
     return Standing(cluster, ClusterState(state), why)
+
+
+def _gone(
+    run: RunPlan, stage: StagePlan, cluster: str, memory: Memory, now: datetime
+) -> Standing | None:
+    """One that left is Removed, whatever it had started; one that was Healthy stays so."""
+    if cluster not in run.left:
+        return None
+    memory.clocks.pop(cluster, None)
+    why = run.left[cluster]
+    if memory.seen_clusters.get(cluster) is ClusterState.HEALTHY:
+        return Standing(cluster, ClusterState.HEALTHY, why)
+    if cluster in run.lost and (stage.name, cluster) not in memory.ever_failed:
+        found = Standing(cluster, ClusterState.FAILED, why, "Left", since=now)
+        _record(stage, found, memory)
+        return found
+    return Standing(cluster, ClusterState.REMOVED, why, "Left")
 
 
 def live_assignment(evidence: ClusterEvidence, retired: int) -> AssignmentEvidence | None:

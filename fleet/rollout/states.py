@@ -52,6 +52,7 @@ class ClusterState(StrEnum):
     OFFLINE = "Offline"
     PENDING = "Pending"
     SKIPPED = "Skipped"
+    REMOVED = "Removed"
     HELD = "Held"
     REVERTING = "Reverting"
     REVERTED = "Reverted"

@@ -8,6 +8,7 @@ answer the state. A pair that is in neither the table nor the ignored set is a d
     Cluster  Queued → Assigned → Applying → Verifying → Healthy      Healthy → Verifying
              Assigned → Queued | Offline (withdrawn)   Queued ⇄ Offline, Pending
              → Failed | TimedOut | StillUnhealthy      these → Queued only by a retry
+             any that is not settled → Removed (it left), and where it is when it is back
              any that was touched → Reverting → Reverted | RevertFailed
     Stage    Waiting → GatedBefore → Updating ⇄ Verifying ⇄ GatedAfter → Done      any → Failed
     Run      Queued → Running ⇄ Paused → Succeeded | Aborted | Superseded
@@ -75,7 +76,9 @@ BAD_ENDS = frozenset({ClusterState.FAILED, ClusterState.TIMED_OUT, ClusterState.
 """Terminal for a cluster until a retry."""
 IN_FLIGHT = frozenset({ClusterState.ASSIGNED, ClusterState.APPLYING, ClusterState.VERIFYING})
 """These take a slot."""
-AWAY = frozenset({ClusterState.OFFLINE, ClusterState.PENDING, ClusterState.SKIPPED})
+AWAY = frozenset(
+    {ClusterState.OFFLINE, ClusterState.PENDING, ClusterState.SKIPPED, ClusterState.REMOVED}
+)
 """In no denominator."""
 SETTLED = BAD_ENDS | AWAY | {ClusterState.HEALTHY}
 """A stage does not wait for these."""
@@ -98,7 +101,7 @@ _CLUSTER = {
     ClusterEvent.LATE: ClusterState.TIMED_OUT,
     ClusterEvent.LATE_AS_BEFORE: ClusterState.STILL_UNHEALTHY,
 }
-_LIVE = frozenset(_CLUSTER.values()) - BAD_ENDS
+_LIVE = frozenset({*_CLUSTER.values(), ClusterState.REMOVED}) - BAD_ENDS
 _WAY_BACK = {
     ClusterEvent.GOING_BACK: ClusterState.REVERTING,
     ClusterEvent.BACK: ClusterState.REVERTED,

@@ -4,7 +4,7 @@ At a breach the wanted digests of the clusters that failed are stored (`onFailur
 cluster's wanted digest of that bundle is among them, the bundle is held on *every* cluster, in
 every run, however many commits follow: production cannot get what staging refused. A commit that
 wants other digests everywhere, or takes back what failed, is not held. A removal is never vetoed,
-nor does a rejected approval or a deadline veto anything: no cluster failed there.
+nor does a rejected approval, a deadline or a cluster that left veto anything: no content failed.
 
 Answering the breach (retry, skip, forgive) lifts what the run vetoed; so does `unveto`.
 """
@@ -45,6 +45,8 @@ def at_breach(run: RunPlan, memory: Memory) -> tuple[Veto, ...]:
     found: dict[tuple[str, Digest], Veto] = {}
     for stage in sorted(memory.breached):
         for cluster in sorted(memory.failed_in(stage)):
+            if cluster in run.left:
+                continue
             why = memory.failed[cluster][1]
             for change in run.changes.get(cluster, ()):
                 if change.wanted != ABSENT:

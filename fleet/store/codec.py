@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import TypeAdapter
 
+from fleet.rollout.amendments import Amendment
 from fleet.rollout.marks import Marks
 from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.step import ClusterStatus, StageStatus
@@ -19,6 +20,7 @@ from fleet.rollout.step import ClusterStatus, StageStatus
 T = TypeVar("T")
 
 RUN_PLAN: TypeAdapter[RunPlan] = TypeAdapter(RunPlan)
+AMENDMENT: TypeAdapter[Amendment] = TypeAdapter(Amendment)
 MARKS: TypeAdapter[Marks] = TypeAdapter(Marks)
 STAGES: TypeAdapter[tuple[StageStatus, ...]] = TypeAdapter(tuple[StageStatus, ...])
 CLUSTER_STATUS: TypeAdapter[ClusterStatus] = TypeAdapter(ClusterStatus)

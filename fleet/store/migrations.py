@@ -11,6 +11,7 @@ of `fleet.store.views`, which are made anew whenever the hub opens the file.
        ├── agent, agent_token, agent_incarnation      who speaks for it
        └──< group_member >── cluster_group
     run ──< run_bundle, run_cluster, decision         one attempt; its plan is never edited
+     └──< run_amendment                               who joined, left or changed stage since
     veto                                              digests that failed, until lifted
     held_change                                       what is wanted and not released, and why
     sync ──< sync_bundle                              who was asked to reconcile now, with answers
@@ -135,6 +136,20 @@ def finishing(db: sqlite_utils.Database) -> None:
 def trouble(db: sqlite_utils.Database) -> None:
     """Why an agent does not follow its target, as it says."""
     db.execute("ALTER TABLE agent ADD COLUMN trouble TEXT NOT NULL DEFAULT ''")
+
+
+@migrations(name="0013_amendments")
+def amendments(db: sqlite_utils.Database) -> None:
+    """Since when clusters are declared, and what joins, leaves and relabels changed in runs."""
+    db.execute("ALTER TABLE cluster ADD COLUMN declared_at TEXT NOT NULL DEFAULT ''")
+    db.execute(
+        "CREATE TABLE run_amendment (run TEXT NOT NULL, number INTEGER NOT NULL,"
+        " at TEXT NOT NULL, amendment TEXT NOT NULL, PRIMARY KEY (run, number)) WITHOUT ROWID"
+    )
+    db.execute(
+        """CREATE TRIGGER run_amendment_stays BEFORE UPDATE ON run_amendment
+        BEGIN SELECT RAISE(ABORT, 'amendments are append-only'); END"""
+    )
 
 
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"

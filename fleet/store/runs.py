@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from fleet.rollout.amendments import amended
 from fleet.rollout.decisions import Decision, Verb
 from fleet.rollout.marks import Marks
 from fleet.rollout.run_plan import Change, RunPlan
-from fleet.rollout.states import Intent, RunState
+from fleet.rollout.states import ClusterState, Intent, RunState
 from fleet.rollout.step import ClusterStatus, StageStatus, Step
 from fleet.rollout.tables import ENDED
+from fleet.store.amendments import amendments_of
 from fleet.store.baked import record_baked
 from fleet.store.codec import (
     MARKS,
@@ -92,11 +94,12 @@ def next_run_number(c: Connection) -> int:
 
 
 def read_plan(c: Connection, uid: str) -> RunPlan:
-    """The pinned plan of a run. Errors: `KeyError`."""
+    """The pinned plan of a run, with what joined, left or moved since. Errors: `KeyError`."""
     row = c.execute("SELECT plan FROM run WHERE uid = ?", (uid,)).fetchone()
     if row is None:
         raise KeyError(uid)
-    return RUN_PLAN.validate_python(as_of_today(json_value(row["plan"])))
+    plan = RUN_PLAN.validate_python(as_of_today(json_value(row["plan"])))
+    return amended(plan, amendments_of(c, uid))
 
 
 _COLUMNS = (
@@ -140,6 +143,17 @@ class Remembered:
     reopened: bool
     ended_at: datetime | None
     failed: frozenset[str]
+    started: frozenset[str]
+    done: frozenset[str]
+    touched: frozenset[str]
+
+
+_UNTOUCHED = frozenset(
+    {
+        *(ClusterState.QUEUED, ClusterState.ASSIGNED, ClusterState.OFFLINE, ClusterState.PENDING),
+        *(ClusterState.HELD, ClusterState.REMOVED),
+    }
+)
 
 
 def remembered_runs(c: Connection) -> list[Remembered]:
@@ -165,6 +179,9 @@ def _remembered(row: Any, marks: Marks) -> Remembered:
         bool(row["reopened"]),
         moment_or_none(row["ended_at"]),
         frozenset(cluster for _, cluster in marks.ever_failed),
+        frozenset(stage for stage, _ in marks.started),
+        frozenset(stage for stage, _ in marks.done),
+        frozenset(cluster for cluster, state in marks.seen_clusters if state not in _UNTOUCHED),
     )
 
 

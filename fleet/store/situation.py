@@ -1,7 +1,7 @@
 """What `propose` is given from the rows, and what becomes of its answer.
 
-Plans of runs never change, so the caller keeps them (`plan_of`); wanted digests come from the plan
-in memory, everything else from the rows of one moment.
+Plans of runs change by recorded amendments only, so the caller keeps them (`plan_of`); wanted
+digests come from the plan in memory, everything else from the rows of one moment.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from agents.protocol import ABSENT
 from clusters.objects import Digest
 from fleet.rollout import Held, Proposal, RunRecord
 from fleet.rollout.run_plan import RunPlan
-from fleet.store.codec import moment_of
+from fleet.store.amendments import add_amendment
+from fleet.store.codec import moment_of, moment_or_none
 from fleet.store.database import Connection
 from fleet.store.runs import add_run, let_finish, remembered_runs, supersede
 
@@ -41,6 +42,12 @@ def online_clusters(c: Connection) -> frozenset[str]:
         " WHERE a.online = 1 AND k.declared = 1"
     )
     return frozenset(row["cluster"] for row in rows)
+
+
+def declared_clusters(c: Connection) -> dict[str, datetime | None]:
+    """Every cluster that Git declares, since when; `None`: since before Fleet took note of it."""
+    rows = c.execute("SELECT name, declared_at FROM cluster WHERE declared = 1")
+    return {row["name"]: moment_or_none(row["declared_at"] or None) for row in rows}
 
 
 PUSHES_LOOKED_AT = 100
@@ -81,15 +88,26 @@ def run_records(c: Connection, plan_of: Callable[[str], RunPlan]) -> tuple[RunRe
     """The runs that newer ones care about, oldest first."""
     return tuple(
         RunRecord(
-            plan_of(r.uid), r.state, r.breached, r.finishing, r.reopened, r.ended_at, r.failed
+            plan_of(r.uid),
+            r.state,
+            r.breached,
+            r.finishing,
+            r.reopened,
+            r.ended_at,
+            r.failed,
+            r.started,
+            r.done,
+            r.touched,
         )
         for r in remembered_runs(c)
     )
 
 
 def record_proposal(c: Connection, proposal: Proposal, now: datetime) -> set[str]:
-    """Store new runs, what they replace, and what is held; the clusters whose target changed."""
+    """Store amendments, new runs, what they replace, what is held; whose target changed."""
     changed: set[str] = set()
+    for run, amendment in proposal.amendments.items():
+        changed |= add_amendment(c, run, amendment, now)
     for plan in proposal.runs:
         add_run(c, plan, now)
     for old, new in proposal.superseded.items():

@@ -38,7 +38,7 @@ class Recorded:
 
 def record_wanted(c: Connection, repo: Repo, plan: Plan, now: datetime) -> Recorded:
     """Make the rows say what this plan says."""
-    _declare_clusters(c, repo, plan)
+    _declare_clusters(c, repo, plan, now)
     _declare_groups(c, repo)
     _declare_bundles(c, repo, plan)
     keep_bodies(
@@ -93,13 +93,20 @@ def _entries(plan: Plan) -> Iterator[PlanEntry]:
         yield from entries
 
 
-def _declare_clusters(c: Connection, repo: Repo, plan: Plan) -> None:
+def _declare_clusters(c: Connection, repo: Repo, plan: Plan, now: datetime) -> None:
+    # Every run that is there was made before: the commit may have been planned for a while.
+    (newest_run,) = c.execute("SELECT coalesce(max(created_at), '') FROM run").fetchone()
+    since = max(text_of(now), newest_run)
     c.executemany(
-        "INSERT INTO cluster (name, declared, labels, kubernetes_version, at)"
-        " VALUES (?, 1, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET declared = 1,"
-        " labels = excluded.labels, kubernetes_version = excluded.kubernetes_version,"
+        "INSERT INTO cluster (name, declared, labels, kubernetes_version, at, declared_at)"
+        " VALUES (?, 1, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+        " declared_at = CASE WHEN declared THEN declared_at ELSE excluded.declared_at END,"
+        " declared = 1, labels = excluded.labels, kubernetes_version = excluded.kubernetes_version,"
         " at = excluded.at",
-        [(k.name, json_text(dict(k.labels)), k.kubernetes_version, k.at) for k in repo.clusters],
+        [
+            (k.name, json_text(dict(k.labels)), k.kubernetes_version, k.at, since)
+            for k in repo.clusters
+        ],
     )
     if plan.unread & {"", "Cluster"}:
         return

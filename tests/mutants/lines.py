@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutation import Mutant
-
-_TESTS = "tests.fleet.rollout.test_"
-
-
-def _mutant(name: str, promises: str, module: str, old: str, new: str, *tests: str) -> Mutant:
-    """Modules are those of `fleet.rollout`, tests those beside them, unless written in full."""
-    where = module if module.startswith(("agents.", "fleet.")) else f"fleet.rollout.{module}"
-    named = tuple(test if test.startswith("tests.") else _TESTS + test for test in tests)
-    return Mutant(name, promises, where, old, new, named)
-
+from tests.mutants.membership import MEMBERSHIP
+from tests.mutants.mutation import in_engine as _mutant
 
 GATES = (
     _mutant(
@@ -478,4 +469,4 @@ DIGESTS = (
     ),
 )
 
-LINES = (*GATES, *CAPS, *FAILURES, *RUNS, *REASONS, *DIGESTS)
+LINES = (*GATES, *CAPS, *FAILURES, *RUNS, *REASONS, *DIGESTS, *MEMBERSHIP)

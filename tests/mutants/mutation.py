@@ -40,6 +40,14 @@ class Mutant:
     """`tests.fleet.rollout.test_gates:test_…`; one of them must fail."""
 
 
+def in_engine(name: str, promises: str, module: str, old: str, new: str, *tests: str) -> Mutant:
+    """Modules are those of `fleet.rollout`, tests those beside them, unless written in full."""
+    where = module if module.startswith(("agents.", "fleet.")) else f"fleet.rollout.{module}"
+    beside = "tests.fleet.rollout.test_"
+    named = tuple(test if test.startswith("tests.") else beside + test for test in tests)
+    return Mutant(name, promises, where, old, new, named)
+
+
 @contextmanager
 def applied(mutant: Mutant) -> Iterator[None]:
     """The engine with the defect; afterwards it is as it was."""

@@ -20,7 +20,7 @@ table. `-` stands for a promise that has no property (or no mutant) yet: it is m
     I13  -                     -
     I14  asked comparison      no_data_is_success
     I15  crashes               failures_kept_in_the_process_only
-    I16  histories             -
+    I16  histories members     a_joiner_is_in_no_stage a_restaged_cluster_is_in_two_stages
     I17  unbaked               -
     I18  way-back              a_rollback_tolerates_everything
     I19  deferrals             -
@@ -33,11 +33,12 @@ table. `-` stands for a promise that has no property (or no mutant) yet: it is m
     I26  histories caps        runs_of_different_bundles_meet
     I27  proven                one_proof_proves_all
 
-Halves: I16 is judged when runs are made, not under relabelling; I21 tightens budgets, neither
-parallelism nor windows; I22 looks for a reason, and does not take the reasons away.
+Halves: I21 tightens budgets, neither parallelism nor windows; I22 looks for a reason, and does not
+take the reasons away.
 
 ::
 
+    members 60 test_membership_promises:test_i16_every_cluster_is_in_exactly_one_stage
     histories 60 test_promises:test_every_promise_holds_in_every_history
     approvals 100 test_approval:test_i4_the_gate_opens_only_with_enough_good_approvals
     caps 60 test_cap_promises:test_no_history_lifts_a_domain_above_its_cap

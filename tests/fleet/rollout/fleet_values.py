@@ -12,11 +12,14 @@ from fleet.rollout.decisions import Decision
 from fleet.rollout.evidence import AssignmentEvidence
 from fleet.rollout.marks import Marks
 from fleet.rollout.run_plan import RunPlan
+from fleet.rollout.situation import RunRecord
 from fleet.rollout.states import Intent, RunState
 from fleet.rollout.step import Step
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 MARKS: TypeAdapter[Marks] = TypeAdapter(Marks)
+
+UNTOUCHED = ("Queued", "Assigned", "Offline", "Pending", "Held", "Removed")
 
 SAID = {
     "applying": (SyncState.SYNCING, Health.PROGRESSING),
@@ -91,3 +94,15 @@ class Stored:
     decisions: list[Decision] = field(default_factory=list)
     step: Step | None = None
     ended_at: datetime | None = None
+
+    def record(self) -> RunRecord:
+        """As newer runs see it."""
+        return RunRecord(
+            self.plan,
+            self.state,
+            bool(self.marks.breached),
+            self.finishing,
+            started=frozenset(stage for stage, _ in self.marks.started),
+            done=frozenset(stage for stage, _ in self.marks.done),
+            touched=frozenset(c for c, state in self.marks.seen_clusters if state not in UNTOUCHED),
+        )

@@ -188,7 +188,7 @@ class Oracle:
         """I11: what fails has a cause, and what breaches has one too."""
         for stage, cluster in step.marks.ever_failed - run.marks.ever_failed:
             why = next(w for s, c, w in step.marks.failed if (s, c) == (stage, cluster))
-            if not why.startswith("Failed"):
+            if not why.startswith("Failed") or cluster in run.plan.lost:
                 continue
             found = self.fleet.newest(run.plan.uid, cluster)
             assert found is not None
@@ -214,7 +214,7 @@ class Oracle:
 
     def _done(self, run: Stored, stage: StagePlan, step: Step) -> None:
         states = {c.cluster: c.state for c in step.clusters if c.stage == stage.name}
-        away = (ClusterState.OFFLINE, ClusterState.PENDING)
+        away = (ClusterState.OFFLINE, ClusterState.PENDING, ClusterState.REMOVED)
         if not states or all(state in away for state in states.values()):
             return
         healthy = [c for c, state in states.items() if state is ClusterState.HEALTHY]
@@ -241,7 +241,7 @@ class Oracle:
     def _changing(self, run: Stored, stage: StagePlan) -> set[str]:
         """Who changes, or could still start to change, and is not counted as failed."""
         counted = {c for where, c in run.marks.ever_failed if where == stage.name}
-        return set(self._moving(run, stage)) - counted
+        return set(self._moving(run, stage)) - counted - run.plan.left.keys()
 
     def _moving(self, run: Stored, stage: StagePlan) -> Iterator[str]:
         uid = run.plan.uid

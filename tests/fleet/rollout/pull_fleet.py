@@ -14,7 +14,7 @@ from typing import Any
 from agents.protocol import ABSENT, Health, SyncState
 from fleet import rollout
 from fleet.model import Cluster, ClusterGroup, PolicyDocument
-from fleet.rollout import PolicyBook, RunRecord, Situation, vetoes
+from fleet.rollout import PolicyBook, Proposal, RunRecord, Situation, vetoes
 from fleet.rollout.decisions import EVERY_GROUP, Decision, Verb
 from fleet.rollout.evidence import BundleEvidence, ClusterEvidence, Evidence
 from fleet.rollout.run_plan import Change
@@ -88,7 +88,7 @@ class PullFleet:
 
     def _records(self) -> tuple[RunRecord, ...]:
         return tuple(
-            RunRecord(r.plan, r.state, bool(r.marks.breached), r.finishing)
+            r.record()
             for r in self.runs.values()
             if not r.superseded_by or r.finishing or r.state in ENDED
         )
@@ -125,6 +125,7 @@ class PullFleet:
         situation = self.situation()
         proposal = rollout.propose(situation)
         self.oracle.proposed(situation, proposal)
+        self._amend(proposal)
         for plan in proposal.runs:
             self.runs[plan.uid] = Stored(plan)
         for old, new in proposal.superseded.items():
@@ -134,6 +135,10 @@ class PullFleet:
         if proposal.runs:
             again = rollout.propose(self.situation())
             assert not again.runs, f"I8: proposed again {[r.uid for r in again.runs]}"
+
+    def _amend(self, proposal: Proposal) -> None:
+        """Only a fleet whose clusters come and go has anything to amend."""
+        assert not proposal.amendments
 
     def _step(self, run: Stored) -> bool:
         """Advance one run and perform it; is there more to do at once?"""
