@@ -6,8 +6,9 @@ Objects are never modelled: a dict with an envelope (`apiVersion`, `kind`, `meta
     identity   `Kind` (group, kind), `ObjectKey` (group, kind, namespace, name), envelope checks
     canonical  equal objects → equal bytes → equal digest
     reading    YAML and JSON text → objects, as Kubernetes reads them
+    apis       the kinds that Kubernetes serves out of the box, and which are namespaced
 
-What it never does: talk to a cluster, guess whether a kind is namespaced (discovery knows).
+What it never does: talk to a cluster, guess whether another kind is namespaced (discovery knows).
 """
 
 from __future__ import annotations

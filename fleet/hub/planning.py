@@ -16,13 +16,13 @@ from dataclasses import dataclass, field, replace
 
 from agents.protocol import Options, read_artifact, substitute
 from clusters.objects import Digest, Kind, Object, kind_of
+from clusters.objects.apis import namespaced_kinds
 from fleet.errors import RequestError
 from fleet.layout import discover
 from fleet.model import Problem, Rendered, Repo, Tree
 from fleet.placement import Placement, place
 from fleet.plan import Plan, compare, plan, requests, skipped_stages
 from fleet.render import Renderer
-from fleet.render.apis import namespaced_kinds
 from fleet.rollout import PolicyBook, overlaps, read_policies
 from fleet.rollout.gate_kinds import Proven
 from fleet.rollout.policy import Unprotected

@@ -23,8 +23,8 @@ from pathlib import Path
 
 from agents.protocol import Hook, HookEvent, names_hook
 from clusters.objects import Object, annotations_of, canonical_bytes, kind_of
+from clusters.objects.apis import NEWEST, built_in_apis
 from fleet.model import Problem, Rendered
-from fleet.render.apis import NEWEST, built_in_apis
 from fleet.render.failure import RenderFailed, failed, tidy, warning
 from fleet.render.helm import ChartFailed, ChartOutput, Engine, NativeEngine, ProgramEngine, Release
 from fleet.render.job import Job

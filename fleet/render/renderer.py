@@ -29,9 +29,9 @@ from types import TracebackType
 from typing import Self
 
 from clusters.objects import Digest, digest_of
+from clusters.objects.apis import NEWEST
 from fleet.errors import RenderError
 from fleet.model import Form, Rendered, Tree
-from fleet.render.apis import NEWEST
 from fleet.render.cache import RenderCache
 from fleet.render.failure import RenderFailed
 from fleet.render.helm import PROBE, PROBE_TEXT

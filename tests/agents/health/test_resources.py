@@ -12,7 +12,7 @@ from agents.health.assessment import progressing, suspended
 from agents.health.resources import custom, present
 from agents.protocol import Health
 from clusters.objects import Kind, Object
-from fleet.render.apis import namespaced_kinds
+from clusters.objects.apis import namespaced_kinds
 from tests.agents.samples import config_map, widget
 
 

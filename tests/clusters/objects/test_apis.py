@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clusters.objects import Kind
-from fleet.render.apis import NEWEST, built_in_apis, namespaced_kinds
+from clusters.objects.apis import NEWEST, built_in_apis, namespaced_kinds
 
 
 def test_newer_releases_serve_all_that_older_ones_serve_and_more() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 
-from clusters.objects import Kind, Object, kind_of, split_api_version
+from clusters.objects.identity import Kind, Object, kind_of, split_api_version
 
 NEWEST = "1.37.0"
 """What a cluster that declares no version is rendered for."""
