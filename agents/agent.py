@@ -41,7 +41,7 @@ from agents.settings import Settings
 from agents.standing import Standing
 from agents.telling import Telling
 from agents.trust import Trust
-from agents.watching import Watches
+from agents.watching import Place, Watches
 from clusters.clock import Clock
 from clusters.cluster import Cluster
 from clusters.errors import ClusterError
@@ -342,8 +342,8 @@ class Agent:
             self._wake_worker()
         self._to_keep.set()
 
-    def _watched(self) -> frozenset[Kind]:
-        return self._holdings.kinds() if self._holdings.opened else frozenset()
+    def _watched(self) -> frozenset[Place]:
+        return self._holdings.places() if self._holdings.opened else frozenset()
 
     def _wake_worker(self) -> None:
         self._work.set()

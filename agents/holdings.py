@@ -55,10 +55,11 @@ from agents.settings import Settings
 from agents.syncing import Asked, Syncs
 from agents.targets import claims_of, held_by, is_as_named, left_out
 from agents.telling import Telling
+from agents.watching import Place, place_of
 from clusters.clock import Clock
 from clusters.cluster import Cluster, Discovery
 from clusters.errors import ClusterError
-from clusters.objects import Digest, Kind, Object, ObjectKey
+from clusters.objects import Digest, Object, ObjectKey
 
 _log = logging.getLogger(__name__)
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -164,21 +165,21 @@ class Holdings:
                 stirred = True
         return stirred
 
-    def keys_of(self, kind: Kind) -> frozenset[ObjectKey]:
-        """All objects of a kind that are wanted."""
+    def keys_in(self, place: Place) -> frozenset[ObjectKey]:
+        """All objects that are wanted there."""
         return frozenset(
             key
             for state in self.states.values()
             if state.prepared is not None
             for key in state.prepared.objects
-            if key.kind_key == kind
+            if key.kind_key == place.kind and place.namespace in ("", key.namespace)
         )
 
-    def kinds(self) -> frozenset[Kind]:
-        """The kinds of what bundles own."""
+    def places(self) -> frozenset[Place]:
+        """Where to watch for what bundles own."""
         named = {item.bundle for item in self._current()}
         return frozenset(
-            key.kind_key
+            place_of(key)
             for name, state in self.states.items()
             if name in named
             for key in state.inventory.objects

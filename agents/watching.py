@@ -1,11 +1,12 @@
 """Watches on the kinds that bundles own, so that a change is seen at once. Never writes.
 
 One watch for each kind, over all namespaces, of the objects that carry an owner label; metadata
-alone where the health of a kind does not depend on its status. A watch that ends goes on from the
-last version that it saw; one whose version is gone (410), or that failed, lists again, so that
-nothing between is missed: what is wanted and not listed counts as touched. A server that ends
-watches as soon as they begin, or forgets versions as soon as it names them, is asked ever more
-rarely; one that asks for patience gets it.
+alone where the health of a kind does not depend on its status. Secrets are watched namespace by
+namespace, where some are owned: an agent need not have the right to see any others. A watch that
+ends goes on from the last version that it saw; one whose version is gone (410), or that failed,
+lists again, so that nothing between is missed: what is wanted and not listed counts as touched. A
+server that ends watches as soon as they begin, or forgets versions as soon as it names them, is
+asked ever more rarely; one that asks for patience gets it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from random import Random
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from agents.backoff import delay_seconds
 from agents.health import status_matters
@@ -27,8 +28,26 @@ from clusters.errors import ClusterError, ExpiredError
 from clusters.objects import Kind, Object, ObjectKey
 
 _log = logging.getLogger(__name__)
+_SECRET = Kind("", "Secret")
 SHORT = timedelta(seconds=1)
 """A watch that saw nothing and ended within this was of no use."""
+
+
+class Place(NamedTuple):
+    """What one watch is of."""
+
+    kind: Kind
+    namespace: str = ""
+    """Empty: all of them."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} in {self.namespace}" if self.namespace else str(self.kind)
+
+
+def place_of(key: ObjectKey) -> Place:
+    """The watch that shows an object. Pure."""
+    kind = key.kind_key
+    return Place(kind, key.namespace if kind == _SECRET else "")
 
 
 class Watcher(Protocol):
@@ -38,8 +57,8 @@ class Watcher(Protocol):
         """An object as it is now, `None` if it is gone; is there anything to do about it?"""
         ...
 
-    def keys_of(self, kind: Kind) -> frozenset[ObjectKey]:
-        """What should be there of a kind."""
+    def keys_in(self, place: Place) -> frozenset[ObjectKey]:
+        """What should be there."""
         ...
 
 
@@ -61,15 +80,15 @@ class Watches:
         self._dice = dice
         self._watcher = watcher
         self._stirred = stirred
-        self._tasks: dict[Kind, asyncio.Task[None]] = {}
+        self._tasks: dict[Place, asyncio.Task[None]] = {}
 
-    def keep(self, kinds: Iterable[Kind]) -> None:
-        """Watch exactly these kinds from now on."""
-        wanted = set(kinds)
-        for kind in self._tasks.keys() - wanted:
-            self._tasks.pop(kind).cancel()
-        for kind in wanted - self._tasks.keys():
-            self._tasks[kind] = asyncio.create_task(self._follow(kind), name=f"watch {kind}")
+    def keep(self, places: Iterable[Place]) -> None:
+        """Watch exactly these from now on."""
+        wanted = set(places)
+        for place in self._tasks.keys() - wanted:
+            self._tasks.pop(place).cancel()
+        for place in wanted - self._tasks.keys():
+            self._tasks[place] = asyncio.create_task(self._follow(place), name=f"watch {place}")
 
     async def close(self) -> None:
         """End all watches."""
@@ -79,22 +98,22 @@ class Watches:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _follow(self, kind: Kind) -> None:
-        """Watch one kind until cancelled."""
+    async def _follow(self, place: Place) -> None:
+        """Watch one place until cancelled."""
         version, failures = "", 0
         while True:
             began, start = self._clock.now(), version
             pause = self._settings.event_delay_seconds
             try:
-                version = version or await self._relist(kind)
+                version = version or await self._relist(place)
                 start = start or version
-                version = await self._watch(kind, version)
+                version = await self._watch(place, version)
                 useful = version != start or self._clock.now() - began >= SHORT
                 failures = 0 if useful else failures + 1
             except ExpiredError:
                 version, failures = "", failures + 1
             except ClusterError as error:
-                _log.debug("watch of %s: %s", kind, error)
+                _log.debug("watch of %s: %s", place, error)
                 version, failures = "", failures + 1
                 drawn = delay_seconds(failures, self._settings, self._dice)
                 pause = max(drawn, getattr(error, "retry_after", 0.0))
@@ -102,22 +121,30 @@ class Watches:
                 pause = max(pause, delay_seconds(failures - 1, self._settings, self._dice))
             await self._clock.sleep(pause)
 
-    async def _relist(self, kind: Kind) -> str:
-        listing = await self._cluster.list(kind, labels=PART_OF, metadata_only=True)
+    async def _relist(self, place: Place) -> str:
+        kind, namespace = place
+        listing = await self._cluster.list(
+            kind, namespace=namespace, labels=PART_OF, metadata_only=True
+        )
         there = set()
         for item in listing.items:
             key = _key(kind, item)
             there.add(key)
             self._tell(key, item, whole=False)
-        for key in self._watcher.keys_of(kind) - there:
+        for key in self._watcher.keys_in(place) - there:
             self._tell(key, None, whole=False)
         return listing.resource_version
 
-    async def _watch(self, kind: Kind, version: str) -> str:
+    async def _watch(self, place: Place, version: str) -> str:
         """Follow one stream to its end; the version to go on from."""
+        kind, namespace = place
         whole = status_matters(kind)
         stream = self._cluster.watch(
-            kind, labels=PART_OF, resource_version=version, metadata_only=not whole
+            kind,
+            namespace=namespace,
+            labels=PART_OF,
+            resource_version=version,
+            metadata_only=not whole,
         )
         async for event in stream:
             version = event.object["metadata"].get("resourceVersion", version)

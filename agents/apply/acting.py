@@ -10,7 +10,8 @@ back: what carries the bundle's owner label, and whether an object that the acco
 there at all.
 
 Whose rights end at some namespaces may not list a kind everywhere; then the namespaces of the
-bundle are listed one by one. So it is for an agent that may read Secrets only where it puts some.
+bundle are listed one by one. Secrets are never listed in any other way: an agent need not have the
+right to see more of them than it brings.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from agents.protocol import BundleDeployment
 from clusters.cluster import Cluster, Listing
 from clusters.errors import ForbiddenError
 from clusters.objects import Kind, Object, ObjectKey
+
+_SECRET = Kind("", "Secret")
 
 
 def acting_for(cluster: Cluster, deployment: BundleDeployment, state: BundleState) -> Cluster:
@@ -53,6 +56,8 @@ class Limited(PassingCluster):
         self, kind: Kind, *, namespace: str = "", labels: str = "", metadata_only: bool = False
     ) -> Listing:
         """All objects of a kind, or, if that is forbidden, those in the bundle's namespaces."""
+        if kind == _SECRET and self._spaces and not namespace:
+            return await self._by_namespace(kind, labels, metadata_only)
         try:
             return await super().list(
                 kind, namespace=namespace, labels=labels, metadata_only=metadata_only
@@ -61,6 +66,9 @@ class Limited(PassingCluster):
             resource = (await self.discover()).find(kind)
             if namespace or not self._spaces or resource is None or not resource.namespaced:
                 raise
+        return await self._by_namespace(kind, labels, metadata_only)
+
+    async def _by_namespace(self, kind: Kind, labels: str, metadata_only: bool) -> Listing:
         parts = [
             await super(Limited, self).list(
                 kind, namespace=space, labels=labels, metadata_only=metadata_only

@@ -13,13 +13,22 @@ import pytest
 
 from agents.inventory import PART_OF
 from agents.settings import Settings
-from agents.watching import Watches
+from agents.watching import Place, Watches, place_of
 from clusters.clock import Clock, FakeClock
 from clusters.cluster import Listing, WatchEvent
 from clusters.errors import ClusterError, ExpiredError, TooManyRequestsError
 from clusters.objects import Kind, Object, ObjectKey
 from clusters.simulation import SimulatedCluster
-from tests.agents.samples import SETTINGS, WEB, config_map, crd, deployment, widget
+from tests.agents.samples import (
+    SETTINGS,
+    WEB,
+    config_map,
+    crd,
+    deployment,
+    namespace,
+    secret,
+    widget,
+)
 
 CONFIG_MAP = Kind("", "ConfigMap")
 DEPLOYMENT = Kind("apps", "Deployment")
@@ -37,9 +46,9 @@ class Eyes:
         self.seen.append((key, live, whole))
         return True
 
-    def keys_of(self, kind: Kind) -> frozenset[ObjectKey]:
+    def keys_in(self, place: Place) -> frozenset[ObjectKey]:
         """What the test wants to be there."""
-        return frozenset(key for key in self.wanted if key.kind_key == kind)
+        return frozenset(key for key in self.wanted if place_of(key) == place)
 
 
 class Forgetful(SimulatedCluster):
@@ -122,7 +131,7 @@ def _last(bench: Bench) -> tuple[ObjectKey, Object | None, bool]:
 
 async def test_what_is_there_and_what_changes_is_told(bench: Bench) -> None:
     bench.put(config_map())
-    bench.watches.keep([CONFIG_MAP])
+    bench.watches.keep([Place(CONFIG_MAP)])
     await bench.until(lambda: len(bench.eyes.seen) == 1)
     bench.put(config_map(colour="red"))
     await bench.until(lambda: len(bench.eyes.seen) == 2)
@@ -135,7 +144,7 @@ async def test_what_is_there_and_what_changes_is_told(bench: Bench) -> None:
 
 
 async def test_kinds_whose_health_is_in_their_status_are_watched_whole(bench: Bench) -> None:
-    bench.watches.keep([DEPLOYMENT])
+    bench.watches.keep([Place(DEPLOYMENT)])
     await bench.until(lambda: bench.clock.now() > FakeClock().now())
     bench.put(deployment())
     await bench.until(lambda: len(bench.eyes.seen) == 1)
@@ -147,7 +156,7 @@ async def test_kinds_whose_health_is_in_their_status_are_watched_whole(bench: Be
 
 async def test_a_deletion_is_told_as_nothing_there(bench: Bench) -> None:
     stored = bench.put(config_map())
-    bench.watches.keep([CONFIG_MAP])
+    bench.watches.keep([Place(CONFIG_MAP)])
     await bench.until(lambda: len(bench.eyes.seen) == 1)
     bench.cluster.server.delete(ObjectKey("", "ConfigMap", "default", "settings"))
     await bench.until(lambda: len(bench.eyes.seen) == 2)
@@ -156,7 +165,7 @@ async def test_a_deletion_is_told_as_nothing_there(bench: Bench) -> None:
 
 
 async def test_objects_without_an_owner_are_not_looked_at(bench: Bench) -> None:
-    bench.watches.keep([CONFIG_MAP])
+    bench.watches.keep([Place(CONFIG_MAP)])
     bench.put(config_map("foreign"), owned=False)
     bench.put(config_map("mine"))
     await bench.until(lambda: len(bench.eyes.seen) >= 1)
@@ -165,14 +174,14 @@ async def test_objects_without_an_owner_are_not_looked_at(bench: Bench) -> None:
 
 async def test_what_is_wanted_and_not_listed_counts_as_touched(bench: Bench) -> None:
     bench.eyes.wanted = frozenset({SETTINGS, WEB})
-    bench.watches.keep([CONFIG_MAP])
+    bench.watches.keep([Place(CONFIG_MAP)])
     await bench.until(lambda: len(bench.eyes.seen) == 1)
     assert _last(bench) == (SETTINGS, None, False)
 
 
 async def test_after_a_partition_everything_is_listed_again(bench: Bench) -> None:
     bench.put(config_map())
-    bench.watches.keep([CONFIG_MAP])
+    bench.watches.keep([Place(CONFIG_MAP)])
     await bench.until(lambda: len(bench.eyes.seen) == 1)
     bench.cluster.faults.partitioned = True
     bench.eyes.wanted = frozenset({ObjectKey("", "ConfigMap", "default", "settings")})
@@ -186,7 +195,7 @@ async def test_after_a_partition_everything_is_listed_again(bench: Bench) -> Non
 async def test_when_the_version_to_go_on_from_is_gone_it_lists_again(bench: Bench) -> None:
     bench.put(config_map())
     bench.cluster.expired = 1
-    bench.watches.keep([CONFIG_MAP])
+    bench.watches.keep([Place(CONFIG_MAP)])
     await bench.until(lambda: len(bench.eyes.seen) == 2)
     bench.put(config_map(colour="red"))
     await bench.until(lambda: len(bench.eyes.seen) == 3)
@@ -196,7 +205,7 @@ async def test_a_version_that_is_gone_is_not_asked_for_again_before_a_new_list(
     bench: Bench,
 ) -> None:
     bench.cluster.expired = 1
-    bench.watches.keep([CONFIG_MAP])
+    bench.watches.keep([Place(CONFIG_MAP)])
     await bench.until(lambda: len(bench.cluster.asked) == 4)
     assert [what for _, what in bench.cluster.asked] == ["list", "watch", "list", "watch"]
 
@@ -206,7 +215,7 @@ async def test_a_server_whose_watches_are_useless_is_asked_ever_more_rarely(
     bench: Bench, way: str
 ) -> None:
     bench.cluster.expired, bench.cluster.ends_at_once = 10**6, way == "ends at once"
-    bench.watches.keep([CONFIG_MAP])
+    bench.watches.keep([Place(CONFIG_MAP)])
     start = bench.clock.now()
     await bench.until(lambda: bench.clock.now() - start > timedelta(seconds=60))
     watches = [at for at, what in bench.cluster.asked if what == "watch"]
@@ -218,23 +227,37 @@ async def test_a_server_whose_watches_are_useless_is_asked_ever_more_rarely(
 
 async def test_a_server_that_asks_for_patience_gets_it(bench: Bench) -> None:
     bench.cluster.error = TooManyRequestsError("busy", 30.0)
-    bench.watches.keep([CONFIG_MAP])
+    bench.watches.keep([Place(CONFIG_MAP)])
     await bench.until(lambda: len(bench.cluster.asked) == 2)
     (first, _), (second, _) = bench.cluster.asked
     assert (second - first).total_seconds() >= 30
 
 
 async def test_kinds_that_nobody_owns_any_more_are_not_watched(bench: Bench) -> None:
-    bench.watches.keep([CONFIG_MAP, DEPLOYMENT])
-    bench.watches.keep([DEPLOYMENT])
+    bench.watches.keep([Place(CONFIG_MAP), Place(DEPLOYMENT)])
+    bench.watches.keep([Place(DEPLOYMENT)])
     bench.put(config_map())
     bench.put(deployment())
     await bench.until(lambda: len(bench.eyes.seen) >= 1)
     assert {key.kind for key, _, _ in bench.eyes.seen} == {"Deployment"}
 
 
+async def test_secrets_are_watched_where_some_are_owned_and_nowhere_else(bench: Bench) -> None:
+    places = {place_of(ObjectKey("", "Secret", space, "password")) for space in ("default", "b")}
+    assert places == {Place(Kind("", "Secret"), "default"), Place(Kind("", "Secret"), "b")}
+    assert place_of(SETTINGS) == Place(CONFIG_MAP), "all else in one watch"
+    bench.eyes.wanted = frozenset({ObjectKey("", "Secret", "b", "elsewhere")})
+    bench.watches.keep([Place(Kind("", "Secret"), "default")])
+    for space in ("b", "default"):
+        bench.cluster.server.apply(namespace(space), manager="test")
+        meta = {"name": "password", "namespace": space, "labels": {PART_OF: "some-set"}}
+        bench.cluster.server.apply({**secret(k="v"), "metadata": meta}, manager="test")
+    await bench.until(lambda: len(bench.eyes.seen) >= 1)
+    assert {key.namespace for key, _, _ in bench.eyes.seen} == {"default"}
+
+
 async def test_a_kind_that_is_not_served_yet_is_tried_again(bench: Bench) -> None:
-    bench.watches.keep([Kind("example.com", "Widget")])
+    bench.watches.keep([Place(Kind("example.com", "Widget"))])
     await bench.until(lambda: bench.clock.now() > FakeClock().now())
     definition = crd()
     bench.cluster.server.apply(definition, manager="test")
