@@ -1,4 +1,4 @@
-"""`fleet agent`: the pull agent of one cluster as an operating-system process; `install` prints it.
+"""`fleet agent`: the pull agent of one cluster as an operating-system process.
 
 Reads the token, opens the cluster and the state directory, and runs until SIGTERM or SIGINT. Logs
 are one line each on stderr. A wrong token, a hub of another wire version, an unusable kubeconfig
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import platform
 import secrets
 import signal
@@ -19,21 +18,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from agents.errors import AgentError
+from agents.installing import install, installed_version, rbac
 from agents.settings import Settings
 from agents.state_lock import locked
+from agents.tokens import TOKEN_VARIABLE, read_token
 from clusters.logs import FORMS, begin_logs
 
 if TYPE_CHECKING:
     from agents.agent import Agent
 
-TOKEN_VARIABLE = "FLEET_TOKEN"  # the variable's name, not a token
 DEFAULTS = Settings()
-IMAGE = "fleet-agent"
 _log = logging.getLogger(__name__)
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -155,6 +154,10 @@ def agent(ctx: click.Context, /, log_level: str, log_format: str, **given: Any) 
         raise click.ClickException(str(error)) from error
 
 
+agent.add_command(install)
+agent.add_command(rbac)
+
+
 def arguments_of(
     *,
     hub: str,
@@ -197,22 +200,6 @@ def arguments_of(
     )
 
 
-def read_token(path: Path | None) -> str:
-    """The token from the file, or from the environment. Errors: `AgentError` (`token`)."""
-    if path is None:
-        token = os.environ.get(TOKEN_VARIABLE, "").strip()
-        where = TOKEN_VARIABLE
-    else:
-        where = str(path)
-        try:
-            token = path.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise _no_token(f"the token cannot be read: {error}", where) from error
-    if not token:
-        raise _no_token("there is no token", where)
-    return token
-
-
 def read_hub_key(said: str) -> str:
     """The key itself, or what the file of that name says. Errors: `AgentError`."""
     if not said or said.startswith("ssh-"):
@@ -228,11 +215,6 @@ def read_hub_key(said: str) -> str:
         ) from error
 
 
-def _no_token(what: str, where: str) -> AgentError:
-    fix = f"pass --token-file or set {TOKEN_VARIABLE}; `fleet cluster token NAME` makes one"
-    return AgentError(what, at=where, fix=fix, code="token")
-
-
 @asynccontextmanager
 async def probes_at(listen: str, running: Agent) -> AsyncIterator[None]:
     """Answer probes and scrapes while the block runs, if they are asked for."""
@@ -244,78 +226,6 @@ async def probes_at(listen: str, running: Agent) -> AsyncIterator[None]:
     async with Probes(listen, running.standing) as probes:
         _log.info("probes", extra={"url": probes.url})
         yield
-
-
-@agent.command()
-@click.option("--cluster", required=True, metavar="NAME", help="The cluster's name in Git.")
-@click.option("--hub", required=True, metavar="URL", help="Where agents reach the hub.")
-@click.option(
-    "--token-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help=f"File with the cluster's token; without it the variable {TOKEN_VARIABLE}.",
-)
-@click.option(
-    "--hub-key",
-    type=click.File(),
-    help="File with the hub's public key. Without it the first hub is believed.",
-)
-@click.option("--image", default="", help=f"The agent's image. Default: {IMAGE}:VERSION.")
-def install(
-    cluster: str, hub: str, token_file: Path | None, hub_key: TextIO | None, image: str
-) -> None:
-    """Print the manifests that run the agent inside its cluster; changes nothing.
-
-    They hold the cluster's token: pipe them to `kubectl apply --server-side -f -`, and keep them
-    out of Git.
-    """
-    from agents.hub_client import check_address
-    from agents.manifests import Installation, agent_manifests
-    from clusters.objects import dump_yaml
-
-    try:
-        check_address(hub)
-        token = read_token(token_file)
-    except AgentError as error:
-        raise click.ClickException(str(error)) from error
-    wanted = Installation(
-        cluster=cluster,
-        hub=hub,
-        token=token,
-        image=image or f"{IMAGE}:{_version() or 'latest'}",
-        hub_key=hub_key.read() if hub_key else "",
-    )
-    click.echo(dump_yaml(agent_manifests(wanted)), nl=False)
-
-
-@agent.command()
-@click.argument("manifests", type=click.File("rb"), default="-")
-@click.option(
-    "--service-account",
-    "accounts",
-    multiple=True,
-    metavar="NAME",
-    help="An account that bundles name with serviceAccount; may be given again.",
-)
-def rbac(manifests: BinaryIO, accounts: tuple[str, ...]) -> None:
-    """Print the rights that the agent needs to deploy MANIFESTS, and no others; changes nothing.
-
-    MANIFESTS is what `fleet render CLUSTER` prints, by default from standard input. The printed
-    roles take the place of the ClusterRole of `fleet agent install`, which allows everything.
-    """
-    from agents.rights import rights_for
-    from clusters.objects import (
-        EnvelopeError,
-        YamlError,
-        check_envelope,
-        dump_yaml,
-        read_yaml_documents,
-    )
-
-    try:
-        objects = [check_envelope(item) for item in read_yaml_documents(manifests.read())]
-    except (YamlError, EnvelopeError) as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(dump_yaml(rights_for(objects, accounts)), nl=False)
 
 
 async def serve(arguments: Arguments) -> None:
@@ -349,7 +259,7 @@ async def serve(arguments: Arguments) -> None:
             incarnation=secrets.token_hex(8),
             seed=secrets.randbits(64),
             settings=settings,
-            version=_version(),
+            version=installed_version(),
             hub_key=arguments.hub_key,
             host=platform.node(),
         )
@@ -362,13 +272,3 @@ async def serve(arguments: Arguments) -> None:
     finally:
         await hub.close()
         await cluster.close()
-
-
-def _version() -> str:
-    """The installed version; empty when run from a tree that is not installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("fleet-gitops")
-    except PackageNotFoundError:
-        return ""

@@ -34,6 +34,7 @@ from agents.protocol import (
     StartRequest,
     Target,
 )
+from agents.protocol.needs import Needs
 from clusters.objects import Digest
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -96,6 +97,10 @@ class HttpHub:
         if not PROTOCOL_MIN <= answer.protocol <= PROTOCOL_MAX:
             raise self._mismatch(f"the hub chose version {answer.protocol}")
         return answer
+
+    async def needs(self) -> Needs:
+        """What an agent of the cluster has to be allowed to do."""
+        return self._read(Needs, (await self._send("GET", self._path("needs")))[1])
 
     async def target(self, *, etag: str = "", wait_seconds: float = 0.0) -> Target | None:
         """The target, or `None` if it is unchanged."""

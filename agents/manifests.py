@@ -1,14 +1,13 @@
 """The manifests that bring an agent into its own cluster. Pure.
 
     Namespace fleet-system      inventories and the agent; Pod Security "restricted" is enforced
-    ServiceAccount, ClusterRole, ClusterRoleBinding     fleet-agent
+    ServiceAccount fleet-agent
+    roles and bindings          its rights, as `rights` has them
     Secret fleet-agent-token    the cluster's token, and the hub's key where one is given
     Deployment fleet-agent      one pod; never two at once (Recreate)
 
 The pod runs as nobody, with a read-only root, no capability and the runtime's seccomp profile; it
-keeps what it knows in an emptyDir, since the inventory is in the cluster. `rules` is the seam for
-rights that are cut to what is deployed; without it the agent may do everything, as it must to apply
-whatever Git brings.
+keeps what it knows in an emptyDir, since the inventory is in the cluster.
 """
 
 from __future__ import annotations
@@ -28,11 +27,7 @@ USER = 65532
 """A user that is nobody's; the image has no other."""
 STATE_DIR = "/var/lib/fleet"
 _SECRETS = "/var/run/fleet"
-EVERYTHING: tuple[dict[str, list[str]], ...] = (
-    {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
-    {"nonResourceURLs": ["*"], "verbs": ["*"]},
-)
-_LABELS = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": "fleet"}
+LABELS = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": "fleet"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,8 @@ class Installation:
     image: str
     hub_key: str = ""
     """Empty: the first hub that answers is believed."""
-    rules: Sequence[dict[str, list[str]]] = EVERYTHING
+    rights: Sequence[Object] = ()
+    """Roles and bindings, with the namespaces that they are in."""
 
 
 def agent_manifests(wanted: Installation) -> list[Object]:
@@ -56,34 +52,22 @@ def agent_manifests(wanted: Installation) -> list[Object]:
             "kind": "Namespace",
             "metadata": {
                 "name": NAMESPACE,
-                "labels": {**_LABELS, "pod-security.kubernetes.io/enforce": "restricted"},
+                "labels": {**LABELS, "pod-security.kubernetes.io/enforce": "restricted"},
             },
         },
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _metadata(NAME)},
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRole",
-            "metadata": {"name": NAME, "labels": _LABELS},
-            "rules": list(wanted.rules),
-        },
-        _binding(),
+        *(item for item in wanted.rights if not _is_own_namespace(item)),
         _secret(wanted),
         _deployment(wanted),
     ]
 
 
+def _is_own_namespace(item: Object) -> bool:
+    return bool(item["kind"] == "Namespace" and item["metadata"]["name"] == NAMESPACE)
+
+
 def _metadata(name: str) -> Object:
-    return {"name": name, "namespace": NAMESPACE, "labels": _LABELS}
-
-
-def _binding() -> Object:
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": NAME, "labels": _LABELS},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": NAME},
-        "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
-    }
+    return {"name": name, "namespace": NAMESPACE, "labels": LABELS}
 
 
 def _secret(wanted: Installation) -> Object:
@@ -110,7 +94,7 @@ def _deployment(wanted: Installation) -> Object:
             "selector": {"matchLabels": {"app.kubernetes.io/name": NAME}},
             "template": {
                 "metadata": {
-                    "labels": _LABELS,
+                    "labels": LABELS,
                     "annotations": {
                         "prometheus.io/scrape": "true",
                         "prometheus.io/port": str(PORT),

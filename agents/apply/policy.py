@@ -20,11 +20,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from agents.protocol.needs import PRUNE
 from clusters.objects import Kind, Object, ObjectKey, annotations_of
 
 APPLY = "fleet.dev/apply"
 FORCE = "fleet.dev/force"
-PRUNE = "fleet.dev/prune"
 _FLUX = "kustomize.toolkit.fluxcd.io/"
 _ARGO = "argocd.argoproj.io/sync-options"
 _HELM = "helm.sh/resource-policy"

@@ -20,7 +20,6 @@ from agents.protocol import (
     HealthCheck,
     Hook,
     IgnoreRule,
-    Options,
     substitute,
 )
 from clusters.cluster import Discovery
@@ -198,7 +197,7 @@ def _settle(raw: Object, deployment: BundleDeployment, scope: _Scope) -> Object 
         message = f"this cluster does not serve {obj['apiVersion']} {obj['kind']}"
         return Failure(key_of(obj), "kind-not-found", message)
     if namespaced:
-        metadata["namespace"] = _namespace(metadata.get("namespace"), deployment.options)
+        metadata["namespace"] = deployment.options.place(metadata.get("namespace"))
     elif deployment.options.force_namespace:
         message = "is cluster-scoped, but `namespace:` puts the whole bundle into a namespace"
         return Failure(replace(key_of(obj), namespace=""), "cluster-scoped", message)
@@ -216,11 +215,6 @@ def _lasting(obj: Object) -> Object:
     if not isinstance(asked, int) or asked >= SEEN_WITHIN_SECONDS:
         return obj
     return {**obj, "spec": {**spec, "ttlSecondsAfterFinished": SEEN_WITHIN_SECONDS}}
-
-
-def _namespace(said: str | None, options: Options) -> str:
-    default = options.namespace or "default"
-    return default if options.force_namespace or not said else said
 
 
 def _labelled(obj: Object, bundle: str) -> Object:

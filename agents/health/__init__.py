@@ -3,6 +3,7 @@
     assess(live)             by the object's own status
     assess(live, pods)       for workloads also by their pods: a crash loop shows at once
     assess(live, check=…)    by the rule that its bundle declares for the kind
+    has_pods(kind)           is it a workload?
     wants_pods(live)         is the object's own status not enough?
     status_matters(kind)     can its health change without a change of its spec?
     overdue(found, …)        what progresses for too long is Degraded
@@ -24,7 +25,15 @@ from agents.health.workloads import pod_selector
 from agents.protocol import Health, HealthCheck
 from clusters.objects import Kind, Object, kind_of
 
-__all__ = ["Assessment", "assess", "overdue", "pod_selector", "status_matters", "wants_pods"]
+__all__ = [
+    "Assessment",
+    "assess",
+    "has_pods",
+    "overdue",
+    "pod_selector",
+    "status_matters",
+    "wants_pods",
+]
 
 Rule = Callable[[Object], Assessment]
 
@@ -100,12 +109,17 @@ def assess(
         return declared(check, live)
     kind = kind_of(live)
     own = _rule(kind)(live)
-    return workloads.judge_pods(own, pods) if kind in _BY_PODS else own
+    return workloads.judge_pods(own, pods) if has_pods(kind) else own
+
+
+def has_pods(kind: Kind) -> bool:
+    """Is this a workload whose pods may say more than it does itself?"""
+    return kind in _BY_PODS
 
 
 def wants_pods(live: Object) -> bool:
     """Would the pods of this object say more than its own status does?"""
-    return kind_of(live) in _BY_PODS and assess(live).health is Health.PROGRESSING
+    return has_pods(kind_of(live)) and assess(live).health is Health.PROGRESSING
 
 
 def status_matters(kind: Kind) -> bool:

@@ -11,6 +11,7 @@
     syncing       a sync that a person asked for, and its results
     body          what every body is, and a field that differs
     wire          register, target, start, report: bodies, routes and protocol versions
+    needs         what an agent will have to be allowed to do (not imported here)
     signing       which hub a target is from (not imported here: it brings the cryptography)
 
 The hub knows an agent only by this package. It imports nothing but `clusters.objects`.

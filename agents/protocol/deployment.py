@@ -62,6 +62,11 @@ class Options(BaseModel):
         """What becomes of the objects when the bundle leaves."""
         return Deletion.ORPHAN if self.keep_resources else self.deletion
 
+    def place(self, said: str | None) -> str:
+        """The namespace of a namespaced object that says this one itself, if any."""
+        default = self.namespace or "default"
+        return default if self.force_namespace or not said else said
+
 
 class BundleDeployment(BaseModel):
     """What a cluster is to run of one bundle. Equal digests are the same bundle deployment."""

@@ -3,6 +3,7 @@
 ::
 
     POST /v1/agents/register                 RegisterRequest → RegisterAnswer      (token)
+    GET  /v1/clusters/{c}/needs              → Needs (`needs`)
     GET  /v1/clusters/{c}/target?wait=30     If-None-Match: serial → 200 Target | 304
     POST /v1/clusters/{c}/start              StartRequest → 200 Target | 409 Refusal
     GET  /v1/clusters/{c}/artifacts/{digest} → bytes (only what its target names)

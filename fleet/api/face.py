@@ -16,6 +16,7 @@ from agents.protocol import (
     StartRequest,
     Target,
 )
+from agents.protocol.needs import Needs
 from clusters.clock import Clock
 from clusters.objects import Digest
 from fleet.rollout.decisions import Actor, Verb
@@ -28,6 +29,10 @@ class DeskFace(Protocol):
 
     def register(self, asked: RegisterRequest) -> RegisterAnswer:
         """Let an agent introduce itself."""
+        ...
+
+    def needs(self, cluster: str) -> Needs:
+        """What the cluster's agent has to be allowed to do."""
         ...
 
     async def target_after(self, cluster: str, etag: str, seconds: float) -> Target | None:

@@ -17,10 +17,11 @@ from fleet.store.access import Access
 
 
 def wire_routes(desk: DeskFace, access: Access) -> list[Route]:
-    """Register, target, start, artifact, report."""
+    """Register, needs, target, start, artifact, report."""
     wire = _Wire(desk)
     table = (
         ("POST", "/v1/agents/register", wire.register),
+        ("GET", "/v1/clusters/{cluster}/needs", wire.needs),
         ("GET", "/v1/clusters/{cluster}/target", wire.target),
         ("POST", "/v1/clusters/{cluster}/start", wire.start),
         ("GET", "/v1/clusters/{cluster}/artifacts/{digest}", wire.artifact),
@@ -41,6 +42,10 @@ class _Wire:
         check_own(request.state.caller, asked.cluster)
         answer = await run_in_threadpool(self._desk.register, asked)
         return _model(answer.model_dump_json())
+
+    async def needs(self, request: Request) -> Response:
+        found = await run_in_threadpool(self._desk.needs, request.path_params["cluster"])
+        return _model(found.model_dump_json())
 
     async def target(self, request: Request) -> Response:
         cluster: str = request.path_params["cluster"]

@@ -20,7 +20,9 @@ from agents.protocol import (
     ReportAnswer,
     StartRequest,
     Target,
+    read_artifact,
 )
+from agents.protocol.needs import Needs, needs_of_deployments
 from clusters.clock import Clock
 from clusters.objects import Digest
 from fleet.errors import RequestError
@@ -48,7 +50,7 @@ from fleet.store.runs import (
     stages_of,
 )
 from fleet.store.syncs import SyncOrder, open_sync
-from fleet.store.targets import may_fetch, read_target, serial_of, start
+from fleet.store.targets import may_fetch, read_target, read_wanted, serial_of, start
 from fleet.store.vetoes import lift_vetoes, lift_vetoes_of_run
 
 INTENTS = {Verb.PAUSE: Intent.PAUSE, Verb.RESUME: Intent.RUN, Verb.ABORT: Intent.ABORT}
@@ -111,6 +113,25 @@ class Desk:
         with self.store.read() as c:
             target = read_target(c, cluster)
         return self._key.sign(target)
+
+    def needs(self, cluster: str) -> Needs:
+        """What the cluster's agent has to be allowed to do. Errors: 404 if Git does not declare
+        the cluster."""
+        with self.store.read() as c:
+            wanted = read_wanted(c, cluster)
+        if wanted is None:
+            raise RequestError(
+                f"Git declares no cluster {cluster}, so nothing is known of what it is to run",
+                at=cluster,
+                fix="declare it in Git and let the hub see the commit (fleet refresh)",
+                code="not-found",
+                status=404,
+            )
+        deployments, unknown = wanted
+        kept = self.store.artifacts
+        names = {d.artifact for d in deployments if kept.has(d.artifact)}
+        artifacts = {name: read_artifact(kept.get(name), name) for name in names}
+        return needs_of_deployments(deployments, artifacts, unknown)
 
     async def target_after(self, cluster: str, etag: str, seconds: float) -> Target | None:
         """The target as soon as it is not what `etag` names; `None` after that many seconds."""

@@ -105,6 +105,29 @@ def _offers(c: Connection, cluster: str) -> tuple[Offer, ...]:
     )
 
 
+def read_wanted(c: Connection, cluster: str) -> tuple[list[BundleDeployment], list[str]] | None:
+    """What the cluster runs, is offered and is to run, and bundles of which nothing is known.
+
+    `None` if Git does not declare it.
+    """
+    row = c.execute("SELECT declared FROM cluster WHERE name = ?", (cluster,)).fetchone()
+    if row is None or not row["declared"]:
+        return None
+    rows = c.execute(
+        "SELECT d.bundle, d.wanted, d.held, b.body FROM bundle_deployment d"
+        " LEFT JOIN deployment_body b ON b.digest = d.wanted WHERE d.cluster = ?",
+        (cluster,),
+    ).fetchall()
+    found = {(item.bundle, item.digest): item for item in _current(c, cluster)[0]}
+    for offered in _offers(c, cluster):
+        found |= {(item.bundle, item.digest): item for item in offered.deployments}
+    for row in rows:
+        if row["body"] is not None:
+            about = (row["bundle"], row["wanted"])
+            found[about] = deployment_of(*about, row["body"], "")
+    return [found[about] for about in sorted(found)], [r["bundle"] for r in rows if r["held"]]
+
+
 def deployment_of(bundle: str, digest: str, body: str | None, commit: str) -> BundleDeployment:
     """The bundle deployment of a digest; many clusters share one body."""
     if digest == ABSENT:

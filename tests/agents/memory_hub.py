@@ -27,6 +27,7 @@ from agents.protocol import (
     SyncState,
     Target,
 )
+from agents.protocol.needs import Needs
 from agents.protocol.signing import sign_target
 from agents.protocol.sshsig import key_line
 from clusters.objects import Digest
@@ -47,6 +48,8 @@ class MemoryHub:
         self.held = Target(cluster=cluster, epoch=1, serial=1)
         self.key = Ed25519PrivateKey.generate()
         self.successions: tuple[Succession, ...] = ()
+        self.needs: Needs | None = None
+        """What it says of the cluster before there is an agent; `None`: it does not know it."""
         self.withdrawn: set[int] = set()
         self.calls: list[str] = []
         self.starts: list[StartRequest] = []

@@ -26,6 +26,7 @@ class ServedHub:
         self.broken: web.Response | None = None
         self._app = web.Application(middlewares=[self._guard])
         self._app.router.add_post("/v1/agents/register", self._register)
+        self._app.router.add_get("/v1/clusters/{c}/needs", self._needs)
         self._app.router.add_get("/v1/clusters/{c}/target", self._target)
         self._app.router.add_post("/v1/clusters/{c}/start", self._start)
         self._app.router.add_get("/v1/clusters/{c}/artifacts/{digest}", self._artifact)
@@ -58,6 +59,11 @@ class ServedHub:
     async def _register(self, request: web.Request) -> web.Response:
         body = RegisterRequest.model_validate_json(await request.read())
         return _json(await self.hub.register(body))
+
+    async def _needs(self, request: web.Request) -> web.Response:
+        if self.hub.needs is None:
+            return _json(Refusal(code="not-found", message="Git declares no cluster stg-1"), 404)
+        return _json(self.hub.needs)
 
     async def _target(self, request: web.Request) -> web.Response:
         etag = request.headers.get("If-None-Match", "")

@@ -20,7 +20,8 @@ from agents.announcing import (
 )
 from agents.inventory import Inventory, InventoryStore
 from agents.protocol import DeploymentReport, DriftMode, Health, Options, SyncState
-from agents.rights import _ALWAYS
+from agents.protocol.needs import Needs
+from agents.rights import rights_of
 from clusters.clock import FakeClock
 from clusters.cluster import Cluster
 from clusters.errors import ForbiddenError
@@ -220,8 +221,13 @@ def test_every_reason_is_documented_with_its_type_and_no_other() -> None:
     assert set(rows) == found
 
 
-def test_the_rights_of_an_agent_are_enough_for_its_events() -> None:
-    rules = [rule for rule in _ALWAYS if "events" in rule["resources"]]
-    assert [(rule["apiGroups"], rule["verbs"]) for rule in rules] == [
-        ([""], ["create", "get", "patch"])
-    ]
+def test_the_rights_of_an_agent_are_enough_for_its_events_wherever_something_fails() -> None:
+    inside = {**config_map(), "metadata": {"name": "settings", "namespace": "shop"}}
+    needs = Needs(objects=(inside, namespace("other")))
+    spaces = {
+        item["metadata"].get("namespace", "everywhere")
+        for item in rights_of(needs)
+        for rule in item.get("rules", ())
+        if rule["resources"] == ["events"] and rule["verbs"] == ["create", "get", "patch"]
+    }
+    assert spaces == {"fleet-system", "shop", "default"}

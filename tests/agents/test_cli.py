@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from agents.cli import agent, read_token
+from agents.cli import agent
 from agents.errors import AgentError
 from agents.protocol import Health
+from agents.tokens import read_token
 from clusters.clock import SystemClock
 from clusters.simulation import SimulatedCluster
 from clusters.simulation.controllers import Controllers

@@ -10,11 +10,19 @@ from typing import Any
 from click.testing import CliRunner
 
 from agents.cli import agent
-from agents.manifests import EVERYTHING, PORT, Installation, agent_manifests, arguments
+from agents.manifests import PORT, Installation, agent_manifests, arguments
+from agents.protocol.needs import needs_of_manifests
+from agents.rights import all_rights, rights_of
 from clusters.objects import Object, read_yaml_documents
 
 TOKEN = "c4n4ry-token"
-WANTED = Installation("prd-1", "https://hub.example:8780", TOKEN, "registry.example/agent:1")
+WANTED = Installation(
+    "prd-1",
+    "https://hub.example:8780",
+    TOKEN,
+    "registry.example/agent:1",
+    rights=tuple(all_rights()),
+)
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -89,14 +97,25 @@ def test_a_hub_key_is_handed_over_as_a_file() -> None:
     assert "hub-key" not in str(agent_manifests(WANTED))
 
 
-def test_rights_can_be_cut_to_what_is_needed() -> None:
-    assert of_kind("ClusterRole")["rules"] == list(EVERYTHING)
-    few = ({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]},)
-    assert of_kind("ClusterRole", replace(WANTED, rules=few))["rules"] == list(few)
+def test_rights_stand_before_what_needs_them_and_the_namespace_is_made_once() -> None:
+    keep = replace(WANTED, rights=rights_of(needs_of_manifests([])))
+    kinds = [item["kind"] for item in agent_manifests(keep)]
+    assert kinds == [
+        "Namespace",
+        "ServiceAccount",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "Role",
+        "RoleBinding",
+        "Secret",
+        "Deployment",
+    ]
+    enforced = "pod-security.kubernetes.io/enforce"
+    assert agent_manifests(keep)[0]["metadata"]["labels"][enforced] == "restricted"
 
 
 def install(*words: str, token: str = TOKEN) -> tuple[int, str]:
-    done = CliRunner(env={"FLEET_TOKEN": token}).invoke(agent, ["install", *words])
+    done = CliRunner(env={"FLEET_TOKEN": token}).invoke(agent, ["install", *words, "--all-rights"])
     return done.exit_code, done.output
 
 

@@ -7,7 +7,8 @@
 
 A control plane is ready in about six seconds and takes 350 to 500 MB. It keeps nothing: its folder
 is the caller's to remove. An API server can be started again over the same etcd, as after an
-upgrade: it forgets its watch cache, so that old resourceVersions are gone.
+upgrade: it forgets its watch cache, so that old resourceVersions are gone. One that is `audited`
+writes down every request (`audit`).
 
 Never uses a port that was taken: each is chosen free, and a start that loses a race is tried again.
 """
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Self
 
 from clusters.clock import SystemClock
+from clusters.objects import dump_yaml
 from fleet.world.session import free_port
 from tests.controlplane.credentials import Credentials
 from tests.controlplane.programs import Programs
@@ -42,8 +44,11 @@ class ControlPlane:
     Without `kubelet` nothing but the API server writes, if there are no controllers either.
     """
 
-    def __init__(self, programs: Programs, folder: Path, *, kubelet: bool = True) -> None:
+    def __init__(
+        self, programs: Programs, folder: Path, *, kubelet: bool = True, audited: bool = False
+    ) -> None:
         self.folder = folder
+        self._audited = audited
         self._has_kubelet = kubelet
         self.kubeconfig = folder / "kubeconfig"
         self._programs = programs
@@ -60,6 +65,11 @@ class ControlPlane:
     def port(self) -> int:
         """The port of the API server."""
         return self._port
+
+    @property
+    def audit_log(self) -> Path:
+        """One JSON document a line for every request, if the plane is audited."""
+        return self.folder / "audit.log"
 
     @property
     def has_controllers(self) -> bool:
@@ -148,10 +158,25 @@ class ControlPlane:
                 "--endpoint-reconciler-type=none",
                 "--allow-privileged=true",
                 "--profiling=false",
+                *self._auditing(),
             ],
         )
         context = ssl.create_default_context(cafile=str(made.authority))
         self._wait("kube-apiserver", lambda: _answers(f"{self.url}/readyz", made.token, context))
+
+    def _auditing(self) -> list[str]:
+        """Metadata alone, once a request is answered, and on disk before it is."""
+        if not self._audited:
+            return []
+        rule = {"level": "Metadata", "omitStages": ["RequestReceived", "ResponseStarted", "Panic"]}
+        policy = self.folder / "audit-policy.yaml"
+        kind = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy"}
+        policy.write_text(dump_yaml([{**kind, "rules": [rule]}]))
+        return [
+            f"--audit-policy-file={policy}",
+            f"--audit-log-path={self.audit_log}",
+            "--audit-log-mode=blocking",
+        ]
 
     def _start_controllers(self) -> None:
         if self._programs.controllers is None:

@@ -32,5 +32,5 @@ def own_plane(tmp_path: Path) -> Iterator[ControlPlane]:
         pytest.skip(MISSING)
     folder = tmp_path / "control-plane"
     folder.mkdir()
-    with ControlPlane(programs, folder) as plane:
+    with ControlPlane(programs, folder, audited=True) as plane:
         yield plane

@@ -231,7 +231,7 @@ class AgentProcess:
     ) -> None:
         """`context` is the cluster's name unless said otherwise; `None`: the current one."""
         context = cluster if context == "" else context
-        self.cluster = cluster
+        self.cluster, self.token = cluster, token
         self.log = folder / f"agent-{cluster}.log"
         self._env = {**os.environ, "FLEET_TOKEN": token}
         self._command = [

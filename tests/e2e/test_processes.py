@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from clusters.objects import read_yaml_documents
 from tests.e2e.fleet_processes import (
     APP,
     BY_HAND,
@@ -25,6 +26,7 @@ from tests.e2e.fleet_processes import (
     AgentProcess,
     FleetOfProcesses,
     SpecWrite,
+    run_fleet,
     wait_for,
 )
 
@@ -159,6 +161,15 @@ def test_every_question_is_answered_by_its_command(fleet: FleetOfProcesses) -> N
         assert [part for part in shown if part not in done.out] == [], (words, done.out)
     documents = json.loads(fleet.fleet("clusters", "-o", "json").out)
     assert sorted(row["cluster"] for row in documents) == sorted(CLUSTERS)
+
+
+def test_the_hub_says_which_rights_the_agent_of_a_cluster_needs(fleet: FleetOfProcesses) -> None:
+    asked = ("agent", "rbac", "--cluster", US, "--hub", fleet.hub.url)
+    printed = run_fleet(*asked, env={"FLEET_TOKEN": fleet.agents[US].token})
+    assert printed.code == 0, printed.err
+    rights = read_yaml_documents(printed.out)
+    assert NAMESPACE in {i["metadata"].get("namespace") for i in rights if i["kind"] == "Role"}
+    assert not any("*" in str(item["rules"]) for item in rights if "rules" in item)
 
 
 def test_no_value_of_a_secret_is_ever_printed(fleet: FleetOfProcesses) -> None:

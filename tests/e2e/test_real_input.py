@@ -25,17 +25,22 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from agents.agent import Agent
-from agents.protocol import Health, SyncState, read_artifact
+from agents.apply.policy import PROTECTED
+from agents.inventory import ALLOW_WIPE, NAMESPACE, PART_OF, parent_name
+from agents.protocol import BundleDeployment, Health, SyncState, read_artifact
+from agents.protocol.needs import needs_of_manifests
+from agents.rights import NAME, rights_of
 from agents.settings import Settings
 from clusters.errors import AdmissionError
-from clusters.objects import Kind, Object, ObjectKey, key_of
+from clusters.objects import Kind, Object, ObjectKey, key_of, labels_of
 from tests.agents.memory_hub import MemoryHub
+from tests.controlplane.audit import Trail, granted, trail_of
 from tests.controlplane.control_plane import ControlPlane
 from tests.e2e.comparison import Difference, Table, changed, object_differences, relabelled
 from tests.e2e.shop import Share, needs_shop, new_shop, share_of
@@ -145,10 +150,15 @@ async def test_an_agent_brings_its_target_to_both_alike(
     async with real(own_plane) as one, simulated() as other:
         for side in (one, other):
             await side.cluster.apply(volume(), manager="storage")
-        model = _agent(other, tmp_path / "simulated", share)
+        model = _agent(other, tmp_path / "simulated", _hub(share))
         await other.until(lambda: _stepped_to_rest(other, model, share), "that all is healthy")
         record_property("simulated", dict(other.calls))
-        async with _running(_agent(one, tmp_path / "real", share)) as agent:
+        rights = rights_of(needs_of_manifests(share.objects))
+        for item in rights:
+            await one.cluster.apply(item, manager="admin")
+        hub = _hub(share)
+        limited = _agent(one.acting_as(AGENT), tmp_path / "real", hub)
+        async with _running(limited) as agent:
             took = await one.until(lambda: _at_rest(agent, share, unready), "that all else is")
             record_property("settled", f"{took:.1f} s, {dict(one.calls)}")
             assert _counts(agent) == _counts(model)
@@ -157,16 +167,75 @@ async def test_an_agent_brings_its_target_to_both_alike(
             await _webhooks_that_do_not_answer_refuse(one, other)
             await _a_missing_api_holds_up_namespaces_and_nothing_else(one)
             assert await _at_rest(agent, share, unready)
+            await _what_somebody_changes_is_set_back(one, share)
+            await _all_is_removed_but_what_is_kept(one, hub, agent, share)
+    _all_rights_were_needed(rights, trail_of(own_plane.audit_log, AGENT))
 
 
 NEED_METRICS = ("APIService", "HorizontalPodAutoscaler")
+AGENT = "system:serviceaccount:fleet-system:fleet-agent"
 
 
-def _agent(side: Side, folder: Path, share: Share) -> Agent:
-    """An agent to which a hub offers the whole share."""
+async def _what_somebody_changes_is_set_back(side: Side, share: Share) -> None:
+    """Of every kind in every namespace one loses its owner, and gets it again."""
+    there = await live_objects(side, map(key_of, share.objects))
+    by_kind = {(key.kind_key, key.namespace): key for key, live in there.items() if live}
+    gone = {"metadata": {"labels": {PART_OF: None}}}
+    changed_by_hand = []
+    for key in by_kind.values():
+        with suppress(AdmissionError):  # its webhook does not answer
+            await side.cluster.patch(key, gone, manager=THEIRS)
+            changed_by_hand.append(key)
+
+    async def all_are_back() -> bool:
+        live = await live_objects(side, changed_by_hand)
+        return all(PART_OF in labels_of(item or {"metadata": {}}) for item in live.values())
+
+    assert len(changed_by_hand) > len(by_kind) - 5
+    await side.until(all_are_back, "that all have their owner again")
+
+
+async def _all_is_removed_but_what_is_kept(
+    side: Side, hub: MemoryHub, agent: Agent, share: Share
+) -> None:
+    """As a wipe that is meant, since all goes at once."""
+    meant = {"metadata": {"annotations": {ALLOW_WIPE: "true"}}}
+    for item in share.deployments:
+        parent = ObjectKey("", "ConfigMap", NAMESPACE, parent_name(item.bundle))
+        await side.cluster.patch(parent, meant, manager=THEIRS)
+    hub.offer("leave", *(BundleDeployment.absent(item.bundle) for item in share.deployments))
+
+    async def has_gone() -> bool:
+        return not agent.reports
+
+    await side.until(has_gone, "that every bundle has gone")
+    left = await live_objects(side, map(key_of, share.objects))
+    assert {key.kind_key for key, live in left.items() if live is not None} == PROTECTED
+
+
+def _all_rights_were_needed(rights: list[Object], trail: Trail) -> None:
+    """No request was refused, and there is no verb that was not used: none may be taken away.
+
+    Events are told where something fails, and here nothing did but in the whole of a bundle.
+    """
+    assert trail.refused == ()
+    allowed = granted(rights, NAME)
+    assert sorted(trail.used - allowed) == []
+    unused = {right for right in allowed - trail.used if right.resource != "events"}
+    assert sorted(unused) == []
+    told = {right.verb for right in trail.used if right.resource == "events"}
+    assert told == {"create", "get", "patch"}
+
+
+def _hub(share: Share) -> MemoryHub:
+    """A hub that offers the whole share."""
     hub = MemoryHub(CLUSTER)
     hub.artifacts |= share.artifacts
     hub.offer("run", *share.deployments)
+    return hub
+
+
+def _agent(side: Side, folder: Path, hub: MemoryHub) -> Agent:
     folder.mkdir()
     return Agent(
         side.cluster,
@@ -175,7 +244,7 @@ def _agent(side: Side, folder: Path, share: Share) -> Agent:
         folder,
         name=CLUSTER,
         incarnation="first",
-        settings=Settings(poll_wait_seconds=CALM_SECONDS, events=False),
+        settings=Settings(poll_wait_seconds=CALM_SECONDS),
     )
 
 

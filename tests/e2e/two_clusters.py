@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,22 +40,27 @@ Conflicts = dict[ObjectKey, tuple[tuple[str, ...], tuple[str, ...]]]
 
 
 class Counting:
-    """A `Cluster` that counts the calls; those that hold the agent's Lease go on at all times."""
+    """A `Cluster` that counts the calls; a Lease is renewed, Events are told at all times."""
 
-    def __init__(self, inner: Cluster) -> None:
+    def __init__(self, inner: Cluster, calls: Counter[str] | None = None) -> None:
         self._inner = inner
-        self.calls: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter() if calls is None else calls
 
     def __getattr__(self, name: str) -> Any:
         deed = getattr(self._inner, name)
 
         def counted(*args: Any, **options: Any) -> Any:
-            held = name == "patch" and args[0].kind == "Lease"
-            called = "renew" if held else name
+            called = _deed(name, args[0] if args else None)
             self.calls[f"{called} dry" if options.get("dry_run") else called] += 1
             return deed(*args, **options)
 
         return counted
+
+
+def _deed(name: str, about: Any) -> str:
+    if name == "patch" and about.kind == "Lease":
+        return "renew"
+    return "tell" if name == "apply" and about["kind"] == "Event" else name
 
 
 @dataclass
@@ -66,6 +71,11 @@ class Side:
     clock: Clock
     pass_time: Callable[[float], Awaitable[None]]
     calls: Counter[str]
+
+    def acting_as(self, user: str) -> Side:
+        """The same side as somebody else; calls are counted together."""
+        acting = Counting(self.cluster.as_user(user), self.calls)
+        return replace(self, cluster=cast("Cluster", acting))
 
     async def until(self, holds: Callable[[], Awaitable[bool]], told: str) -> float:
         """Wait until `holds`; how many seconds of its time that took. Fails after a minute."""

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from agents.agent import Agent
 from agents.inventory import NAMESPACE
 from agents.protocol import BundleDeployment, Options, SyncState
-from agents.rights import NAME, rights_for
+from agents.protocol.needs import needs_of_manifests
+from agents.rights import NAME, rights_of
 from clusters.cluster import Cluster
 from clusters.errors import ForbiddenError
 from clusters.objects import Kind, Object, ObjectKey
 from tests.agents.memory_hub import CLUSTER
 from tests.agents.samples import config_map, crd, deployment, widget
-from tests.e2e.agent.real_lab import SETTINGS, SPACE, RealLab
+from tests.e2e.agent.real_lab import PATIENCE_SECONDS, SETTINGS, SPACE, RealLab
 
 pytestmark = pytest.mark.slow
 RBAC = "rbac.authorization.k8s.io"
@@ -127,9 +130,13 @@ def _placed(item: Object) -> Object:
     return {**item, "metadata": {"namespace": SPACE, **item["metadata"]}}
 
 
+def _rights() -> list[Object]:
+    return rights_of(needs_of_manifests(_placed(item) for item in DEPLOYED))
+
+
 async def _limited_agent(real: RealLab) -> Cluster:
     """The agent, with the rights that are generated; the cluster as it sees it."""
-    await _allow(real, *rights_for([_placed(item) for item in DEPLOYED]), _account(NAME))
+    await _allow(real, *_rights(), _account(NAME))
     cluster: Cluster = real.cluster.as_user(f"system:serviceaccount:{NAMESPACE}:{NAME}")
     real.agent = Agent(
         cluster,
@@ -138,9 +145,20 @@ async def _limited_agent(real: RealLab) -> Cluster:
         real.folder / "limited",
         name=CLUSTER,
         incarnation="limited",
-        settings=SETTINGS,
+        settings=replace(SETTINGS, events=True),
     )
     return cluster
+
+
+async def _until_announced(real: RealLab, name: str) -> None:
+    """Until there is an Event about that object: in `default`, since it is in no namespace."""
+    deadline = real.clock.now() + timedelta(seconds=PATIENCE_SECONDS)
+    about: set[tuple[str, str]] = set()
+    while (name, "SyncFailed") not in about:
+        assert real.clock.now() < deadline, about
+        await real.run_for(0.2)
+        events = await real.cluster.list(Kind("", "Event"), namespace="default")
+        about = {(item["involvedObject"]["name"], item["reason"]) for item in events.items}
 
 
 async def _is_forbidden(call: Awaitable[object]) -> bool:
@@ -177,6 +195,7 @@ async def test_the_rights_that_are_generated_suffice_and_go_no_further(real: Rea
     real.release("web", *(item for item in DEPLOYED if item["kind"] != "ClusterRole"), powers)
     report = await real.code("web", "forbidden")
     assert "attempting to grant RBAC permissions not currently held" in report.objects[0].message
+    await _until_announced(real, "fleet-e2e-reader")
     real.release("web", *DEPLOYED, run="back")
     await real.synced("web")
     await real.removed("web")

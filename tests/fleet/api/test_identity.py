@@ -22,6 +22,7 @@ OWN = {"cluster": "staging-1", "incarnation": "a"}
 WIRE: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/v1/agents/register", OWN),
     ("GET", "/v1/clusters/staging-1/target", None),
+    ("GET", "/v1/clusters/staging-1/needs", None),
     ("POST", "/v1/clusters/staging-1/start", {"run": "x", "generation": 1, "incarnation": "a"}),
     ("GET", f"/v1/clusters/staging-1/artifacts/{V1.artifact}", None),
     ("POST", "/v1/clusters/staging-1/report", {**OWN, "sequence": 1}),

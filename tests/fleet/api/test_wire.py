@@ -51,6 +51,13 @@ async def test_an_agent_registers_pulls_starts_fetches_and_reports(hub: Served) 
     assert (document["synced"], document["health"]) == (1, "Healthy")
 
 
+async def test_an_agent_to_be_asks_what_it_will_have_to_be_allowed(hub: Served) -> None:
+    agent = hub.agent("staging-1")
+    needs = await agent.needs()
+    assert [obj["metadata"]["name"] for obj in needs.objects] == ["web"]
+    await agent.close()
+
+
 async def test_a_target_that_did_not_change_costs_nothing(hub: Served) -> None:
     agent = hub.agent("staging-1")
     target = await agent.target()

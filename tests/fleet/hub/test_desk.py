@@ -53,6 +53,26 @@ def test_an_undeclared_cluster_registers_as_unclaimed_and_receives_nothing(rig: 
     assert (target.current, target.offers) == ((), ())
 
 
+def test_what_a_cluster_is_to_run_is_known_before_it_has_an_agent(rig: Rig) -> None:
+    needs = rig.hub.desk.needs("production-1")
+    assert [obj["metadata"]["name"] for obj in needs.objects] == ["web"]
+    assert "data" not in needs.objects[0], "an outline is enough"
+    assert rig.hub.desk.target("production-1").offers == (), "it starts nothing"
+    assert refused(rig.hub.desk.needs, "nobody").code == "not-found"
+
+
+def test_what_a_cluster_runs_is_told_beside_what_it_is_to_run(rig: Rig) -> None:
+    rig.agents["staging-1"].turn()
+    rig.push(fleet(1, 1, web="v2", api="v1") | {"staging-1": {"api": "v1", "broken": None}})
+    rig.look()
+    needs = rig.hub.desk.needs("staging-1")
+    assert [obj["metadata"]["name"] for obj in needs.objects] == ["api", "web"]
+    assert needs.unknown == ("broken",)
+    rig.push(fleet(0, 1, web="v2"))
+    rig.look()
+    assert refused(rig.hub.desk.needs, "staging-1").code == "not-found"
+
+
 def test_versions_of_the_wire_that_do_not_meet_are_refused(rig: Rig) -> None:
     asked = RegisterRequest(cluster="staging-1", incarnation="x", protocol_min=7, protocol_max=9)
     error = refused(rig.hub.desk.register, asked)
