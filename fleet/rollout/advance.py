@@ -220,7 +220,8 @@ def _run_event(tick: _Tick) -> tuple[RunEvent, str]:
         return RunEvent.ABORTED, "aborted; what has started settles by itself"
     if evidence.superseded_by:
         return RunEvent.REPLACED, f"replaced by run {evidence.superseded_by}"
-    if evidence.finishing_for and not memory.started.keys() - memory.done.keys():
+    open_stages = memory.started.keys() - memory.done.keys() - set(memory.gates.shut)
+    if evidence.finishing_for and not open_stages:
         return RunEvent.REPLACED, f"replaced by run {evidence.finishing_for}"
     if evidence.waits_for:
         return RunEvent.BLOCKED, f"waits for run {evidence.waits_for}"
@@ -315,6 +316,7 @@ def _offer(
         if view.state is not StageState.UPDATING:
             continue
         starts = Starts.of(run, view.plan, view.standings, evidence, memory, room, now)
+        starts.gated = view.gated
         for one in slots.choose(view.plan, view.standings, starts, memory):
             one.state, one.reason, one.code = ClusterState.ASSIGNED, "offered", "Offered"
             spent, _ = memory.clocks.get(one.cluster, (0.0, None))

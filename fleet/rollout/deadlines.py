@@ -22,7 +22,7 @@ def judge(
     started = memory.started.get(stage.name)
     if stage.stage_deadline_seconds is None or started is None:
         return
-    if stage.name in memory.done or stage.name in memory.breached:
+    if stage.name in {*memory.done, *memory.breached, *memory.gates.shut}:
         return
     retries = (d.at for d in evidence.decisions if d.verb in (Verb.RETRY, Verb.FORGIVE))
     due = max([started, *retries]) + timedelta(seconds=stage.stage_deadline_seconds)

@@ -22,6 +22,8 @@ class GateMarks:
     """(gate_id, number of the newest decision then, why): gates that had no data for too long."""
     soaking: tuple[tuple[str, str], ...] = ()
     """(stage, cluster) that were Healthy in it: those whose regression resets no soak."""
+    shut: tuple[str, ...] = ()
+    """Stages that have started for clusters that go back alone: the gates before are not open."""
 
 
 @dataclass(frozen=True, slots=True)

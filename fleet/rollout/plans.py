@@ -155,7 +155,11 @@ class Planner:
         return True
 
     def staged(
-        self, bundles: tuple[str, ...], changes: Mapping[str, tuple[Change, ...]], restores: bool
+        self,
+        bundles: tuple[str, ...],
+        changes: Mapping[str, tuple[Change, ...]],
+        restores: bool,
+        restoring: frozenset[str] = frozenset(),
     ) -> RunPlan | None:
         """A staged run; `None` if every cluster of it is held."""
         policy = self.policy_of(bundles[0])
@@ -170,7 +174,9 @@ class Planner:
             removals.removing_clusters(placed),
             policy.rules.removal,
         )
-        return self._add(policy, uid, bundles, placed, stages, restores=restores)
+        plan = self._add(policy, uid, bundles, placed, stages, restores=restores)
+        self.made[-1] = plan = replace(plan, restoring=restoring & placed.keys())
+        return plan
 
     def catch_up(self, policy: Policy, changes: Mapping[str, tuple[Change, ...]]) -> RunPlan | None:
         """A run of the catch-up lane: one stage, no gates but windows, charged to no budget."""

@@ -69,6 +69,7 @@ def _run(run: RunPlan, found: Policy, spec: Mapping[str, Any], who: Membership) 
         "commit": run.commit,
         "lane": str(run.lane),
         "restores": run.restores,
+        "restoring": sorted(run.restoring),
         "planHash": run.plan_hash,
         "clusters": len(run.changes),
         "removals": _removals(sum(c.wanted == ABSENT for c in changes), found, who),

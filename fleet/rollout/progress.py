@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from fleet.rollout import budgets, connectivity, gates, stops, tables
@@ -48,6 +48,8 @@ class View:
     until: datetime | None = None
     again: datetime | None = None
     """When its gates are to be judged again; nobody is shown it."""
+    gated: Reason | None = None
+    """The gate before it that is not open, while what goes back moves all the same."""
     gates: tuple[GateStatus, ...] = ()
     count: Counter[ClusterState] = field(default_factory=Counter)
 
@@ -168,7 +170,7 @@ def _event(
     if evidence.finishing_for and all(one.state in UNTOUCHED for one in view.standings):
         # A window or a cap kept everybody: nothing has begun here that is to be finished.
         memory.started.pop(stage.name, None)
-    if stage.name not in memory.started:
+    if stage.name not in memory.started or stage.name in memory.gates.shut:
         event = _before(run, view, memory, evidence, acts, is_needed, now)
         if event is not None:
             return event
@@ -191,6 +193,7 @@ def _before(
 ) -> StageEvent | None:
     """Why the stage cannot start; `None` once it has."""
     stage = view.plan
+    shut = stage.name in memory.gates.shut
     if evidence.finishing_for:
         view.reason, view.code = f"run {evidence.finishing_for} takes it from here", "Superseded"
         return StageEvent.BLOCKED
@@ -199,19 +202,54 @@ def _before(
     if gate.verdict is Verdict.FAIL:
         memory.breached[stage.name] = gate.reason
         return _breached(view, memory)
-    if gate.verdict is not Verdict.PASS:
+    if gate.verdict is not Verdict.PASS and _goes_forward(run, view):
         view.reason, view.code, view.until = gate.reason, gate.code, gate.until
-        return StageEvent.GATED
-    if nobody_online(view) and not connectivity.fails_offline(run, view.count):
+        return _through_shut_gates(run, view, memory, acts, now)
+    if shut:
+        memory.gates = replace(memory.gates, shut=_others(memory, stage.name))
+    elif nobody_online(view) and not connectivity.fails_offline(run, view.count):
         return _with_nobody(run, view, is_needed, acts)
-    if not acts:
+    elif not acts:
         view.reason, view.code = "may start when the run goes on", "RunStandsStill"
         return StageEvent.BLOCKED
-    memory.started[stage.name] = now
     gates.close(memory, f"{stage.name}/{Side.BEFORE}/")
-    left_out = connectivity.left_out(run, view.count)
-    memory.denominators[stage.name] = view.present - left_out
+    _start(run, view, memory, now)
     return None
+
+
+def _start(run: RunPlan, view: View, memory: Memory, now: datetime) -> None:
+    """The stage starts; what failures are judged by is frozen."""
+    name = view.plan.name
+    memory.started[name] = now
+    memory.denominators.setdefault(name, view.present - connectivity.left_out(run, view.count))
+
+
+def _through_shut_gates(
+    run: RunPlan, view: View, memory: Memory, acts: bool, now: datetime
+) -> StageEvent:
+    """No gate before keeps a cluster that goes back to what it ran before."""
+    going = (ClusterState.VERIFYING, *UNSETTLED)
+    if not any(s.state in going and s.cluster in run.restoring for s in view.standings):
+        return StageEvent.GATED
+    name = view.plan.name
+    if name not in memory.gates.shut:
+        if not acts:
+            return StageEvent.GATED
+        memory.gates = replace(memory.gates, shut=(*_others(memory, name), name))
+        _start(run, view, memory, now)
+    view.gated = Reason(view.code or "Gated", view.reason, view.until)
+    view.reason = f"only what goes back may start: {view.reason}"
+    return StageEvent.MOVING
+
+
+def _goes_forward(run: RunPlan, view: View) -> bool:
+    """Does any cluster of the stage get what it did not run before?"""
+    here = (one for one in view.standings if one.state is not ClusterState.REMOVED)
+    return any(one.cluster not in run.restoring for one in here)
+
+
+def _others(memory: Memory, name: str) -> tuple[str, ...]:
+    return tuple(stage for stage in memory.gates.shut if stage != name)
 
 
 def _inside(
@@ -242,7 +280,7 @@ def _inside(
     )
     if stage.name in memory.breached:
         return _breached(view, memory)
-    _keep_soak(view, memory)
+    _keep_soak(run, view, memory)
     gate = gates.judge(run, stage, Side.AFTER, evidence, memory, now)
     view.until, view.again, view.gates = gate.until, gate.again, gate.gates
     if gate.verdict is Verdict.FAIL:
@@ -258,8 +296,10 @@ def _inside(
     return StageEvent.FINISHED
 
 
-def _keep_soak(view: View, memory: Memory) -> None:
-    healthy = (one for one in view.standings if one.state is ClusterState.HEALTHY)
+def _keep_soak(run: RunPlan, view: View, memory: Memory) -> None:
+    """What goes back to what was proven needs no soak."""
+    well = (one for one in view.standings if one.state is ClusterState.HEALTHY)
+    healthy = [one for one in well if one.cluster not in run.restoring]
     gates.keep_clock(view.plan, {o.cluster: o.since for o in healthy if o.since}, memory)
 
 

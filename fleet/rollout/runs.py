@@ -12,8 +12,8 @@
 With `supersede.policy: Queue` a run that is still Queued stays; else only the newest is kept. A
 Queued run is made for what will be granted by then; when its turn comes it is compared with what
 was granted in fact, and made anew if that differs. A run that only brings back what clusters ran
-before waits for nobody, and `restores` frees it from gates. Runs with no bundle in common never
-meet here.
+before waits for nobody, and `restores` frees it from gates; where only some clusters go back, those
+(`restoring`) are free from them. Runs with no bundle in common never meet here.
 """
 
 from __future__ import annotations
@@ -196,7 +196,9 @@ class _Desk:
         elif how is SupersedePolicy.IMMEDIATE:
             first = []
         replaced = [r for r in others if r not in first]
-        made = self._make(bundles, self._changes(bundles, () if going else first), replaced, False)
+        changes = self._changes(bundles, () if going else first)
+        back = frozenset() if first or going else self._restoring(changes)
+        made = self._make(bundles, changes, replaced, False, back)
         if how is SupersedePolicy.FINISH_STAGE and made is not None:
             self.finishing.update({r.plan.uid: made.uid for r in first if not r.finishing})
 
@@ -240,14 +242,24 @@ class _Desk:
                 return False
         return bool(pairs)
 
+    def _restoring(self, changes: Mapping[str, tuple[Change, ...]]) -> frozenset[str]:
+        """The clusters of which everything goes back, in a run where it is not so of all."""
+        newest_first = self.situation.runs[::-1]
+        return frozenset(
+            cluster
+            for cluster, some in changes.items()
+            if all(c.wanted == baseline(newest_first, cluster, c.bundle) for c in some)
+        )
+
     def _make(
         self,
         bundles: tuple[str, ...],
         changes: Mapping[str, tuple[Change, ...]],
         replaced: Iterable[RunRecord],
         restores: bool,
+        restoring: frozenset[str] = frozenset(),
     ) -> RunPlan | None:
-        plan = self.planner.staged(bundles, changes, restores)
+        plan = self.planner.staged(bundles, changes, restores, restoring)
         if plan is not None:
             self.superseded.update({record.plan.uid: plan.uid for record in replaced})
         return plan

@@ -116,7 +116,8 @@ def stand(
 
 
 def _fails_dark(run: RunPlan, stage: StagePlan, memory: Memory) -> bool:
-    return stage.name in memory.started and offline_rule(run) is OfflineRule.FAIL
+    started = stage.name in memory.started and stage.name not in memory.gates.shut
+    return started and offline_rule(run) is OfflineRule.FAIL
 
 
 def _settled(

@@ -2,7 +2,8 @@
 
 ::
 
-    held by another run → lease just ended → a gate per cluster → spread → shared caps
+    the stage's gates, if only what goes back may pass them
+    → held by another run → lease just ended → a gate per cluster → spread → shared caps
 
 The stage's slots and order are `slots`; the stage's state and the run's are `progress` and
 `advance`. One `Starts` serves one stage in one tick; `take` counts a start, so that the next
@@ -40,6 +41,8 @@ class Starts:
     now: datetime
     turnstile: Turnstile
     in_domain: Counter[str] = field(default_factory=Counter)
+    gated: Reason | None = None
+    """A gate of the whole stage that is not open: only what goes back may start."""
 
     @classmethod
     def of(
@@ -70,6 +73,8 @@ class Starts:
     def refusals(self, one: Standing) -> Iterator[Reason]:
         """Everything that keeps this cluster from starting now, in the order above."""
         known = self.evidence.clusters.get(one.cluster, NOWHERE)
+        if self.gated is not None and one.cluster not in self.run.restoring:
+            yield self.gated
         if known.held_by:
             yield held_by(known)
         if one.lapsed:

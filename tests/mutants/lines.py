@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.membership import MEMBERSHIP
+from tests.mutants.membership import MEMBERSHIP, RESTORING
 from tests.mutants.mutation import in_engine as _mutant
 
 GATES = (
@@ -469,4 +469,4 @@ DIGESTS = (
     ),
 )
 
-LINES = (*GATES, *CAPS, *FAILURES, *RUNS, *REASONS, *DIGESTS, *MEMBERSHIP)
+LINES = (*GATES, *CAPS, *FAILURES, *RUNS, *REASONS, *DIGESTS, *MEMBERSHIP, *RESTORING)

@@ -1,4 +1,4 @@
-"""One-line defects of joins, leaves and relabels, and who notices."""
+"""One-line defects of joins, leaves, relabels and of clusters that go back, and who notices."""
 
 from __future__ import annotations
 
@@ -132,5 +132,56 @@ MEMBERSHIP = (
         "        steps = resolution.steps(policy, len(names))",
         "        steps = stage.parallelism.steps",
         "membership:test_parallelism_follows_the_members_and_denominators_do_not",
+    ),
+)
+
+RESTORING = (
+    in_engine(
+        "everybody_passes_the_gates_with_what_goes_back",
+        "I4",
+        "starts",
+        "if self.gated is not None and one.cluster not in self.run.restoring:",
+        "if False:",
+        "restoring:test_only_what_goes_back_passes_the_gates_before",
+    ),
+    in_engine(
+        "what_goes_back_waits_for_an_approval",
+        "I23",
+        "progress",
+        "if not any(s.state in going and s.cluster in run.restoring for s in view.standings):",
+        "if True:",
+        "restoring:test_only_what_goes_back_passes_the_gates_before",
+    ),
+    in_engine(
+        "what_goes_back_soaks",
+        "I23",
+        "progress",
+        "[one for one in well if one.cluster not in run.restoring]",
+        "list(well)",
+        "restoring:test_only_what_goes_forward_soaks",
+    ),
+    in_engine(
+        "what_only_goes_back_waits_for_its_gates",
+        "I23",
+        "progress",
+        "if gate.verdict is not Verdict.PASS and _goes_forward(run, view):",
+        "if gate.verdict is not Verdict.PASS:",
+        "restoring:test_a_stage_of_which_all_go_back_has_neither_gate_nor_soak",
+    ),
+    in_engine(
+        "what_waits_for_a_live_run_is_said_to_go_back",
+        "I4",
+        "runs",
+        "back = frozenset() if first or going else self._restoring(changes)",
+        "back = self._restoring(changes)",
+        "restoring:test_behind_a_live_run_nobody_is_said_to_go_back",
+    ),
+    in_engine(
+        "no_budget_while_a_gate_is_shut",
+        "I3",
+        "progress",
+        "        _start(run, view, memory, now)\n    view.gated",
+        "    view.gated",
+        "restoring:test_the_budget_is_judged_while_the_gate_is_shut",
     ),
 )

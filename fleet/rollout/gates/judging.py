@@ -75,6 +75,6 @@ def waiting(stages: Iterable[StageStatus]) -> tuple[str, ...]:
     return tuple(
         stage.name
         for stage in stages
-        if stage.state is StageState.GATED_BEFORE
+        if stage.state in (StageState.GATED_BEFORE, StageState.UPDATING)
         and any(g.kind == "approval" and g.verdict == Verdict.NONE.value for g in stage.gates)
     )

@@ -150,7 +150,9 @@ class Oracle:
         for stage in run.plan.stages:
             if not any(name in step.offer for name in stage.clusters):
                 continue
-            if stage.approvals and not run.plan.restores and run.plan.lane is Lane.STAGED:
+            forward = {c for c in stage.clusters if c in step.offer} - run.plan.restoring
+            gated = forward and not run.plan.restores and run.plan.lane is Lane.STAGED
+            if stage.approvals and gated:
                 key = (run.plan.uid, stage.name, run.plan.plan_hash)
                 assert key in self.approved, f"I4: {stage.name} moves without an approval"
             for name in stage.depends_on:
@@ -225,7 +227,10 @@ class Oracle:
             assert self._proof(run, cluster) is not None, f"I14: {cluster} is Healthy without proof"
         if run.plan.restores:
             return
-        last = max(filter(None, (self._proof(run, cluster) for cluster in healthy)))
+        forward = [cluster for cluster in healthy if cluster not in run.plan.restoring]
+        if not forward:
+            return
+        last = max(filter(None, (self._proof(run, cluster) for cluster in forward)))
         soaked = self.fleet.now - last
         assert soaked >= timedelta(seconds=soak_seconds(stage)), f"I5: soaked only {soaked}"
 
