@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.controlplane.real_cluster import RealCluster
@@ -31,6 +32,9 @@ ENVIRONMENT = {
 }
 CLEARED_PREFIXES = ("FLEET_", "KUBERNETES_SERVICE_")
 KEPT_PREFIX = "FLEET_TEST_"  # what is said to the tests themselves
+ANY_MACHINE = "any-machine"
+SLOWNESS = (HealthCheck.too_slow,)
+"""A slow or busy machine is no failure of an example: nor is its default deadline of 200 ms."""
 REAL_CLUSTER = "real_cluster"
 
 
@@ -40,6 +44,8 @@ def pytest_configure() -> None:
         if name.startswith(CLEARED_PREFIXES) and not name.startswith(KEPT_PREFIX):
             del os.environ[name]
     os.environ.update(ENVIRONMENT)
+    settings.register_profile(ANY_MACHINE, deadline=None, suppress_health_check=SLOWNESS)
+    settings.load_profile(ANY_MACHINE)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.controlplane.programs import ASSETS_VARIABLE
 from tests.controlplane.real_cluster import KUBECONFIG_VARIABLE, REQUIRED_VARIABLE
@@ -31,6 +32,12 @@ async def test_tidy(server):
 async def test_untidy():
     test_untidy.task = asyncio.create_task(wait_for_ever())
 """
+
+
+def test_how_long_an_example_takes_decides_nothing() -> None:
+    assert settings.default is not None
+    assert settings.default.deadline is None
+    assert HealthCheck.too_slow in settings.default.suppress_health_check
 
 
 def test_a_task_that_outlives_its_test_is_a_failure(pytester: pytest.Pytester) -> None:
