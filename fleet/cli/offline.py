@@ -109,14 +109,14 @@ def plan_rows(plan: Plan, only: tuple[str, ...] = ()) -> list[dict[str, Any]]:
 
 
 def entry_row(cluster: str, entry: PlanEntry) -> dict[str, Any]:
-    """A plan entry of one cluster as people and programs see it."""
+    """A plan entry of one cluster as people and programs see it; of variables the names alone."""
     wanted = entry.deployment
     return {
         "cluster": cluster,
         "bundle": entry.bundle,
         "digest": wanted.digest if wanted else None,
         "artifact": wanted.artifact if wanted else None,
-        "variables": dict(sorted(wanted.variables.items())) if wanted else {},
+        "variables": sorted(wanted.variables) if wanted else [],
         "options": wanted.options.model_dump(mode="json", exclude_defaults=True) if wanted else {},
         "objects": entry.objects,
         "source": entry.source,

@@ -2,7 +2,7 @@
 
 For each run its stages with clusters in the order in which they start, every resolved number, its
 price in failures, its gates, how many removals ask, and what each cap comes to in each domain; for
-each rollout its whole spec, presets and defaults written out. Pure.
+each rollout its whole spec, presets and defaults written out, but no query of a URL. Pure.
 """
 
 from __future__ import annotations
@@ -57,7 +57,19 @@ def _spec(declared: Declared, found: Policy) -> dict[str, Any]:
     said: Mapping[str, Any] = next(
         (d.spec for d in declared.documents if (d.name, d.at) == (found.name, found.at)), {}
     )
-    return policy.full_spec(said, groups)
+    shown: dict[str, Any] = _without_queries(policy.full_spec(said, groups))
+    return shown
+
+
+def _without_queries(value: Any, name: str = "") -> Any:
+    """The same, but for what stands behind `?` in a URL, where keys of other systems stand."""
+    if isinstance(value, dict):
+        return {key: _without_queries(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_queries(item) for item in value]
+    if name == "url" and isinstance(value, str) and "?" in value:
+        return value.partition("?")[0] + "?…"
+    return value
 
 
 def _run(run: RunPlan, found: Policy, spec: Mapping[str, Any], who: Membership) -> dict[str, Any]:

@@ -6,101 +6,27 @@ Hub and agent are processes, the API server is a real one, people are the comman
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import httpx
 import pytest
 
-from fleet.api.client import TOKEN_FILE
-from fleet.render.renderer import find_tools
-from fleet.world.hub import HubProcess
-from fleet.world.session import HUB_OPTIONS, free_port
 from tests.controlplane.real_cluster import RealCluster
-from tests.e2e.fleet_processes import AgentProcess, Output, git_repository, run_fleet, wait_for
+from tests.e2e.agent.every_command import ASKED, MEANT, PROCESSES, every_command, every_line
+from tests.e2e.agent.operated import (
+    BY_HAND,
+    CANARY,
+    CLUSTER,
+    REFUSED,
+    SPACE,
+    Operated,
+    encoded,
+)
+from tests.e2e.fleet_processes import run_fleet, wait_for
 
-CLUSTER, SPACE = "real-1", "fleet-operate"
 CALM = "configmap/bundle-calm"
 ACCOUNT = "system:serviceaccount:fleet-system:fleet-agent"
-CANARY = "c4n4ry-of-a-secret"
-FILES = {
-    "clusters/clusters.yaml": "apiVersion: fleet.dev/v1\nkind: Cluster\n"
-    f"metadata: {{name: {CLUSTER}, labels: {{env: staging}}}}\n",
-    "apps/staging/web/fleet.yaml": f"defaultNamespace: {SPACE}\n",
-    "apps/staging/web/settings.yaml": "apiVersion: v1\nkind: ConfigMap\n"
-    "metadata: {name: settings}\ndata: {mode: ours}\n",
-    "apps/staging/web/secret.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: password}\n"
-    f"stringData: {{password: {CANARY}}}\n",
-    "apps/staging/calm/fleet.yaml": f"defaultNamespace: {SPACE}\n",
-    "apps/staging/calm/settings.yaml": "apiVersion: v1\nkind: ConfigMap\n"
-    "metadata: {name: calm}\ndata: {mode: calm}\n",
-}
-THEIRS = f"""\
-apiVersion: v1
-kind: Namespace
-metadata: {{name: {SPACE}}}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {{name: settings, namespace: {SPACE}}}
-data: {{mode: theirs}}
-"""
-
-
-class Operated:
-    """One real cluster with its agent, a hub, and who asks them."""
-
-    def __init__(self, real: RealCluster, folder: Path, opened: ExitStack) -> None:
-        self._real, self.folder = real, folder
-        self.hub_metrics, self.agent_metrics = (f"127.0.0.1:{free_port()}" for _ in range(2))
-        self.kubectl("apply", "--server-side", "--field-manager=other-tool", "-f-", stdin=THEIRS)
-        opened.callback(self._leave_nothing)
-        root = git_repository(folder / "repository", FILES).root
-        options = (*HUB_OPTIONS, "--metrics-listen", self.hub_metrics)
-        self.hub = HubProcess(folder, str(root), port=free_port(), options=options)
-        opened.callback(self.hub.stop)
-        self.hub.start()
-        wait_for("the first plan", lambda: CLUSTER in self.fleet("clusters").out)
-        self.token = self.fleet("cluster", "token", CLUSTER).out.split()[-1]
-        self.agent = AgentProcess(
-            folder,
-            self.hub.url,
-            CLUSTER,
-            real.kubeconfig,
-            self.token,
-            context=real.context,
-            options=("--metrics-listen", self.agent_metrics, "--log-format", "json"),
-        )
-        opened.callback(self.agent.kill)
-        self.agent.start()
-
-    def fleet(self, *words: str) -> Output:
-        """`fleet …` as the operator."""
-        token = (self.hub.state_dir / TOKEN_FILE).read_text("utf-8").strip()
-        return run_fleet(*words, env={"FLEET_HUB": self.hub.url, "FLEET_TOKEN": token})
-
-    def kubectl(self, *words: str, stdin: str = "") -> str:
-        """What the real kubectl prints."""
-        program = find_tools(None, None).kustomize[0]
-        where = ["--kubeconfig", str(self._real.kubeconfig)]
-        where += ["--context", self._real.context] if self._real.context else []
-        done = subprocess.run(
-            [program, *where, *words], input=stdin, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def settings(self) -> str:
-        """The live value that the story is about."""
-        path = "jsonpath={.data.mode}"
-        return self.kubectl("get", "configmap", "settings", "-n", SPACE, "-o", path)
-
-    def _leave_nothing(self) -> None:
-        self.kubectl("delete", "namespace", SPACE, "--ignore-not-found")
-        names = ("bundle-web", "bundle-calm")
-        self.kubectl("delete", "configmap", *names, "-n", "fleet-system", "--ignore-not-found")
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +37,8 @@ def operated(
     with ExitStack() as opened:
         operated = Operated(real_cluster, tmp_path_factory.mktemp("operate"), opened)
         rows = "bundledeployments"
-        wait_for("calm is in order", lambda: "Synced" in operated.fleet(rows, "calm").out, 60)
-        wait_for("web is refused", lambda: "Failed" in operated.fleet(rows, "web").out, 60)
+        wait_for("calm is in order", lambda: "Synced" in operated.asked(rows, "calm").stdout, 60)
+        wait_for("web is refused", lambda: "Failed" in operated.asked(rows, "web").stdout, 60)
         yield operated
 
 
@@ -190,6 +116,74 @@ def test_the_agents_log_is_a_fact_on_a_line_without_a_secret(operated: Operated)
     assert "conflict" in {fact["code"] for fact in refused}
     for secret in (CANARY, operated.token):
         assert secret not in text
+
+
+@pytest.mark.slow
+def test_no_command_is_left_out_of_the_search_for_secrets() -> None:
+    assert {name for name, _ in every_command()} == ASKED.keys() | PROCESSES
+
+
+@pytest.fixture(scope="module")
+def printed(operated: Operated) -> dict[str, str]:
+    """What everything prints while a Secret is refused, another drifts and a third is no YAML."""
+    assert encoded(REFUSED) in operated.quotes(REFUSED), "the server itself does quote it"
+    why = ("explain", CLUSTER, "quoted")
+    wait_for("quoted is refused", lambda: "Policy" in operated.asked(*why).stdout, 60)
+    patch = json.dumps({"stringData": {"text": BY_HAND}})
+    operated.kubectl("patch", "secret", "vault", "-n", SPACE, "-p", patch)
+    row = ("bundledeployments", "vault", "-o", "wide")
+    wait_for("the drift of vault", lambda: "OutOfSync" in operated.asked(*row).stdout, 60)
+    found = dict(_answers(operated))
+    found["agent's log"] = operated.agent.log.read_text("utf-8")
+    found["hub's log"] = operated.hub.log.read_text("utf-8")
+    for name, url in (("agent", operated.agent_metrics), ("hub", operated.hub_metrics)):
+        found[f"metrics of the {name}"] = httpx.get(f"http://{url}/metrics").text
+    found["Events"] = operated.kubectl("get", "events", "-A", "-o", "yaml")
+    return found
+
+
+def _answers(operated: Operated) -> Iterator[tuple[str, str]]:
+    """What each command prints."""
+    manifests = operated.folder / "manifests.yaml"
+    values = {"repo": operated.root, "state": operated.hub.state_dir, "manifests": manifests}
+    for name, line in every_line():
+        words = [word.format(**values) for word in line]
+        done = operated.asked(*words)
+        assert done.exception is None or isinstance(done.exception, SystemExit), words
+        assert done.exit_code in (0, 1), (words, done.output)
+        if name == "render":
+            manifests.write_text(done.stdout, "utf-8")
+        yield " ".join(words), done.output
+
+
+@pytest.mark.slow
+def test_nothing_that_is_printed_holds_a_secret(
+    operated: Operated, printed: dict[str, str]
+) -> None:
+    secrets = operated.secrets()
+    forms = {form for value in secrets for form in (value, encoded(value))}
+    leaks = [
+        (line, form)
+        for line, text in printed.items()
+        for form in sorted(forms)
+        if form in text and not line.startswith(tuple(MEANT))
+    ]
+    assert leaks == [], leaks
+    (render,) = (text for line, text in printed.items() if line.startswith("render"))
+    assert CANARY in render, "the search does find what is there"
+
+
+@pytest.mark.slow
+def test_what_is_refused_drifts_or_is_no_yaml_is_told_all_the_same(
+    printed: dict[str, str],
+) -> None:
+    """A search of empty answers would find nothing either."""
+    explained = printed[f"explain {CLUSTER} quoted -o json"]
+    assert f"ValidatingAdmissionPolicy '{SPACE}'" in explained
+    assert "data.text" in printed[f"explain {CLUSTER} vault -o json"]
+    assert "yaml-invalid" in printed["query SELECT * FROM problems -o json"]
+    assert "127.0.0.1" in printed["runs gated -o json"]
+    assert SPACE in printed["Events"]
 
 
 @pytest.mark.slow

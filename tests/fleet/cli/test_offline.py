@@ -88,6 +88,19 @@ def test_a_plan_for_programs_has_commit_deployments_and_problems(repository: Pat
     assert read_yaml(again.stdout) == document
 
 
+def test_a_plan_names_variables_and_a_render_fills_them_in(repository: Path) -> None:
+    said = "variables: {password: c4n4ry}\ndefaultNamespace: web\n"
+    text = CONFIG.replace("hello", "'${password}'")
+    where = "apps/staging/web"
+    write(repository, {f"{where}/fleet.yaml": said, f"{where}/config.yaml": text})
+    commit(repository)
+    done = run("plan", "--repo", str(repository), "--cluster", "stg-1", "-o", "json")
+    (row,) = json.loads(done.stdout)["bundleDeployments"]
+    assert row["variables"] == ["password"]
+    assert "c4n4ry" not in done.output
+    assert "c4n4ry" in run("render", "stg-1", "--repo", str(repository)).stdout
+
+
 def test_a_plan_of_some_clusters_leaves_the_others_out(repository: Path) -> None:
     done = run("plan", "--repo", str(repository), "--cluster", "stg-1", "-o", "json")
     assert [row["cluster"] for row in json.loads(done.stdout)["bundleDeployments"]] == ["stg-1"]

@@ -77,6 +77,16 @@ def test_removals_are_counted_against_what_may_go_without_asking() -> None:
     assert found["runs"][0]["removals"] == {"count": 4, "withoutAsking": 1}
 
 
+def test_the_query_of_a_url_is_left_out_since_keys_stand_there() -> None:
+    url = "https://change.example/ok?key=c4n4ry"
+    gates = {"before": [{"webhook": url}]}
+    found = previewed({"stages": [{"name": "all", "group": "staging", "gates": gates}]})
+    assert "c4n4ry" not in str(found)
+    (rollout,) = found["rollouts"]
+    (gate,) = rollout["spec"]["stages"][0]["gates"]["before"]
+    assert gate["webhook"]["url"] == "https://change.example/ok?…"
+
+
 def test_the_price_is_said_in_words() -> None:
     assert price(stage("a", *"xyz")) == "one more failure than 0 of 3 stops it"
 
