@@ -94,8 +94,8 @@ class DeskFace(Protocol):
         """The same decision on every live run of a commit; what was done for each."""
         ...
 
-    def unveto(self, bundle: str, *, actor: Actor, reason: str) -> str:
-        """Lift every veto of a bundle."""
+    def decide_for_bundle(self, verb: Verb, bundle: str, **said: Any) -> str:
+        """Veto content of a bundle or lift its vetoes; says what was done."""
         ...
 
 

@@ -21,7 +21,7 @@ from fleet.api.prospects import Prospects
 from fleet.api.selectors import read_selector
 from fleet.errors import RequestError
 from fleet.model import Selector
-from fleet.rollout.decisions import EVERY_GROUP, FLEET_WIDE, Actor, Verb
+from fleet.rollout.decisions import EVERY_GROUP, FLEET_WIDE, OF_A_BUNDLE, Actor, Verb
 from fleet.store.access import Access, Caller
 from fleet.store.people import People
 from fleet.store.query import query
@@ -49,6 +49,17 @@ class FleetDecisionBody(BaseModel):
     reason: str = ""
     bundle: str = ""
     clusters: tuple[str, ...] = ()
+
+
+class BundleDecisionBody(BaseModel):
+    """`{"actor": "ana", "reason": "CVE-2030-1", "digests": ["sha256:…"], "run": "web-1a2b-7"}`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    actor: str = ""
+    reason: str = ""
+    digests: tuple[str, ...] = ()
+    run: str = ""
 
 
 class QueryBody(BaseModel):
@@ -105,7 +116,7 @@ def people_routes(hub: HubFace, access: Access) -> list[Route]:
         ("POST", "/v1/runs/{uid}/{verb}", people.decide),
         ("POST", "/v1/fleet/{verb}", people.decide_for_fleet),
         ("POST", "/v1/commits/{commit}/{verb}", people.decide_commit),
-        ("POST", "/v1/bundles/{name}/unveto", people.unveto),
+        ("POST", "/v1/bundles/{name}/{verb}", people.decide_for_bundle),
         ("GET", "/v1/syncs", _plain(ask.syncs)),
         ("GET", "/v1/syncs/{uid}", people.synced),
         ("POST", "/v1/syncs", people.sync),
@@ -221,13 +232,17 @@ class _People:
         done = await run_in_threadpool(self._hub.desk.decide_commit, commit, verb, **said)
         return json_answer({"message": "\n".join(done), "items": done})
 
-    async def unveto(self, request: Request) -> Response:
-        asked = await body_of(request, DecisionBody)
+    async def decide_for_bundle(self, request: Request) -> Response:
+        verb = _verb(request.path_params["verb"], OF_A_BUNDLE)
+        asked = await body_of(request, BundleDecisionBody)
         message = await run_in_threadpool(
-            self._hub.desk.unveto,
+            self._hub.desk.decide_for_bundle,
+            verb,
             request.path_params["name"],
             actor=self._actor(request.state.caller, asked.actor),
             reason=asked.reason,
+            digests=asked.digests,
+            run=asked.run,
         )
         return json_answer({"message": message})
 

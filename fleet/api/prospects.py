@@ -14,7 +14,7 @@ from typing import Any
 from clusters.clock import Clock
 from fleet import status
 from fleet.errors import RequestError
-from fleet.rollout import RunRecord, advance, explain, obstacles, waits_for
+from fleet.rollout import RunRecord, advance, explain, hotfix, obstacles, waits_for
 from fleet.rollout.evidence import Evidence
 from fleet.rollout.forecast import forecast, whole
 from fleet.rollout.obstacles import gates_ahead
@@ -125,6 +125,7 @@ def _progress(c: Connection, seen: _Seen, now: datetime) -> Document:
         whole(estimates, now),
         took,
         ahead,
+        hotfix.in_words(plan, opened=seen.evidence.is_hotfix),
     )
 
 

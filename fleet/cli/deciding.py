@@ -33,6 +33,9 @@ _CLUSTERS = click.option(
     "--cluster", "clusters", multiple=True, help="Only this one; may be repeated."
 )
 _GATE = click.option("--gate", required=True, help="Which, as `fleet runs RUN -o yaml` names it.")
+_HOTFIX = click.option(
+    "--hotfix", is_flag=True, help="Open the hotfix lane for RUN, whose commit asks for it."
+)
 _COMMIT = click.option("--commit", default="", help="Instead of RUN: every live run of it.")
 
 
@@ -40,7 +43,8 @@ def _verb(name: str, doc: str, *options: Callable[..., Any]) -> None:
     """Add one subcommand that records the decision of that name."""
 
     def body(run: str, commit: str, reason: str, actor: str, url: str, **more: Any) -> None:
-        decide(url, name, run, commit, _said(reason, actor, more))
+        verb = "hotfix" if more.pop("hotfix", False) else name
+        decide(url, verb, run, commit, _said(reason, actor, more))
 
     for option in (hub_option, actor_option, reason_option, *options, _COMMIT, _RUN):
         body = option(body)
@@ -65,7 +69,7 @@ def decide(url: str, verb: str, run: str, commit: str, said: Mapping[str, Any]) 
     click.echo(answer.get("message") or f"{verb}: recorded for run {run}")
 
 
-_verb("approve", "Approve RUN where it waits for an approval.", _STAGE)
+_verb("approve", "Approve RUN where it waits for an approval.", _STAGE, _HOTFIX)
 _verb("reject", "Reject RUN where it waits for an approval.", _STAGE)
 _verb("pause", "Pause RUN: nothing new starts, what has started settles.")
 _verb("retry", "Try again what failed in RUN; one that has ended is opened again.", _CLUSTERS)
@@ -96,16 +100,34 @@ def resume(run: str, commit: str, forgive: str, reason: str, actor: str, url: st
     decide(url, "resume", run, commit, _said(reason or forgive, actor, {}))
 
 
-@rollout.command()
-@click.argument("bundle")
-@reason_option
-@actor_option
-@hub_option
-def unveto(bundle: str, reason: str, actor: str, url: str) -> None:
-    """Release what failed of BUNDLE again; needs -m REASON."""
-    with ApiClient(url) as hub:
-        answer = hub.post(f"/v1/bundles/{bundle}/unveto", _said(reason, actor, {}))
-    click.echo(answer["message"])
+_DIGEST = click.option(
+    "--digest",
+    "digests",
+    multiple=True,
+    help="Only this content: 8 characters or more of its digest; may be repeated.",
+)
+
+
+def _bundle_verb(name: str, doc: str) -> None:
+    """Add one subcommand that records the decision of that name on a bundle."""
+
+    def body(bundle: str, run: str, reason: str, actor: str, url: str, **more: Any) -> None:
+        said = _said(reason, actor, {**more, "run": run})
+        with ApiClient(url) as hub:
+            click.echo(hub.post(f"/v1/bundles/{bundle}/{name}", said)["message"])
+
+    run = click.option("--run", default="", help="Only what this run brings.")
+    for option in (hub_option, actor_option, reason_option, run, _DIGEST):
+        body = option(body)
+    rollout.add_command(click.command(name, help=doc)(click.argument("bundle")(body)))
+
+
+_bundle_verb(
+    "veto",
+    "Hold what Git wants of BUNDLE now, on every cluster, until it wants something else or you"
+    " `unveto`; needs -m REASON.",
+)
+_bundle_verb("unveto", "Release what is vetoed of BUNDLE again; needs -m REASON.")
 
 
 for _asked in (plan, schema, status, history, explain):

@@ -62,6 +62,8 @@ def run_text(run: Document) -> str:
         visible(f"Run {run['run']}  {run['state']}{why}"),
         visible(f"Commit {short(run['commit'])} {run['title']}"),
     ]
+    if run["hotfix"]:
+        head.append(visible(f"Lane {run['hotfix'].replace('RUN', run['run'])}"))
     if not run["ended"]:
         head.append(visible(f"Done {eta_text(run['eta'])}"))
     head += ways_on(run)

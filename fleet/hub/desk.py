@@ -8,7 +8,6 @@ is a `RequestError` with its HTTP status, a stable code and a cure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from agents.protocol import (
@@ -26,10 +25,10 @@ from agents.protocol.needs import Needs, needs_of_deployments
 from clusters.clock import Clock
 from clusters.objects import Digest
 from fleet.errors import RequestError
-from fleet.hub import fleet_decisions
+from fleet.hub import bundle_decisions, fleet_decisions
 from fleet.hub.doorbell import Doorbell, wait_for
 from fleet.hub.settings import HubSettings
-from fleet.rollout import ANSWERS, gates, overrides, refusal
+from fleet.rollout import ANSWERS, gates, hotfix, overrides, refusal
 from fleet.rollout.decisions import Actor, Decision, Verb
 from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.states import Intent
@@ -51,7 +50,7 @@ from fleet.store.runs import (
 )
 from fleet.store.syncs import SyncOrder, open_sync
 from fleet.store.targets import may_fetch, read_target, read_wanted, serial_of, start
-from fleet.store.vetoes import lift_vetoes, lift_vetoes_of_run
+from fleet.store.vetoes import clusters_of, lift_vetoes_of_run
 
 INTENTS = {Verb.PAUSE: Intent.PAUSE, Verb.RESUME: Intent.RUN, Verb.ABORT: Intent.ABORT}
 NAME_CHARACTERS = 253
@@ -288,7 +287,8 @@ class Desk:
                 )
                 _record(c, row, plan, decision)
                 notes += [gates.opens_nothing(decision, plan)] if verb is Verb.APPROVE else []
-        self._news(plan.changes, None if row.ended_at else plan.bundles)
+        proposes = row.ended_at is not None or verb is Verb.HOTFIX
+        self._news(plan.changes, None if proposes else plan.bundles)
         where = f" (stage {', '.join(stages)})" if any(stages) else ""
         note = "".join(f"; it opens nothing: {why}" for why in dict.fromkeys(notes) if why)
         return f"{verb}: recorded for run {row.uid}{where}, by {actor.name}{note}"
@@ -318,36 +318,25 @@ class Desk:
             raise refused[0]
         return [*done, *(f"not {verb}: {error.what} ({error.at})" for error in refused)]
 
-    def unveto(self, bundle: str, *, actor: Actor, reason: str) -> str:
-        """Lift every veto of a bundle, and open the runs again that were rolled back over it."""
-        if not reason.strip():
-            raise RequestError(
-                "unveto needs a reason", fix="say why it is good now: -m", code="decision-refused"
-            )
-        now = self._clock.now()
+    def decide_for_bundle(self, verb: Verb, bundle: str, **said: Any) -> str:
+        """Veto what is wanted of a bundle, or lift its vetoes; says what was done.
+
+        `said`: actor, reason, digests, run, as `bundle_decisions.decide` takes them.
+        """
+        if not said["actor"].name.strip():
+            raise RequestError("a decision needs a name", fix="say who decides", code="no-actor")
         with self.store.write() as c:
-            runs = lift_vetoes(c, bundle, (), f"unveto by {actor.name}: {reason}", now)
-            if not runs:
-                raise RequestError(
-                    f"nothing of bundle {bundle!r} is vetoed",
-                    fix="see `fleet query 'SELECT * FROM vetoes'`",
-                    code="no-such-veto",
-                    status=404,
-                )
-            decision = Decision(
-                0, "", Verb.UNVETO, actor.name, now, reason, groups=actor.groups, bundle=bundle
-            )
-            add_decision(c, replace(decision, method=actor.method))
-            reopen(c, runs)
-            what = f"{actor.name}: unveto {bundle} ({reason})"
-            add_event(c, now, "decided-unveto", what)
-        self._news([], None)
-        return f"unveto: {bundle} is held by no veto any more, by {actor.name}"
+            done = bundle_decisions.decide(c, verb, bundle, now=self._clock.now(), **said)
+            clusters = clusters_of(c, bundle)
+        self._news(clusters, None)
+        return done
 
 
 def _record(c: Connection, row: RunRow, plan: RunPlan, decision: Decision) -> None:
     why = refusal(decision.verb, plan, row.state, row.marks, decision.stage)
     why = why or overrides.refusal(decision, plan, row.marks)
+    if not why and decision.verb is Verb.HOTFIX:
+        why = hotfix.refusal(decision, plan)
     if why:
         raise RequestError(
             why,

@@ -177,7 +177,7 @@ class Releaser:
         known = set(before.clusters) if before else set()
         moved = {status.cluster for status in step.clusters if status not in known}
         self.news(moved.union(step.offer, step.withdraw), plan.bundles)
-        if step.state is not run.state:
+        if step.state is not run.state or step.baked:
             self.wants_proposal = True
         if step.vetoes:
             self._last.clear()
@@ -259,4 +259,5 @@ def _situation(
         title=commit.title,
         author=commit.author,
         authors=commit.authors,
+        trailers=dict(commit.trailers),
     )

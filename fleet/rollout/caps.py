@@ -73,7 +73,7 @@ class Room:
     ) -> Room:
         """The room of one tick."""
         caps = [cap for budget in evidence.budgets for cap in _of_budget(budget)]
-        bound = exposure.bound(run, evidence, memory)
+        bound = exposure.bound(run, evidence, memory, now, wakes)
         for one in run.rules.invariants:
             if one.max_unavailable is not None:
                 caps.append(_unavailable(one.name, one.key, one.max_unavailable, one.at_least_one))

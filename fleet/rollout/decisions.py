@@ -30,13 +30,17 @@ class Verb(StrEnum):
     SKIP = "skip"
     FORGIVE = "forgive"
     OVERRIDE = "override"
+    VETO = "veto"
     UNVETO = "unveto"
+    HOTFIX = "hotfix"
     APPROVE_REMOVALS = "approve-removals"
     CATCH_UP = "catch-up"
 
 
 FLEET_WIDE = frozenset({Verb.FREEZE, Verb.UNFREEZE, Verb.APPROVE_REMOVALS, Verb.CATCH_UP})
 """Decisions on the fleet, not on one run."""
+OF_A_BUNDLE = frozenset({Verb.VETO, Verb.UNVETO})
+"""Decisions on one bundle, whatever run carries it."""
 
 
 @dataclass(frozen=True, slots=True)

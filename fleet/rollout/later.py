@@ -14,7 +14,6 @@ NOT_YET = frozenset(
         # failure, supersede, decisions
         "history",
         "onFailure.bisect",
-        "supersede.hotfix",
         # caps, removal, connectivity
         # plan and stages
         "source.track",

@@ -160,8 +160,12 @@ class Planner:
         changes: Mapping[str, tuple[Change, ...]],
         restores: bool,
         restoring: frozenset[str] = frozenset(),
+        again: RunRecord | None = None,
     ) -> RunPlan | None:
-        """A staged run; `None` if every cluster of it is held."""
+        """A staged run; `None` if every cluster of it is held.
+
+        One that is made anew of another, `again`, asks for what that one asked for, and has it.
+        """
         policy = self.policy_of(bundles[0])
         assert policy is not None, "only bundles with a policy are launched"
         who = self.members(policy)
@@ -174,7 +178,7 @@ class Planner:
             removals.removing_clusters(placed),
             policy.rules.removal,
         )
-        plan = self._add(policy, uid, bundles, placed, stages, restores=restores)
+        plan = self._add(policy, uid, bundles, placed, stages, restores=restores, again=again)
         self.made[-1] = plan = replace(plan, restoring=restoring & placed.keys())
         return plan
 
@@ -232,6 +236,7 @@ class Planner:
         stages: tuple[StagePlan, ...],
         *,
         restores: bool = False,
+        again: RunRecord | None = None,
         lane: Lane = Lane.STAGED,
     ) -> RunPlan:
         situation = self.situation
@@ -250,6 +255,8 @@ class Planner:
             title=situation.title,
             author=situation.author,
             authors=situation.authors,
+            trailers=again.plan.trailers if again else situation.trailers,
+            hotfix_of=again.plan.uid if again and again.is_hotfix else "",
             number=self._number(),
             policy=pinned(policy),
         )

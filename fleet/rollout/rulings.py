@@ -97,8 +97,8 @@ def refusal(verb: Verb, run: RunPlan, state: RunState, marks: Marks, stage: str 
         return ""
     if state in ENDED:
         return f"run {run.uid} has ended ({state.value})"
-    if verb is Verb.UNVETO:
-        return "a veto is about a bundle, not about one run: `fleet rollout unveto BUNDLE`"
+    if verb in (Verb.VETO, Verb.UNVETO):
+        return f"a veto is about a bundle, not about one run: `fleet rollout {verb} BUNDLE`"
     if marks.failure.back_since is not None and verb not in (Verb.ABORT, Verb.ROLLBACK):
         return (
             f"run {run.uid} rolls back; a rollback ends by itself, and a commit takes it from there"

@@ -112,6 +112,9 @@ class RunPlan:
     """Author and committer of the commit, each by name and by e-mail address."""
     trailers: Mapping[str, str] = field(default_factory=dict)
     """Trailers of the commit's message; `supersede.hotfix` asks for one."""
+    hotfix_of: str = ""
+    """The run that this one was made anew of when a Decision had opened the hotfix lane for that
+    one: it is open for this one too."""
     number: int = 0
     """Rises with every run of the hub; part of the uid."""
     policy: Policy | None = None

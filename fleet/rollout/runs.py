@@ -9,11 +9,13 @@
               failed and unanswered, or still Queued, or this one only restores → it is superseded
               healthy                                                           → `superseding`
 
-With `supersede.policy: Queue` a run that is still Queued stays; else only the newest is kept. A
-Queued run is made for what will be granted by then; when its turn comes it is compared with what
-was granted in fact, and made anew if that differs. A run that only brings back what clusters ran
-before waits for nobody, and `restores` frees it from gates; where only some clusters go back, those
-(`restoring`) are free from them. Runs with no bundle in common never meet here.
+With `supersede.policy: Queue` a run that is still Queued stays; else only the newest is kept, and
+one in the hotfix lane. A Queued run is made for what will be granted by then; when its turn comes,
+by itself or since the policy now lets it replace the others, it is compared with what was granted
+in fact, and made anew if that differs: always with its own content, however many commits wait
+behind it. A run that only brings back what clusters ran before waits for nobody, and `restores`
+frees it from gates; where only some clusters go back, those (`restoring`) are free from them. Runs
+with no bundle in common never meet here.
 """
 
 from __future__ import annotations
@@ -136,25 +138,73 @@ class _Desk:
         return found
 
     def refresh_queued(self) -> None:
-        """Queued runs whose turn has come: what failed before them is replaced by them.
+        """Queued runs whose turn has come: those that they may replace are replaced by them.
 
         One is made anew if what was granted is not what it was made for.
         """
         for record in self.records():
             if record.state is not RunState.QUEUED or record.plan.uid in self.superseded:
                 continue
-            failed = [r for r in self._older(record) if r.is_replaced_by_any]
-            if len(failed) < len(self._older(record)):
+            older = self._older(record)
+            first, finishing = self._first(record, older)
+            self.finishing.update({r.plan.uid: record.plan.uid for r in finishing})
+            if first:
                 continue
             bundles = tuple(b for b in record.plan.bundles if b not in self.vetoed)
             if not bundles or any(self.planner.policy_of(bundle) is None for bundle in bundles):
                 continue
-            changes = self._changes(bundles, ())
+            changes = self._as_granted(record, bundles)
             if bundles == record.plan.bundles and _same(changes, _open_changes(record)):
-                self.superseded.update({r.plan.uid: record.plan.uid for r in failed})
+                self.superseded.update({r.plan.uid: record.plan.uid for r in older})
                 continue
             restores = self._restores(bundles, changes, [])
-            self._make(bundles, changes, [*failed, record], restores)
+            self._make(bundles, changes, [*older, record], restores, again=record)
+
+    def _first(
+        self, record: RunRecord, older: list[RunRecord]
+    ) -> tuple[list[RunRecord], list[RunRecord]]:
+        """The older runs that a Queued one still waits for, and those to finish their stages."""
+        healthy = [r for r in older if not r.is_replaced_by_any]
+        if not healthy or any(r.goes_back for r in healthy):
+            return healthy, []
+        rules, bundles = record.plan.rules.supersede, record.plan.bundles
+        hotfix = record.is_hotfix
+        how = superseding.choose(rules, healthy, bundles, self.situation, is_hotfix=hotfix)
+        if how is SupersedePolicy.IMMEDIATE:
+            return [], []
+        finish = how is SupersedePolicy.FINISH_STAGE
+        return healthy, [r for r in healthy if finish and not r.finishing]
+
+    def _as_granted(
+        self, record: RunRecord, bundles: tuple[str, ...]
+    ) -> dict[str, tuple[Change, ...]]:
+        """What a Queued run changes given what was granted, always with its own content.
+
+        A cluster of which it says nothing is added if it wants the same and no newer run brings it.
+        """
+        newer = any(set(bundles) & set(plan.bundles) for plan in self._newer(record))
+        found: dict[str, list[Change]] = {}
+        for bundle in bundles:
+            own = carried(record, bundle)
+            for cluster in sorted({*own, *self.differing.get(bundle, ())}):
+                want = target_digest(self.situation, cluster, bundle)
+                if want is None or (cluster not in own and newer):
+                    continue
+                if cluster not in own and not self._is_of(record, want, own):
+                    continue
+                mine = own.get(cluster, want)
+                have = self.planner.granted(cluster, bundle)
+                if mine != have:
+                    change = self.planner.change(cluster, bundle, mine, have)
+                    found.setdefault(cluster, []).append(change)
+        return {cluster: tuple(found[cluster]) for cluster in sorted(found)}
+
+    def _is_of(self, record: RunRecord, want: Digest, own: Mapping[str, Digest]) -> bool:
+        return self.situation.commit == record.plan.commit or want in own.values()
+
+    def _newer(self, record: RunRecord) -> list[RunPlan]:
+        stored = [r.plan for r in self.records() if r.plan.number > record.plan.number]
+        return [*stored, *self.planner.made]
 
     def _older(self, record: RunRecord) -> list[RunRecord]:
         return [r for r in _older(self.records(), record) if r.plan.uid not in self.superseded]
@@ -189,7 +239,8 @@ class _Desk:
         if self._restores(bundles, now, rivals):
             self._make(bundles, now, others, True)
             return
-        first = [r for r in others if r.state is not RunState.QUEUED and not r.breached]
+        begun = [r for r in others if r.state is not RunState.QUEUED or r.is_hotfix]
+        first = [r for r in begun if not r.breached]
         how = self._policy(bundles, first)
         if how is SupersedePolicy.QUEUE:
             first = [r for r in others if not r.breached]
@@ -258,8 +309,10 @@ class _Desk:
         replaced: Iterable[RunRecord],
         restores: bool,
         restoring: frozenset[str] = frozenset(),
+        again: RunRecord | None = None,
     ) -> RunPlan | None:
-        plan = self.planner.staged(bundles, changes, restores, restoring)
+        """`again`: the run that this one is made anew of, with the same content."""
+        plan = self.planner.staged(bundles, changes, restores, restoring, again)
         if plan is not None:
             self.superseded.update({record.plan.uid: plan.uid for record in replaced})
         return plan

@@ -44,6 +44,8 @@ class RunRecord:
     """Its stages that are Done."""
     touched: frozenset[str] = frozenset()
     """Clusters that have started something of it, or failed in it."""
+    is_hotfix: bool = False
+    """A Decision opened the hotfix lane for it."""
 
     @property
     def is_live(self) -> bool:
@@ -112,6 +114,8 @@ class Situation:
     author: str = ""
     authors: tuple[str, ...] = ()
     """Author and committer of the commit, each by name and by e-mail address."""
+    trailers: Mapping[str, str] = field(default_factory=dict)
+    """Those of the commit's message."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

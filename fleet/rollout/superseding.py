@@ -16,6 +16,10 @@ FinishStage and Immediate wait as CoalesceLatest does:
 - after `maxDeferrals` superseded runs in a row the next is not preemptible until it has succeeded,
   so production moves at least once every `maxDeferrals + 1` revisions (I19);
 - never are more than `maxLiveUnbaked` un-baked revisions of a bundle in the fleet at once (I17).
+
+A run in the hotfix lane does what `hotfix.policy` says, is held up by no deferrals and may exceed
+`maxLiveUnbaked` by one. Runs that are not wait for one that is, whatever the policy: a freeze that
+it passes would hold them.
 """
 
 from __future__ import annotations
@@ -34,15 +38,24 @@ def choose(
     active: Iterable[RunRecord],
     bundles: Sequence[str],
     situation: Situation,
+    *,
+    is_hotfix: bool = False,
 ) -> SupersedePolicy:
-    """What a new run of these bundles does to the live ones that are in its way."""
-    if rules.policy not in _PREEMPTS:
-        return rules.policy
-    if any(deferrals(situation.runs, one) >= rules.max_deferrals for one in active):
+    """What a run of these bundles that has not begun does to the live ones that are in its way."""
+    lane = rules.hotfix if is_hotfix else None
+    policy = lane.policy if lane else rules.policy
+    if policy not in _PREEMPTS:
+        return policy
+    if not lane and any(_goes_first(rules, one, situation) for one in active):
         return SupersedePolicy.COALESCE_LATEST
-    if live_unbaked(bundles, situation) + 1 > rules.max_live_unbaked:
+    most = rules.max_live_unbaked + (1 if lane else 0)
+    if live_unbaked(bundles, situation) + 1 > most:
         return SupersedePolicy.COALESCE_LATEST
-    return rules.policy
+    return policy
+
+
+def _goes_first(rules: SupersedeRules, one: RunRecord, situation: Situation) -> bool:
+    return one.is_hotfix or deferrals(situation.runs, one) >= rules.max_deferrals
 
 
 def deferrals(runs: Sequence[RunRecord], record: RunRecord) -> int:

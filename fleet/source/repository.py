@@ -17,7 +17,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,9 @@ from fleet.source.objects import ObjectReader
 from fleet.source.tree import GitTree
 
 _FULL_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
+_MAY_HAVE_TRAILERS = re.compile(r"^[A-Za-z0-9-]+[ \t]*:", re.MULTILINE)
+MAX_TRAILERS = 64
+TRAILER_CHARACTERS = 1000
 _NO_ACCESS = ("authentication failed", "could not read username", "permission denied", "403")
 _NO_REPOSITORY = ("not found", "does not exist", "does not appear to be a git repository")
 
@@ -46,6 +49,8 @@ class Commit:
     parents: tuple[str, ...] = ()
     authors: tuple[str, ...] = ()
     """Author and committer, each by name and by e-mail address; sorted, each once."""
+    trailers: tuple[tuple[str, str], ...] = ()
+    """What Git takes for the trailers of its message, in order; at most `MAX_TRAILERS`."""
 
 
 class Source:
@@ -103,14 +108,28 @@ class Source:
         return GitTree(self._git, self._objects, commit)
 
     def log(self, commit: str) -> Commit:
-        """Title, author, time and parents of a commit. Errors: `SourceError`."""
+        """Title, author, time, parents and trailers of a commit. Errors: `SourceError`."""
         try:
             kind, data = self._objects.read(commit)
         except KeyError:
             kind, data = "", b""
         if kind != "commit":
             raise self._no_commit(commit)
-        return _parse_commit(commit, data)
+        found = _parse_commit(commit, data)
+        end = data.decode(errors="replace").rstrip().rpartition("\n\n")[2]
+        may_have = _MAY_HAVE_TRAILERS.search(end)
+        return replace(found, trailers=self._trailers(commit)) if may_have else found
+
+    def _trailers(self, commit: str) -> tuple[tuple[str, str], ...]:
+        """As `git interpret-trailers` reads them: what is one is for Git to say."""
+        form = "--format=%(trailers:only=true,unfold=true)"
+        try:
+            said = self._git.run("-c", "trailer.separators=:", "show", "--no-patch", form, commit)
+        except GitFailed:
+            return ()  # A message that Git cannot read asks for nothing.
+        lines = said.decode(errors="replace").splitlines()[:MAX_TRAILERS]
+        pairs = (line[:TRAILER_CHARACTERS].partition(":")[::2] for line in lines if ":" in line)
+        return tuple((key.strip(), value.strip()) for key, value in pairs)
 
     def parent(self, commit: str) -> str | None:
         """The first parent; `None` for a first commit and where a shallow clone ends."""

@@ -27,14 +27,17 @@ def progress_document(
     end: Estimate,
     took: Mapping[str, Took],
     ahead: Mapping[str, tuple[GateStatus, ...]],
+    hotfix: str = "",
 ) -> dict[str, Any]:
     """`run` is its document; the rest is what the engine and the forecast say of it now.
 
-    `ahead` are the gates of stages that wait for others, as they would be judged now.
+    `ahead` are the gates of stages that wait for others, as they would be judged now, and `hotfix`
+    what people are told of the hotfix lane.
     """
     rows = {row["stage"]: row for row in run["stages"]}
     return {
         **run,
+        "hotfix": hotfix,
         "eta": estimate_document(end),
         "stages": [
             {

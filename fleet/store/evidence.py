@@ -14,6 +14,7 @@ from sqlite3 import Row
 
 from agents.protocol import Health, SyncState
 from fleet.model import Labels
+from fleet.rollout import hotfix
 from fleet.rollout.evidence import AssignmentEvidence, BundleEvidence, ClusterEvidence, Evidence
 from fleet.rollout.gate_kinds import P90, Window
 from fleet.rollout.run_plan import RunPlan, StagePlan
@@ -98,7 +99,7 @@ def read_evidence(
     assignments, touched = _assignments(c, run.uid)
     baked = baked_before(c, plan) if touched else {}
     bundles, unsettled = _bundles(c, plan)
-    holders = _holders(c, run.uid, plan.bundles)
+    holders, decisions = _holders(c, run.uid, plan.bundles), decisions_of(c, run.uid)
     waiting, moving = _without(plan, run.marks.started), _without(plan, run.marks.done)
     online = {name for name, is_online in agents.items() if is_online}
     clusters = {
@@ -120,7 +121,7 @@ def read_evidence(
     }
     return Evidence(
         clusters=clusters,
-        decisions=decisions_of(c, run.uid),
+        decisions=decisions,
         superseded_by="" if run.finishing else run.superseded_by,
         finishing_for=run.superseded_by if run.finishing else "",
         waits_for=waits_for,
@@ -131,6 +132,7 @@ def read_evidence(
         rest=read_rest(c, plan, budgets, shared.census, now),
         durations=_durations(c, plan),
         vetoed=held_by_vetoes(c, plan.bundles),
+        is_hotfix=hotfix.is_open(plan, decisions),
     )
 
 

@@ -152,6 +152,12 @@ def amendments(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations(name="0014_vetoes_by_people")
+def vetoes_by_people(db: sqlite_utils.Database) -> None:
+    """Who vetoed by hand: what a run vetoed its answers lift, what a person did only people do."""
+    db.execute("ALTER TABLE veto ADD COLUMN actor TEXT NOT NULL DEFAULT ''")
+
+
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"
 
 _DECLARED = (

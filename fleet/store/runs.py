@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from fleet.rollout import hotfix
 from fleet.rollout.amendments import amended
 from fleet.rollout.decisions import Decision, Verb
 from fleet.rollout.marks import Marks
@@ -83,7 +84,12 @@ def add_run(c: Connection, plan: RunPlan, now: datetime) -> bool:
         [(plan.uid, cluster, s.name) for s in plan.stages for cluster in s.clusters],
     )
     bundles = ", ".join(plan.bundles)
-    add_event(c, now, "run-created", f"{plan.uid}: {bundles} of {plan.commit[:12]}", run=plan.uid)
+    made = f"{plan.uid}: {bundles} of {plan.commit[:12]}"
+    if plan.hotfix_of:
+        made += f", in the hotfix lane that was opened for {plan.hotfix_of}"
+    add_event(c, now, "run-created", made, run=plan.uid)
+    if hotfix.asks(plan) and not plan.hotfix_of:
+        add_event(c, now, "hotfix-asked", f"{plan.uid} {hotfix.OPENS_BY}", run=plan.uid)
     return True
 
 
@@ -146,6 +152,8 @@ class Remembered:
     started: frozenset[str]
     done: frozenset[str]
     touched: frozenset[str]
+    has_hotfix: bool
+    """A Decision on this very run opened the hotfix lane."""
 
 
 _UNTOUCHED = frozenset(
@@ -161,7 +169,8 @@ def remembered_runs(c: Connection) -> list[Remembered]:
     oldest first."""
     rows = c.execute(
         "SELECT DISTINCT r.uid, r.number, r.state, r.marks, r.finishing, r.reopened,"
-        " r.ended_at FROM run r"
+        " r.ended_at, EXISTS (SELECT 1 FROM decision d"
+        " WHERE d.run = r.uid AND d.verb = 'hotfix') AS has_hotfix FROM run r"
         " JOIN run_bundle rb ON rb.run = r.uid"
         " WHERE r.ended_at IS NULL OR r.number >= coalesce((SELECT max(s.number) FROM run s"
         " JOIN run_bundle sb ON sb.run = s.uid WHERE sb.bundle = rb.bundle"
@@ -182,6 +191,7 @@ def _remembered(row: Any, marks: Marks) -> Remembered:
         frozenset(stage for stage, _ in marks.started),
         frozenset(stage for stage, _ in marks.done),
         frozenset(cluster for cluster, state in marks.seen_clusters if state not in _UNTOUCHED),
+        bool(row["has_hotfix"]),
     )
 
 

@@ -17,7 +17,7 @@ from fleet.rollout.run_plan import RunPlan
 from fleet.store.amendments import add_amendment
 from fleet.store.codec import moment_of, moment_or_none
 from fleet.store.database import Connection
-from fleet.store.runs import add_run, let_finish, remembered_runs, supersede
+from fleet.store.runs import Remembered, add_run, let_finish, remembered_runs, supersede
 
 UNWELL = ("Degraded", "Missing")
 
@@ -86,20 +86,22 @@ def unbaked(c: Connection) -> dict[str, frozenset[str]]:
 
 def run_records(c: Connection, plan_of: Callable[[str], RunPlan]) -> tuple[RunRecord, ...]:
     """The runs that newer ones care about, oldest first."""
-    return tuple(
-        RunRecord(
-            plan_of(r.uid),
-            r.state,
-            r.breached,
-            r.finishing,
-            r.reopened,
-            r.ended_at,
-            r.failed,
-            r.started,
-            r.done,
-            r.touched,
-        )
-        for r in remembered_runs(c)
+    return tuple(_record(plan_of(r.uid), r) for r in remembered_runs(c))
+
+
+def _record(plan: RunPlan, r: Remembered) -> RunRecord:
+    return RunRecord(
+        plan,
+        r.state,
+        r.breached,
+        r.finishing,
+        r.reopened,
+        r.ended_at,
+        r.failed,
+        r.started,
+        r.done,
+        r.touched,
+        is_hotfix=r.has_hotfix or bool(plan.hotfix_of),
     )
 
 

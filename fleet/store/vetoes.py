@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from agents.protocol import ABSENT
 from clusters.objects import Digest
 from fleet.rollout.step import Veto
 from fleet.store.codec import text_of
@@ -20,15 +21,30 @@ def add_vetoes(c: Connection, vetoes: Iterable[Veto], now: datetime) -> None:
     c.executemany(
         "INSERT INTO veto (bundle, digest, run, why, at) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (bundle, digest) DO UPDATE SET run = excluded.run, why = excluded.why,"
-        " at = excluded.at, lifted_at = NULL, lifted_why = '' WHERE lifted_at IS NOT NULL",
+        " at = excluded.at, actor = '', lifted_at = NULL, lifted_why = ''"
+        " WHERE lifted_at IS NOT NULL",
         [(v.bundle, v.digest, v.run, v.why, text_of(now)) for v in vetoes],
     )
 
 
+def veto_by_hand(
+    c: Connection, bundle: str, digests: Iterable[Digest], actor: str, why: str, now: datetime
+) -> None:
+    """Store what a person vetoes; what a run vetoed already is theirs from now on as well."""
+    c.executemany(
+        "INSERT INTO veto (bundle, digest, actor, why, at) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (bundle, digest) DO UPDATE SET actor = excluded.actor, why = excluded.why,"
+        " at = excluded.at, run = iif(lifted_at IS NULL, run, ''),"
+        " lifted_at = NULL, lifted_why = ''",
+        [(bundle, digest, actor, why, text_of(now)) for digest in digests],
+    )
+
+
 def lift_vetoes_of_run(c: Connection, run: str, why: str, now: datetime) -> int:
-    """Lift what a run vetoed; how many were there?"""
+    """Lift what a run vetoed and no person did; how many were there?"""
     return c.execute(
-        "UPDATE veto SET lifted_at = ?, lifted_why = ? WHERE run = ? AND lifted_at IS NULL",
+        "UPDATE veto SET lifted_at = ?, lifted_why = ?"
+        " WHERE run = ? AND actor = '' AND lifted_at IS NULL",
         (text_of(now), why, run),
     ).rowcount
 
@@ -47,6 +63,38 @@ def lift_vetoes(
         [(text_of(now), why, bundle, row["digest"]) for row in chosen],
     )
     return tuple(sorted({row["run"] for row in chosen}))
+
+
+def clusters_of(c: Connection, bundle: str) -> set[str]:
+    """Those that run, ran or want a bundle."""
+    rows = c.execute(
+        "SELECT cluster FROM bundle_deployment INDEXED BY bundle_deployment_by_bundle"
+        " WHERE bundle = ?",
+        (bundle,),
+    )
+    return {row["cluster"] for row in rows}
+
+
+def wanted_digests(c: Connection, bundle: str) -> set[Digest]:
+    """What declared clusters want of a bundle now."""
+    rows = c.execute(
+        "SELECT DISTINCT d.wanted FROM bundle_deployment d INDEXED BY bundle_deployment_by_bundle"
+        " JOIN cluster k ON k.name = d.cluster WHERE d.bundle = ? AND k.declared = 1",
+        (bundle,),
+    )
+    return {row["wanted"] for row in rows}
+
+
+def known_digests(c: Connection, bundle: str) -> set[Digest]:
+    """Every content of a bundle that is wanted, runs somewhere, was baked or is vetoed."""
+    columns = ("wanted", "current", "previous", "baked", "baked_before")
+    selects = " UNION ".join(
+        f"SELECT {column} AS digest FROM bundle_deployment"
+        " INDEXED BY bundle_deployment_by_bundle WHERE bundle = :bundle"
+        for column in columns
+    )
+    sql = f"{selects} UNION SELECT digest FROM veto WHERE bundle = :bundle"
+    return {row["digest"] for row in c.execute(sql, {"bundle": bundle})} - {"", ABSENT}
 
 
 def standing_vetoes(c: Connection) -> dict[str, dict[Digest, str]]:

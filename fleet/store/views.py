@@ -58,7 +58,7 @@ VIEWS = {
     "heldchanges": "SELECT bundle, cluster, code, reason FROM held_change",
     "decisions": """
         SELECT number, run, verb, actor, at, reason, stage, clusters FROM decision""",
-    "vetoes": "SELECT bundle, digest, run, why, at, lifted_at, lifted_why FROM veto",
+    "vetoes": "SELECT bundle, digest, run, actor, why, at, lifted_at, lifted_why FROM veto",
     "events": "SELECT number, at, kind, run, stage, cluster, message FROM event",
     "syncs": """
         SELECT uid AS sync, asked_at, ends_at, actor, reason, bundle, selector, force, dry_run

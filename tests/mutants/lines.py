@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.membership import MEMBERSHIP, RESTORING
 from tests.mutants.mutation import in_engine as _mutant
+from tests.mutants.newer_runs import NEWER_RUNS
 
 GATES = (
     _mutant(
@@ -401,8 +402,8 @@ RUNS = (
         "every_queued_run_is_kept",
         "I19",
         "runs",
-        "if r.state is not RunState.QUEUED and not r.breached]",
-        "if not r.breached]",
+        "[r for r in others if r.state is not RunState.QUEUED or r.is_hotfix]",
+        "list(others)",
         "runs:test_only_the_newest_queued_run_is_kept",
     ),
     _mutant(
@@ -469,4 +470,4 @@ DIGESTS = (
     ),
 )
 
-LINES = (*GATES, *CAPS, *FAILURES, *RUNS, *REASONS, *DIGESTS, *MEMBERSHIP, *RESTORING)
+LINES = (*GATES, *CAPS, *FAILURES, *RUNS, *NEWER_RUNS, *REASONS, *DIGESTS, *MEMBERSHIP, *RESTORING)

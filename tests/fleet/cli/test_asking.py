@@ -161,6 +161,19 @@ def test_a_gate_is_forced_and_a_bundle_released_by_name() -> None:
     assert hub.asked[1] == ("POST", "/v1/bundles/web/unveto", {"reason": "r", "actor": "a"})
 
 
+def test_the_hotfix_lane_is_opened_for_a_run_and_content_vetoed_by_name() -> None:
+    with canned(
+        runs__w__hotfix=[(200, {})], bundles__web__veto=[(200, {"message": "held"})]
+    ) as hub:
+        run(hub, "rollout", "approve", "--hotfix", "w", "--as", "a", "-m", "CVE")
+        some = ("--digest", "sha256:0123456789", "--run", "w")
+        done = run(hub, "rollout", "veto", "web", *some, "--as", "a", "-m", "CVE")
+    assert hub.asked[0] == ("POST", "/v1/runs/w/hotfix", {"reason": "CVE", "actor": "a"})
+    said = {"reason": "CVE", "actor": "a", "run": "w", "digests": ["sha256:0123456789"]}
+    assert hub.asked[1] == ("POST", "/v1/bundles/web/veto", said)
+    assert done.stdout == "held\n"
+
+
 def test_a_retry_names_clusters_and_an_approval_its_stage() -> None:
     with canned(runs__w__retry=[(200, {})], runs__w__approve=[(200, {})]) as hub:
         run(hub, "rollout", "retry", "w", "--as", "a", "--cluster", "c1", "--cluster", "c2")

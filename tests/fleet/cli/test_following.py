@@ -66,6 +66,23 @@ async def test_every_waiting_cluster_stands_in_the_status_with_its_reason(tmp_pa
     assert "stage production: waits for stage staging" in text
 
 
+async def test_a_run_that_asks_for_the_hotfix_lane_says_who_opens_it(tmp_path: Path) -> None:
+    spec = {"stages": STAGES, "supersede": {"hotfix": {"whenTrailer": "Class: hotfix"}}}
+    rig = Rig(tmp_path)
+    policy = PolicyDocument("Rollout", "all", spec, "rollout.yaml")
+    rig.push(fleet(1, 2, web="v1"), policies=(policy,), trailers=(("Class", "hotfix"),))
+    rig.look()
+    rig.release()
+    (uid,) = rig.live()
+    async with served(rig) as hub:
+        before = (await rollout(hub, "status")).stdout
+        done = await rollout(hub, "approve", "--hotfix", uid, "-m", "CVE", "--as", "ana")
+        after = (await rollout(hub, "status")).stdout
+    assert f"`fleet rollout approve --hotfix {uid} -m WHY` opens it" in before
+    assert done.exit_code == 0, done.output
+    assert "Lane hotfix: no soak" in after
+
+
 async def test_a_gate_shows_its_verdict_and_the_end_is_unknown_until_people_decide(
     tmp_path: Path,
 ) -> None:

@@ -57,6 +57,7 @@ class Given:
     problems: tuple[Problem, ...] = ()
     held: frozenset[str] = frozenset()
     unread: frozenset[str] = frozenset()
+    trailers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ class ValueRepository:
 
     def log(self, commit: str) -> Commit:
         number = int(commit, 16)
-        return Commit(commit, f"Commit {number}", "ana", FakeClock().now())
+        trailers = self.given[commit].trailers
+        return Commit(commit, f"Commit {number}", "ana", FakeClock().now(), trailers=trailers)
 
     def plan_tree(self, tree: Tree) -> Planned:
         """A plan without layout and tools: what the commit's values say."""

@@ -144,7 +144,7 @@ def test_an_unveto_opens_what_was_rolled_back_again(rig: Rig) -> None:
     release(rig, web="v2", lib="v1")
     for agent in rig.agents.values():
         agent.broken = set()
-    rig.hub.desk.unveto("web", actor=ANA, reason="the quota was raised")
+    rig.hub.desk.decide_for_bundle(Verb.UNVETO, "web", actor=ANA, reason="the quota was raised")
     rig.release()
     rig.converge()
     assert rig.runs_what("web") == dict.fromkeys(fleet(2, 3), V2)
@@ -155,9 +155,9 @@ def test_an_unveto_opens_what_was_rolled_back_again(rig: Rig) -> None:
 
 def test_an_unveto_needs_a_reason_and_a_veto(rig: Rig) -> None:
     with pytest.raises(RequestError, match="needs a reason"):
-        rig.hub.desk.unveto("web", actor=ANA, reason=" ")
+        rig.hub.desk.decide_for_bundle(Verb.UNVETO, "web", actor=ANA, reason=" ")
     with pytest.raises(RequestError, match="nothing of bundle 'web' is vetoed"):
-        rig.hub.desk.unveto("web", actor=ANA, reason="why not")
+        rig.hub.desk.decide_for_bundle(Verb.UNVETO, "web", actor=ANA, reason="why not")
 
 
 def test_one_decision_answers_for_every_run_of_a_commit(rig: Rig) -> None:

@@ -50,3 +50,27 @@ def test_a_newer_run_does_to_the_live_one_what_the_policy_says(
     with rig.store.read() as c:
         asked = "SELECT count(DISTINCT cluster) FROM assignment WHERE run = ? AND started_at <> ''"
         assert tuple(c.execute(asked, (first,)).fetchone()) == (touched,)
+
+
+def test_with_queue_every_run_brings_the_content_of_its_own_commit_in_its_order(
+    tmp_path: Path,
+) -> None:
+    rig = Rig(tmp_path)
+    rig.push(fleet(1, 2, web="v1"), policies=policy("Queue"))
+    rig.look()
+    rig.join(*fleet(1, 2))
+    rig.converge()
+    for number in (2, 3, 4):
+        rig.push(fleet(1, 2, web=f"v{number}"), policies=policy("Queue"))
+        rig.look()
+        rig.release()
+    runs = rig.live()
+    rig.converge()
+    assert [rig.states()[run] for run in runs] == ["Succeeded"] * 3
+    with rig.store.read() as c:
+        asked = (
+            "SELECT DISTINCT ab.digest FROM assignment a JOIN assignment_bundle ab"
+            " USING (cluster, generation) WHERE a.run = ?"
+        )
+        brought = [[row["digest"] for row in c.execute(asked, (run,))] for run in runs]
+    assert brought == [[deployment_of("web", f"v{n}").digest] for n in (2, 3, 4)]

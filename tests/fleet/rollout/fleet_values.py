@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pydantic import TypeAdapter
 
 from agents.protocol import Health, SyncState
+from fleet.rollout import hotfix
 from fleet.rollout.decisions import Decision
 from fleet.rollout.evidence import AssignmentEvidence
 from fleet.rollout.marks import Marks
@@ -104,5 +105,6 @@ class Stored:
             self.finishing,
             started=frozenset(stage for stage, _ in self.marks.started),
             done=frozenset(stage for stage, _ in self.marks.done),
+            is_hotfix=hotfix.is_open(self.plan, self.decisions),
             touched=frozenset(c for c, state in self.marks.seen_clusters if state not in UNTOUCHED),
         )

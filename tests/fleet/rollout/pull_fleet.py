@@ -50,6 +50,8 @@ class PullFleet:
         self.granted: dict[str, dict[str, str]] = {name: {} for name in names}
         self.commit = "c000000"
         self.commits = 0
+        self.trailers: dict[str, str] = {}
+        """Of every commit from now on."""
         self.bad: dict[str, str] = {}
         """Digest, or cluster:digest → phase that it ends in; else healthy."""
         self.runs: dict[str, Stored] = {}
@@ -116,6 +118,7 @@ class PullFleet:
             vetoed={b: {d: v.why for d, v in some.items()} for b, some in self.vetoed.items()},
             unbaked=self.unbaked(),
             next_number=len(self.runs) + 1,
+            trailers=self.trailers,
             removals_approved=frozenset(
                 (c, b, d) for c, some in self.granted.items() for b, d in some.items()
             ),
@@ -232,6 +235,7 @@ class PullFleet:
             finishing_for=run.superseded_by if run.finishing else "",
             waits_for=rollout.waits_for(run.plan, self._records()),
             vetoed={b: w for b, w in self.held_bundles().items() if b in run.plan.bundles},
+            is_hotfix=run.record().is_hotfix,
         )
 
     def held_bundles(self) -> dict[str, str]:

@@ -109,6 +109,20 @@ def test_a_run_that_finishes_its_stages_and_fails_is_replaced_at_once() -> None:
     assert set(found.running("app").values()) == {"v3"}
 
 
+def test_a_success_ends_the_row_of_deferrals() -> None:
+    found = world("Immediate", maxDeferrals=1)
+    for digest in ("v2", "v3"):
+        found.want("app", digest)
+        found.tick(1)
+    found.serve_all(20)
+    found.want("app", "v4")
+    found.tick(1)
+    fresh = only(found)
+    found.want("app", "v5")
+    found.tick(1)
+    assert fresh.state is RunState.SUPERSEDED, "the one before it has succeeded"
+
+
 @pytest.mark.parametrize("policy", ["Immediate", "FinishStage"])
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(deferrals=st.integers(1, 4), gaps=st.lists(st.integers(0, 2), min_size=10, max_size=14))

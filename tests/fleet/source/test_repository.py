@@ -9,6 +9,7 @@ import pytest
 
 from fleet.errors import SourceError
 from fleet.source import Source
+from fleet.source.repository import MAX_TRAILERS, TRAILER_CHARACTERS
 from tests.fleet.source.repositories import commit, git, new_repository
 
 
@@ -109,6 +110,35 @@ def test_the_log_names_title_author_time_and_parents(home: Path) -> None:
         assert found.time == datetime(2031, 2, 3, 2, 5, 6, tzinfo=UTC)
         assert source.parent(second) == first
         assert source.parent(first) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "trailers"),
+    [
+        ("Fix\n\nbody\n\nRollout-Class: hotfix", (("Rollout-Class", "hotfix"),)),
+        ("Fix\n\nA-B:  c\n d\nX: y", (("A-B", "c d"), ("X", "y"))),
+        ("Fix\n\nRollout-Class: hotfix\n\nbut this is the last paragraph", ()),
+        ("Rollout-Class: hotfix", ()),
+        ("Fix\n\nRollout-Class: hotfix\nis what a sentence says, over\nmore lines than one", ()),
+        ("Fix\n\nRollout-Class=hotfix", ()),
+    ],
+)
+def test_trailers_are_what_git_takes_for_them(
+    home: Path, message: str, trailers: tuple[tuple[str, str], ...]
+) -> None:
+    git(home, "config", "trailer.separators", "=:")
+    made = commit(home, {"a.yaml": message}, message)
+    with Source.open(str(home)) as source:
+        assert source.log(made).trailers == trailers
+
+
+def test_so_many_trailers_and_so_long_are_kept(home: Path) -> None:
+    lines = "\n".join(f"K{number}: {'v' * 1200}" for number in range(80))
+    made = commit(home, {"a.yaml": "2"}, f"Many\n\n{lines}")
+    with Source.open(str(home)) as source:
+        found = source.log(made).trailers
+    assert len(found) == MAX_TRAILERS
+    assert max(len(key) + len(value) for key, value in found) <= TRAILER_CHARACTERS
 
 
 def test_a_shallow_clone_ends_where_it_was_cut(home: Path, tmp_path: Path) -> None:
