@@ -179,7 +179,7 @@ class Planner:
             policy.rules.removal,
         )
         plan = self._add(policy, uid, bundles, placed, stages, restores=restores, again=again)
-        self.made[-1] = plan = replace(plan, restoring=restoring & placed.keys())
+        self.made[-1] = plan = replace(plan, restoring=restoring.intersection(placed))
         return plan
 
     def catch_up(self, policy: Policy, changes: Mapping[str, tuple[Change, ...]]) -> RunPlan | None:
