@@ -19,6 +19,7 @@ A target is ordered by (epoch, serial): agents refuse a lower one; and it is sig
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 from pydantic import Field
 
@@ -32,12 +33,15 @@ PROTOCOL_MIN = 1
 PROTOCOL_MAX = 1
 """The range of wire versions that this code speaks; both sides choose the highest common one."""
 
+_Claim = Annotated[str, Field(min_length=1)]
+"""Who somebody says to be: an empty claim is refused, and never taken for anybody."""
+
 
 class RegisterRequest(WireBody):
     """An agent introduces itself; `incarnation` is new for every process start."""
 
-    cluster: str
-    incarnation: str
+    cluster: _Claim
+    incarnation: _Claim
     protocol_min: int = PROTOCOL_MIN
     protocol_max: int = PROTOCOL_MAX
     agent_version: str = ""
@@ -111,7 +115,7 @@ class StartRequest(WireBody):
 
     run: str
     generation: int
-    incarnation: str
+    incarnation: _Claim
 
 
 class Refusal(WireBody):
@@ -164,8 +168,8 @@ class DeploymentReport(WireBody):
 class Report(WireBody):
     """Deltas since the last accepted report, or everything if `full`; empty: a heartbeat."""
 
-    cluster: str
-    incarnation: str
+    cluster: _Claim
+    incarnation: _Claim
     sequence: int
     full: bool = False
     epoch: int = 0

@@ -9,6 +9,7 @@ deploy something else than what was meant. `variables:` is Fleet's own.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from fleet.layout.ignore_rules import read_drift_mode, read_ignore_rules
 from fleet.layout.reconcile_fields import read_accepted_states, read_reconciling
 from fleet.model import Customization, HelmSpec, Selector, TargetRule
 
+_ACCOUNT = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?\Z")
 _LATER = "Fleet does not honour it yet; remove it, or do without what it asks for"
 UNSUPPORTED = {
     "rolloutStrategy": "say it in a document `kind: Rollout` under clusters/",
@@ -143,9 +145,8 @@ def read_options(fields: Fields) -> dict[str, Any]:
             "bad-field", f"deletionPolicy {deletion!r} is none that Fleet knows",
             (*fields.path, "deletionPolicy"), "say orphan, delete or wait",
         )  # fmt: skip
-    account = fields.text("serviceAccount")
-    if account:
-        options["service_account"] = account
+    if "serviceAccount" in fields:
+        options["service_account"] = _account(fields)
     if fields.flag("allowWipe"):
         options["allow_wipe"] = True
     if fields.value.get("keepResources") is not None:
@@ -168,6 +169,18 @@ def read_options(fields: Fields) -> dict[str, Any]:
     if ignore:
         options["ignore"] = ignore
     return options
+
+
+def _account(fields: Fields) -> str:
+    """An empty name must not come to mean the agent's own rights, which are more."""
+    name, said = fields.text("serviceAccount"), fields.value["serviceAccount"]
+    if not _ACCOUNT.match(name) and isinstance(said, str | None):
+        fields.page.error(
+            "bad-field", f"serviceAccount {name!r} is no name of an account",
+            (*fields.path, "serviceAccount"),
+            "name an account of fleet-system, or remove the line: then the agent's rights count",
+        )  # fmt: skip
+    return name
 
 
 def _depends_on(fields: Fields) -> list[Dependency]:
@@ -240,7 +253,9 @@ def read_variables(fields: Fields) -> dict[str, str]:
         elif value is None or isinstance(value, str):
             found[name] = value or ""
         else:
-            fields.wrong("variables", "text", value, name)
+            fields.page.error(
+                "bad-field", f"variables.{name} is no text", path, "put it in quotes"
+            )  # the value is not shown: it may be a password of digits
     return found
 
 

@@ -48,6 +48,7 @@ def read_helm(
             options[option] = fields.flag(key)
     seconds = fields.count("timeoutSeconds")
     if seconds:
+        _note_time_out(fields, options.get("timeout_seconds", seconds), seconds)
         options["timeout_seconds"] = seconds
     chart = _chart(fields, files, directory)
     paths, from_files = _values_files(fields, files, directory)
@@ -85,6 +86,17 @@ def _chart(fields: Fields, files: Files, directory: str) -> str:
         )
         return ""
     return files.resolve(path) or path
+
+
+def _note_time_out(fields: Fields, other: int, seconds: int) -> None:
+    """`timeout` says the same thing in another place."""
+    if other != seconds:
+        fields.page.warning(
+            "timeout-twice",
+            f"`timeout` says {other} s and helm.timeoutSeconds {seconds} s: {seconds} s it is",
+            (*fields.path, "timeoutSeconds"),
+            "say one of them",
+        )
 
 
 def _values_files(

@@ -126,6 +126,22 @@ async def test_a_report_in_another_name_than_the_paths_is_refused(hub: Served) -
     assert (answer.status_code, answer.json()["code"]) == (403, "not-your-cluster")
 
 
+@pytest.mark.parametrize("cluster", [None, "", "staging-1"])
+@pytest.mark.parametrize("incarnation", [None, ""])
+async def test_empty_claims_are_refused_and_make_nobody_speak(
+    hub: Served, cluster: str | None, incarnation: str | None
+) -> None:
+    token, before = hub.token("staging-1"), await hub.get("/v1/clusters/staging-1")
+    claims = {"cluster": cluster, "incarnation": incarnation}
+    said = {name: value for name, value in claims.items() if value is not None}
+    more = {"sequence": 1, "full": True, "run": "web-", "generation": 1}
+    for path in ("agents/register", "clusters/staging-1/report", "clusters/staging-1/start"):
+        answer = await hub.ask("POST", f"/v1/{path}", token, json=said | more)
+        assert answer.status_code in (400, 403, 422), path
+        assert answer.json()["fix"]
+    assert await hub.get("/v1/clusters/staging-1") == before
+
+
 async def test_two_authorization_headers_are_nobodys(hub: Served) -> None:
     headers = [("Authorization", "Bearer wrong"), ("Authorization", f"Bearer {OPERATOR}")]
     async with httpx.AsyncClient(base_url=hub.url) as client:

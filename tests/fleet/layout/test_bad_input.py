@@ -112,6 +112,25 @@ ERRORS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "a variable that is a number": (
         fleet("variables: {A: 014}\n"), "bad-field", f"{FLEET}:1", "web",
     ),
+    "an empty service account": (
+        fleet('x: y\nserviceAccount: ""\n'), "bad-field", f"{FLEET}:2", "web",
+    ),
+    "a service account of nothing": (
+        fleet("x: y\nserviceAccount:\n"), "bad-field", f"{FLEET}:2", "web",
+    ),
+    "a service account of blanks": (
+        fleet('serviceAccount: "  "\n'), "bad-field", f"{FLEET}:1", "web",
+    ),
+    "a user for a service account": (
+        fleet('serviceAccount: "system:admin"\n'), "bad-field", f"{FLEET}:1", "web",
+    ),
+    "an empty service account for one cluster": (
+        fleet('targetCustomizations:\n- {clusterName: a, serviceAccount: ""}\n'),
+        "bad-field", f"{FLEET}:2", "web",
+    ),
+    "a service account that is a number": (
+        fleet("serviceAccount: 5\n"), "bad-field", f"{FLEET}:1", "web",
+    ),
     "a paused bundle": (fleet("paused: true\n"), "paused", f"{FLEET}:1", "web"),
     "labels that differ": (
         fleet("labels: {a: x}\n") | {"apps/production/web/fleet.yaml": "labels: {a: z}\n"},
@@ -146,6 +165,12 @@ def test_one_bad_declaration_holds_its_bundle_and_no_other(name: str) -> None:
     assert repo.held == set(held.split())
     assert outcome(files)["stg-1"]["other"] == "apps/staging/other"
     assert not repo.held_clusters
+
+
+def test_a_variable_of_digits_is_not_shown_since_it_may_be_a_password() -> None:
+    (problem,) = problems_of(fleet("variables: {PIN: 271828}\n"))
+    assert "PIN" in problem.what
+    assert "271828" not in repr(problem)
 
 
 def test_a_broken_file_is_held_under_the_name_that_it_seems_to_give() -> None:
@@ -198,6 +223,11 @@ WARNINGS = {
         "clusterSelector",
     ),
     "values without a chart": ("helm: {values: {a: 1}}\n", "values-unused", "helm.chart"),
+    "two time-outs": (
+        "helm: {timeoutSeconds: 90}\ntimeout: 5m\n",
+        "timeout-twice",
+        "say one of them",
+    ),
     "driftDetection.mode": (
         "driftDetection: {mode: disabled}\n",
         "unsupported-field",
