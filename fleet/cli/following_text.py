@@ -117,14 +117,14 @@ def _explanation(one: Document) -> str:
 
 
 def because_text(reasons: Sequence[Document]) -> str:
-    """All reasons in a row; what a longer one says already is not said again."""
+    """All reasons in a row; what one says already is not said again by one that adds a place."""
     texts = [reason_text(reason) for reason in reasons]
     return "; ".join(text for text in texts if not any(_is_in(text, other) for other in texts))
 
 
 def _is_in(text: str, other: str) -> bool:
     said = text.partition(": ")[2]
-    return bool(said) and said in other and len(text) < len(other)
+    return bool(said) and said in other and (": " not in other or len(text) < len(other))
 
 
 def reason_text(reason: Document) -> str:

@@ -214,8 +214,7 @@ def _run_event(tick: _Tick) -> tuple[RunEvent, str]:
     if memory.seen_run in tables.ENDED:
         return RunEvent.FINISHED, "the run has ended"
     if all(stage.name in memory.done for stage in run.stages):
-        nothing = "nothing is to change: every cluster was last given what Git wants"
-        return RunEvent.FINISHED, "every stage is Done" if run.changes else nothing
+        return RunEvent.FINISHED, _how_finished(run, tick.views)
     if tick.intent is Intent.ABORT:
         return RunEvent.ABORTED, "aborted; what has started settles by itself"
     if evidence.superseded_by:
@@ -238,6 +237,15 @@ def _run_event(tick: _Tick) -> tuple[RunEvent, str]:
         return RunEvent.GO, held.what
     open_views = [view for view in tick.views if view.plan.name not in memory.done]
     return RunEvent.GO, "; ".join(f"{v.plan.name}: {v.reason}" for v in open_views[:3])
+
+
+def _how_finished(run: RunPlan, views: list[View]) -> str:
+    """What a run that succeeded did, and what it leaves to the catch-up lane."""
+    if not run.changes:
+        return "nothing is to change: every cluster was last given what Git wants"
+    away = sum(view.count[state] for view in views for state in tables.AWAY)
+    later = f"; {away} offline: the catch-up lane brings them up" if away else ""
+    return f"every stage is Done{later}"
 
 
 def _breach_event(tick: _Tick) -> tuple[RunEvent, str]:

@@ -172,7 +172,7 @@ class Planner:
         placed = self._placed(who, changes)
         if changes and not placed:
             return None
-        uid = self._uid(bundles)
+        uid = self._uid(bundles, again.plan.commit if again else "")
         stages = removals.removals_last(
             resolution.stage_plans(policy, who, placed, uid),
             removals.removing_clusters(placed),
@@ -209,8 +209,8 @@ class Planner:
         uid = self._uid((f"catch-up-{policy.name}",))
         return self._add(policy, uid, bundles, placed, (stage,), lane=Lane.CATCH_UP)
 
-    def _uid(self, names: tuple[str, ...]) -> str:
-        return self.uid(self.situation.commit, names, self._number())
+    def _uid(self, names: tuple[str, ...], commit: str = "") -> str:
+        return self.uid(commit or self.situation.commit, names, self._number())
 
     def _number(self) -> int:
         return self.situation.next_number + len(self.made)
@@ -239,23 +239,24 @@ class Planner:
         again: RunRecord | None = None,
         lane: Lane = Lane.STAGED,
     ) -> RunPlan:
-        situation = self.situation
+        # What is made anew brings its own content: it is of its own commit, by its own authors.
+        source = again.plan if again else self.situation
         plan = RunPlan(
             uid=uid,
             rollout=policy.name,
-            commit=situation.commit,
+            commit=source.commit,
             bundles=bundles,
-            created=situation.now,
+            created=self.situation.now,
             stages=stages,
             changes=changes,
-            plan_hash=resolution.plan_hash(policy, situation.commit, changes),
+            plan_hash=resolution.plan_hash(policy, source.commit, changes),
             lane=lane,
             rules=policy.rules,
             restores=restores,
-            title=situation.title,
-            author=situation.author,
-            authors=situation.authors,
-            trailers=again.plan.trailers if again else situation.trailers,
+            title=source.title,
+            author=source.author,
+            authors=source.authors,
+            trailers=source.trailers,
             hotfix_of=again.plan.uid if again and again.is_hotfix else "",
             number=self._number(),
             policy=pinned(policy),

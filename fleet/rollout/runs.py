@@ -140,8 +140,10 @@ class _Desk:
     def refresh_queued(self) -> None:
         """Queued runs whose turn has come: those that they may replace are replaced by them.
 
-        One is made anew if what was granted is not what it was made for.
+        One is made anew if what was granted is not what it was made for, and so is what waits
+        behind it, so that the order stays.
         """
+        anew: list[RunPlan] = []
         for record in self.records():
             if record.state is not RunState.QUEUED or record.plan.uid in self.superseded:
                 continue
@@ -153,12 +155,15 @@ class _Desk:
             bundles = tuple(b for b in record.plan.bundles if b not in self.vetoed)
             if not bundles or any(self.planner.policy_of(bundle) is None for bundle in bundles):
                 continue
-            changes = self._as_granted(record, bundles)
-            if bundles == record.plan.bundles and _same(changes, _open_changes(record)):
+            before = [plan for plan in anew if set(bundles) & set(plan.bundles)]
+            changes = self._as_granted(record, bundles, before)
+            as_made = bundles == record.plan.bundles and _same(changes, _open_changes(record))
+            if as_made and not before:
                 self.superseded.update({r.plan.uid: record.plan.uid for r in older})
                 continue
-            restores = self._restores(bundles, changes, [])
-            self._make(bundles, changes, [*older, record], restores, again=record)
+            restores = not before and self._restores(bundles, changes, [])
+            made = self._make(bundles, changes, [*older, record], restores, again=record)
+            anew += [made] if made is not None else []
 
     def _first(
         self, record: RunRecord, older: list[RunRecord]
@@ -176,16 +181,20 @@ class _Desk:
         return healthy, [r for r in healthy if finish and not r.finishing]
 
     def _as_granted(
-        self, record: RunRecord, bundles: tuple[str, ...]
+        self, record: RunRecord, bundles: tuple[str, ...], before: Iterable[RunPlan]
     ) -> dict[str, tuple[Change, ...]]:
-        """What a Queued run changes given what was granted, always with its own content.
+        """What a Queued run changes given what was granted and what the runs `before` bring.
 
+        Always with its own content.
         A cluster of which it says nothing is added if it wants the same and no newer run brings it.
         """
         newer = any(set(bundles) & set(plan.bundles) for plan in self._newer(record))
         found: dict[str, list[Change]] = {}
         for bundle in bundles:
             own = carried(record, bundle)
+            coming: dict[str, Digest] = {}
+            for plan in before:
+                coming |= carried(RunRecord(plan, RunState.QUEUED), bundle)
             for cluster in sorted({*own, *self.differing.get(bundle, ())}):
                 want = target_digest(self.situation, cluster, bundle)
                 if want is None or (cluster not in own and newer):
@@ -193,7 +202,7 @@ class _Desk:
                 if cluster not in own and not self._is_of(record, want, own):
                     continue
                 mine = own.get(cluster, want)
-                have = self.planner.granted(cluster, bundle)
+                have = coming.get(cluster, self.planner.granted(cluster, bundle))
                 if mine != have:
                     change = self.planner.change(cluster, bundle, mine, have)
                     found.setdefault(cluster, []).append(change)

@@ -10,7 +10,6 @@ from pathlib import Path
 from fleet.render import Renderer
 from tests.conftest import pytest_configure
 from tests.e2e.rollout.stories import STORIES
-from tests.e2e.rollout.world import World
 
 
 def say(text: str) -> None:
@@ -31,7 +30,7 @@ def main(names: list[str]) -> int:
         for name in names or list(STORIES):
             story = STORIES[name]
             say(f"═══ {story.name}: {story.about}\n")
-            with World(Path(folder) / name, renderer, dict(story.groups), say) as world:
+            with story.world(Path(folder) / name, renderer, say=say) as world:
                 asyncio.run(story.play(world))
     return 0
 

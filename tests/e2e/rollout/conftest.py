@@ -25,7 +25,7 @@ def world(renderer: Renderer, tmp_path: Path) -> Iterator[Callable[[Story], Worl
     made: list[World] = []
 
     def make(story: Story) -> World:
-        made.append(World(tmp_path, renderer, dict(story.groups)))
+        made.append(story.world(tmp_path, renderer))
         return made[-1].__enter__()
 
     yield make

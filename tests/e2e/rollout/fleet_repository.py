@@ -49,6 +49,12 @@ apiVersion: fleet.dev/v1
 kind: Cluster
 metadata: {{name: {name}, labels: {{env: {group}}}}}
 """
+SETTINGS = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: {name}}}
+data: {{tag: "{tag}"}}
+"""
 NAMESPACE = "defaultNamespace: shop\n"
 
 
@@ -87,6 +93,11 @@ class FleetRepository:
         """Plain YAML for every cluster."""
         text = DEPLOYMENT.format(name=name, image=f"{IMAGE}:{tag}")
         self.write(f"infrastructure/{name}/deployment.yaml", text)
+        self.write(f"infrastructure/{name}/fleet.yaml", NAMESPACE)
+
+    def settings(self, name: str, tag: str) -> None:
+        """A ConfigMap for every cluster, which runs nothing."""
+        self.write(f"infrastructure/{name}/settings.yaml", SETTINGS.format(name=name, tag=tag))
         self.write(f"infrastructure/{name}/fleet.yaml", NAMESPACE)
 
     def commit(self, message: str) -> str:

@@ -7,6 +7,7 @@ The agent asks the hub's desk as its HTTP client would, and gets the same errors
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -32,15 +33,15 @@ from fleet.hub.desk import Desk
 from fleet.world.served import seed_of
 
 Answer = TypeVar("Answer")
-SETTINGS = Settings(
-    poll_interval_seconds=5, health_interval_seconds=2, events=False, lease_seconds=0
-)
+SETTINGS = Settings(health_interval_seconds=2, events=False, lease_seconds=0)
 
 
 class Site:
     """One cluster and its agent, stepped by hand."""
 
-    def __init__(self, name: str, clock: Clock, folder: Path, way: WayToHub) -> None:
+    def __init__(
+        self, name: str, clock: Clock, folder: Path, way: WayToHub, poll_seconds: float
+    ) -> None:
         self.name, self.way = name, way
         self.dark = False
         self.due = clock.now()
@@ -55,7 +56,7 @@ class Site:
             name=name,
             incarnation=f"{name}-1",
             seed=seed_of(name),
-            settings=SETTINGS,
+            settings=replace(SETTINGS, poll_interval_seconds=poll_seconds),
         )
 
     async def step(self, now: datetime) -> None:

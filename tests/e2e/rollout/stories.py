@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
-from tests.e2e.rollout import approval, canary, revert
+from tests.e2e.rollout import approval, canary, every_minute, return_of_half, revert, unrelated
 
-STORIES = {story.name: story for story in (approval.STORY, canary.STORY, revert.STORY)}
+STORIES = {
+    story.name: story
+    for story in (
+        approval.STORY,
+        canary.STORY,
+        return_of_half.STORY,
+        revert.STORY,
+        unrelated.STORY,
+        every_minute.QUEUE,
+        every_minute.COALESCE,
+        every_minute.FINISH_STAGE,
+        every_minute.IMMEDIATE,
+    )
+}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tests.e2e.rollout.world import World
+from fleet.render import Renderer
+from tests.e2e.rollout.world import USUAL, Pace, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,11 @@ class Story:
     name: str
     groups: Mapping[str, int]
     play: Callable[[World], Coroutine[Any, Any, None]]
+    pace: Pace = USUAL
+
+    def world(self, folder: Path, renderer: Renderer, **more: Any) -> World:
+        """A new world for it."""
+        return World(folder, renderer, dict(self.groups), self.pace, **more)
 
     @property
     def about(self) -> str:

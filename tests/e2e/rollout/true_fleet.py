@@ -17,12 +17,13 @@ from clusters.simulation import SimulatedCluster
 from clusters.simulation.server.changes import Change
 
 DEPLOYMENT = Kind("apps", "Deployment")
+SETTINGS = Kind("", "ConfigMap")
 POD = Kind("", "Pod")
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One image that a cluster stored, other than what it had."""
+    """One tag (of an image, or of settings) that a cluster stored, other than what it had."""
 
     at: datetime
     cluster: str
@@ -55,18 +56,19 @@ class TrueFleet:
         self.most_moving.clear()
 
     def wanted(self, app: str) -> dict[str, str]:
-        """Cluster → the tag that its Deployment asks for."""
+        """Cluster → the tag that its Deployment, or its settings, ask for."""
         return {
             name: tag_of(found)
             for name, cluster in sorted(self._clusters.items())
-            for found in cluster.server.list(DEPLOYMENT)[0]
+            for kind in (DEPLOYMENT, SETTINGS)
+            for found in cluster.server.list(kind)[0]
             if found["metadata"]["name"] == app
         }
 
     def running(self, app: str) -> dict[str, set[str]]:
         """Cluster → tags of its ready pods."""
         return {
-            name: {tag_of(p, "spec") for p in cluster.server.list(POD)[0] if _is_ready(p, app)}
+            name: {tag_of(p) for p in cluster.server.list(POD)[0] if _is_ready(p, app)}
             for name, cluster in sorted(self._clusters.items())
         }
 
@@ -74,18 +76,26 @@ class TrueFleet:
         """The clusters that ever had it, in the order in which they got it."""
         return list(dict.fromkeys(w.cluster for w in self.writes if (w.app, w.tag) == (app, tag)))
 
+    def history(self, app: str, group: str) -> list[str]:
+        """The tags that the group got, in the order in which the first of it got each."""
+        mine = (w for w in self.writes if w.app == app and group_of(w.cluster) == group)
+        return list(dict.fromkeys(w.tag for w in mine))
+
     def _note(self, cluster: str, change: Change) -> None:
-        if change.key.kind_key != DEPLOYMENT:
+        kind, app = change.key.kind_key, change.key.name
+        if kind not in (DEPLOYMENT, SETTINGS):
             return
-        app = change.key.name
         tag = tag_of(change.object)
         if change.previous is None or tag_of(change.previous) != tag:
             self.writes.append(Write(self._clock.now(), cluster, app, tag))
-        (
-            self._moving[cluster].discard
-            if _is_settled(change.object)
-            else self._moving[cluster].add
-        )(app)
+        if kind == DEPLOYMENT:
+            self._note_move(cluster, app, change.object)
+
+    def _note_move(self, cluster: str, app: str, found: Object) -> None:
+        if _is_settled(found):
+            self._moving[cluster].discard(app)
+        else:
+            self._moving[cluster].add(app)
         group = group_of(cluster)
         moving = sum(1 for name, apps in self._moving.items() if apps and group_of(name) == group)
         self.most_moving[group] = max(self.most_moving[group], moving)
@@ -96,11 +106,11 @@ def group_of(cluster: str) -> str:
     return cluster.rpartition("-")[0]
 
 
-def tag_of(found: Object, *path: str) -> str:
-    """The tag of the first container of a Deployment, or of what lies under `path`."""
-    spec = found
-    for part in path or ("spec", "template", "spec"):
-        spec = spec[part]
+def tag_of(found: Object) -> str:
+    """The tag of the first container of a Deployment or Pod, or what a ConfigMap says."""
+    if found["kind"] == "ConfigMap":
+        return str(found.get("data", {}).get("tag", ""))
+    spec = found["spec"]["template"]["spec"] if found["kind"] == "Deployment" else found["spec"]
     return str(spec["containers"][0]["image"]).rpartition(":")[2]
 
 

@@ -47,7 +47,6 @@ from tests.e2e.rollout.sites import Site, WayToHub
 from tests.e2e.rollout.true_fleet import TrueFleet
 
 MONDAY = datetime(2030, 1, 7, 9, tzinfo=UTC)
-HEARTBEAT_SECONDS = 60.0
 HOUR, DAY = 3600.0, 86400.0
 OPERATOR = "operator-token-of-a-story"
 Say = Callable[[str], None]
@@ -57,6 +56,17 @@ class Killed(BaseException):
     """kill -9 of the hub, as far as one process can do it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often agents ask and are heard: seldom where a story takes days."""
+
+    poll_seconds: float = 5
+    heartbeat_seconds: float = 60
+
+
+USUAL = Pace()
+
+
 @dataclass
 class World:
     """One fleet; a context. `groups` are cluster groups and how many clusters each has."""
@@ -64,6 +74,7 @@ class World:
     folder: Path
     renderer: Renderer
     groups: dict[str, int]
+    pace: Pace = USUAL
     say: Say = lambda _: None
     open_store: Callable[[Path], Store] = open_store
     clock: FakeClock = field(default_factory=lambda: FakeClock(MONDAY))
@@ -105,7 +116,9 @@ class World:
         self._opened.callback(self._close_store)
         self.look()
         for name in self.git.clusters:
-            site = Site(name, self.clock, self.folder / "agents" / name, WayToHub(name, self.ask))
+            way = WayToHub(name, self.ask)
+            agent = self.folder / "agents" / name
+            site = Site(name, self.clock, agent, way, self.pace.poll_seconds)
             self.sites[name] = site
             self.true.join(site.cluster)
 
@@ -115,7 +128,9 @@ class World:
     def _open(self) -> None:
         self.store = self.open_store(self.state)
         settings = HubSettings(
-            repo=str(self.git.root), state_dir=self.state, heartbeat_seconds=HEARTBEAT_SECONDS
+            repo=str(self.git.root),
+            state_dir=self.state,
+            heartbeat_seconds=self.pace.heartbeat_seconds,
         )
         observer = Observer(self.store, self._source, self._plan_of, str(self.git.root))
         self.hub = Hub(
@@ -257,12 +272,12 @@ class World:
         stages = json.loads(run["plan"])["stages"]
         return [gate["kind"] for stage in stages for gate in (*stage["before"], *stage["after"])]
 
-    def gated(self, bundle: str, stage: str) -> Callable[[], bool]:
-        """Does the newest run of the bundle wait before that stage? To be asked of `until`."""
+    def gated(self, bundle: str, stage: str, state: str = "GatedBefore") -> Callable[[], bool]:
+        """Is that stage of the bundle's newest run gated (or so)? To be asked of `until`."""
 
         def holds() -> bool:
             stages = json.loads(self.newest(bundle)["stages"])
-            return any(s["name"] == stage and s["state"] == "GatedBefore" for s in stages)
+            return any(s["name"] == stage and s["state"] == state for s in stages)
 
         return holds
 
@@ -270,6 +285,31 @@ class World:
         """Every decision of people, the oldest first."""
         with self.store.read() as c:
             return [dict(row) for row in c.execute("SELECT * FROM decision ORDER BY number")]
+
+    def events(self, kind: str, bundle: str) -> list[dict[str, Any]]:
+        """Every event of a kind in runs of the bundle, the oldest first."""
+        with self.store.read() as c:
+            rows = c.execute(
+                "SELECT e.* FROM event e JOIN run_bundle b ON b.run = e.run"
+                " WHERE e.kind = ? AND b.bundle = ? ORDER BY e.number",
+                (kind, bundle),
+            )
+            return [dict(row) for row in rows]
+
+    def live_lanes(self) -> list[str]:
+        """Runs of the catch-up lane that have not ended."""
+        return [
+            run["uid"] for run in self.runs() if run["lane"] != "staged" and not run["ended_at"]
+        ]
+
+    def is_converged(self) -> bool:
+        """Does the hub say that every cluster runs what Git wants, healthy?"""
+        with self.store.read() as c:
+            (late,) = c.execute(
+                "SELECT count(*) FROM bundle_deployment WHERE wanted <> reported"
+                " OR sync <> 'Synced' OR health <> 'Healthy'"
+            ).fetchone()
+        return bool(late == 0)
 
     def is_quiet(self) -> bool:
         """Has every run ended?"""
@@ -279,3 +319,9 @@ class World:
         """Cut these clusters off from the hub, or let them reach it again."""
         for name in names:
             self.sites[name].way.cut = off
+
+    def darken(self, names: Iterable[str], *, off: bool) -> None:
+        """Switch these clusters off with all that is in them, or on again."""
+        for name in names:
+            self.sites[name].dark = off
+            self.sites[name].due = self.clock.now()

@@ -159,6 +159,8 @@ def test_what_one_reason_says_is_not_said_again_by_a_shorter_one() -> None:
     both = [{**why, "what": run}, {**why, "what": stage}, {**why, "what": "frozen"}]
     assert because_text(both) == f"{run}; frozen"
     assert because_text([both[1], both[0]]) == run
+    waits = [{**why, "what": text} for text in ("waits for run a", "stage two: waits for run a")]
+    assert because_text(waits) == "waits for run a"
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,34 @@ def test_queue_releases_every_commit_in_its_order() -> None:
     assert set(found.running("app").values()) == {"n3"}
 
 
+def test_queue_brings_every_commit_however_many_wait() -> None:
+    found = world("Queue")
+    commits(found, 5, rounds=0)
+    assert len(found.live()) == 5
+    found.serve_all(90)
+    assert ended(found) == [RunState.SUCCEEDED] * 5
+    assert brought(found, "production-0") == ["n0", "n1", "n2", "n3", "n4"]
+
+
+def test_what_waits_behind_a_failure_goes_on_in_its_order() -> None:
+    found = world("Queue")
+    found.bad["n1"] = "failed"
+    commits(found, 4, rounds=0)
+    found.serve_all(90)
+    assert not found.live()
+    assert brought(found, "production-0") == ["n0", "n2", "n3"], "n1 fell over in staging"
+    last = [r for r in found.runs.values() if r.state is RunState.SUCCEEDED]
+    assert len({run.plan.commit for run in last}) == 4, "each is of its own commit"
+    previous = [r.plan.changes["production-0"][0].previous for r in last]
+    assert previous == ["", "v1", "n0", "n2"]
+
+
+def brought(found: PullFleet, cluster: str) -> list[str]:
+    """What succeeded runs brought there, in their order."""
+    runs = [run.plan for run in found.runs.values() if run.state is RunState.SUCCEEDED][1:]
+    return [plan.changes[cluster][0].wanted for plan in runs]
+
+
 def test_coalesce_latest_keeps_the_live_one_and_only_the_newest_that_waits() -> None:
     found = world("CoalesceLatest")
     commits(found, 4, rounds=0)
