@@ -145,6 +145,7 @@ def _explanation(seen: _Seen, cluster: str, now: datetime) -> Document:
         "stage": at.stage if at else "",
         "state": str(at.state) if at else "Unchanged",
         "said": at.reason if at else "",
+        "bisection": seen.row["bisection"].said if seen.row["bisection"] else "",
         "reasons": [status.reason_document(reason) for reason in reasons],
         "gates": [status.gate_document(gate) for gate in stage.gates] if stage else [],
     }

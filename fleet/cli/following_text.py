@@ -64,6 +64,8 @@ def run_text(run: Document) -> str:
     ]
     if run["hotfix"]:
         head.append(visible(f"Lane {run['hotfix'].replace('RUN', run['run'])}"))
+    if run["bisection"]:
+        head += [visible(line) for line in bisection_lines(run["bisection"])]
     if not run["ended"]:
         head.append(visible(f"Done {eta_text(run['eta'])}"))
     head += ways_on(run)
@@ -77,6 +79,11 @@ def run_text(run: Document) -> str:
         table("Waiting", run["waiting"], WAITING_COLUMNS),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def bisection_lines(report: Document) -> list[str]:
+    """What failed clusters have in common, and which commits may be to blame."""
+    return [f"Why?  {report['said']}", *(f"      {commit}" for commit in report["suspects"])]
 
 
 def ways_on(run: Document) -> list[str]:
@@ -112,6 +119,8 @@ def _explanation(one: Document) -> str:
     ]
     if not one["reasons"] and one["said"]:
         lines.append(f"  {one['said']}")
+    if one["bisection"]:
+        lines.append(f"  in this run {one['bisection']}")
     head = "".join(visible(line) + "\n" for line in lines)
     return "\n".join(part for part in (head, table("Gates", one["gates"], GATE_COLUMNS)) if part)
 

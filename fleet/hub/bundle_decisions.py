@@ -16,9 +16,10 @@ from clusters.objects import Digest
 from fleet.errors import RequestError
 from fleet.rollout.decisions import Actor, Decision, Verb
 from fleet.store import Connection
+from fleet.store.decisions import add_decision
 from fleet.store.events import add_event
 from fleet.store.questions import one_uid
-from fleet.store.runs import add_decision, read_plan, reopen
+from fleet.store.runs import read_plan, reopen
 from fleet.store.vetoes import known_digests, lift_vetoes, veto_by_hand, wanted_digests
 
 SHORTEST = 8

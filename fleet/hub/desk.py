@@ -34,13 +34,13 @@ from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.states import Intent
 from fleet.store import Connection, Store
 from fleet.store.agents import cluster_known, register, set_token
+from fleet.store.decisions import add_decision
 from fleet.store.events import add_event, epoch
 from fleet.store.hub_key import HubKey
 from fleet.store.questions import one_uid
 from fleet.store.reports import take_report
 from fleet.store.runs import (
     RunRow,
-    add_decision,
     find_run,
     live_runs_of,
     read_plan,

@@ -15,8 +15,8 @@ from fleet.rollout.removals import CODE
 from fleet.store import Connection
 from fleet.store.agents import cluster_known
 from fleet.store.budgets import FLEET
+from fleet.store.decisions import add_decision, decisions_of
 from fleet.store.events import add_event
-from fleet.store.runs import add_decision, decisions_of
 from fleet.store.targets import withdraw
 
 

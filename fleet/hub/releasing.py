@@ -32,6 +32,7 @@ from fleet.rollout.step import Step
 from fleet.source import Commit
 from fleet.store import Connection, Store
 from fleet.store.budgets import FLEET, keep_budgets
+from fleet.store.decisions import decisions_of
 from fleet.store.events import replace_problems
 from fleet.store.evidence import (
     Surroundings,
@@ -39,14 +40,7 @@ from fleet.store.evidence import (
     read_evidence,
     read_surroundings,
 )
-from fleet.store.runs import (
-    RunRow,
-    active_runs,
-    decisions_of,
-    next_run_number,
-    perform,
-    read_plan,
-)
+from fleet.store.runs import RunRow, active_runs, next_run_number, perform, read_plan
 from fleet.store.situation import (
     declared_clusters,
     granted_digests,
@@ -166,7 +160,7 @@ class Releaser:
             wakes.append(now)
             return set()
         self._tell_others(run, plan, step, last.step if last else None)
-        done = replace(step, offer=(), withdraw=(), events=())
+        done = replace(step, offer=(), withdraw=(), bisection=None, events=())
         capped = any(status.code in caps.CODES for status in step.clusters)
         self._last[run.uid] = _Last(run.version + 1, first, done, shared.budgets, capped)
         wakes.append(now)

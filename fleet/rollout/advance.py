@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fleet.rollout import (
+    bisection,
     budgets,
     deadlines,
     freezing,
@@ -42,7 +43,7 @@ from fleet.rollout.run_plan import Change, RunPlan, StagePlan
 from fleet.rollout.standing import NOWHERE, Standing
 from fleet.rollout.starts import Starts
 from fleet.rollout.states import ClusterState, Intent, RunState, StageState
-from fleet.rollout.step import Step
+from fleet.rollout.step import Bisection, Event, Step
 from fleet.rollout.tables import RunEvent
 
 
@@ -140,6 +141,9 @@ def _answer(tick: _Tick) -> Step:
         for status in words_for(view, state, tick.reason, tick.evidence)
     )
     events = history.tell(state, tick.reason, tick.views, memory)
+    report = _bisect(tick)
+    if report is not None:
+        events.append(Event("bisected", report.said))
     if state is RunState.FAILING:
         tick.wakes.append(tick.now)
     known, done = dict(tick.marks.breached), dict(tick.marks.done)
@@ -153,11 +157,24 @@ def _answer(tick: _Tick) -> Step:
         revert=tuple(tick.revert),
         vetoes=vetoes.at_breach(tick.run, memory) if set(memory.breached) - set(known) else (),
         baked=tuple(sorted(set(memory.done) - set(done))),
+        bisection=report,
         marks=memory.close(),
         events=tuple(events),
         reason=tick.reason,
         wake_at=None if state in tables.ENDED else min(tick.wakes, default=None),
     )
+
+
+def _bisect(tick: _Tick) -> Bisection | None:
+    """What failed has in common, as soon as more has failed of a breached run that goes forward."""
+    memory, known = tick.memory, {(stage, c) for stage, c, _ in tick.marks.failed}
+    is_more = not {(stage, c) for c, (stage, _) in memory.failed.items()} <= known
+    is_new = not set(memory.breached) <= set(dict(tick.marks.breached))
+    if not memory.breached or memory.failure.back_since is not None or not (is_more or is_new):
+        return None
+    standings = (one for view in tick.views for one in view.standings)
+    healthy = [one.cluster for one in standings if one.state is ClusterState.HEALTHY]
+    return bisection.bisect(tick.run, healthy, memory, tick.evidence)
 
 
 def _first_due(run: RunPlan, now: datetime) -> datetime:

@@ -181,9 +181,17 @@ def _test(metric: Metric, new: list[float], old: list[float], *, paired: bool) -
         return float(stats.wilcoxon(changes, alternative="greater", method="auto").pvalue)
     if metric.kind is MetricKind.BINARY:
         bad = [sum(1 for value in side if value > sign / 2) for side in (new, old)]
-        table = [[bad[0], len(new) - bad[0]], [bad[1], len(old) - bad[1]]]
-        return float(stats.fisher_exact(table, alternative="greater").pvalue)
+        return fisher(bad[0], bad[1], len(new), len(old))
     return float(stats.mannwhitneyu(new, old, alternative="greater", method="auto").pvalue)
+
+
+def fisher(mine: int, theirs: int, of: int, of_them: int) -> float:
+    """Fisher's exact test, one-sided: how likely are so many, `mine` of `of` against `theirs` of
+    `of_them`, if there is no difference?"""
+    from scipy import stats
+
+    table = [[mine, of - mine], [theirs, of_them - theirs]]
+    return float(stats.fisher_exact(table, alternative="greater").pvalue)
 
 
 def _together(found: list[tuple[float, float]]) -> float | None:

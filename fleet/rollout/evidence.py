@@ -182,5 +182,8 @@ class Evidence:
     rest: Rest = Rest()
     durations: Mapping[str, float] = field(default_factory=dict)
     """Stage → the observed 90th percentile of seconds from offer to Healthy, in earlier runs."""
+    suspects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Bundle → its commits since its last run that succeeded, newest first: for
+    `onFailure.bisect`."""
     is_hotfix: bool = False
     """A Decision opened the hotfix lane for this run."""

@@ -13,7 +13,6 @@ NOT_YET = frozenset(
     {
         # failure, supersede, decisions
         "history",
-        "onFailure.bisect",
         # caps, removal, connectivity
         # plan and stages
         "source.track",

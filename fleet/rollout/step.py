@@ -84,6 +84,42 @@ class Veto:
 
 
 @dataclass(frozen=True, slots=True)
+class Trait:
+    """One thing that clusters may have in common."""
+
+    name: str
+    """The label, or `bundle NAME`."""
+    value: str
+    failed: int
+    """Of those that failed, how many have it."""
+    healthy: int
+    """Of the Healthy ones, how many have it."""
+    p: float
+    """How likely that is by chance, corrected for how many traits were looked at; at most 1."""
+
+    @property
+    def words(self) -> str:
+        """`k8s-version=1.29`."""
+        return f"{self.name}={self.value}" if self.value else f"no {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bisection:
+    """What failed clusters have in common against the Healthy ones, as of one breach."""
+
+    said: str
+    """In one sentence."""
+    failed: int
+    healthy: int
+    traits: tuple[Trait, ...] = ()
+    """Those that some failed cluster has, the least likely by chance first."""
+    found: int = 0
+    """So many of them are findings."""
+    suspects: tuple[str, ...] = ()
+    """`web: 1a2b3c4 Bump the image`, the newest first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """What may happen now. Performing half of it and asking again is legal."""
 
@@ -102,6 +138,8 @@ class Step:
     """To be stored with the step; the same veto twice is one."""
     baked: tuple[str, ...] = ()
     """Stages that became Done in this step: their Healthy clusters have baked what they run."""
+    bisection: Bisection | None = None
+    """What has failed has this in common, if more has failed of a breached run."""
     marks: Marks = Marks()
     events: tuple[Event, ...] = ()
     reason: str = ""

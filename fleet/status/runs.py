@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from fleet.rollout.states import ClusterState, StageState
-from fleet.rollout.step import StageStatus
+from fleet.rollout.step import Bisection, StageStatus
 from fleet.status.sync import Row
 
 _PAST = (StageState.DONE, StageState.SKIPPED)
@@ -38,6 +39,21 @@ def run_document(row: Row, stages: Iterable[StageStatus], clusters: int) -> dict
         "wakeAt": row["wake_at"],
         "supersededBy": row["superseded_by"],
         "stages": [_stage(s) for s in stages],
+        "bisection": _bisection(row["bisection"]) if row["bisection"] else None,
+    }
+
+
+def _bisection(report: Bisection) -> dict[str, Any]:
+    """What failed clusters have in common; `p` is after the correction, `found` are findings."""
+    return {
+        "said": report.said,
+        "failed": report.failed,
+        "healthy": report.healthy,
+        "traits": [
+            {**asdict(trait), "found": index < report.found}
+            for index, trait in enumerate(report.traits)
+        ],
+        "suspects": list(report.suspects),
     }
 
 

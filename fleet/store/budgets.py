@@ -13,7 +13,7 @@ from fleet.rollout import freezing
 from fleet.rollout.shared_budget import RolloutBudget
 from fleet.store.codec import dump
 from fleet.store.database import Connection
-from fleet.store.runs import decisions_of
+from fleet.store.decisions import decisions_of
 
 KEY = "rollout-budgets"
 FLEET = ""

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from fleet.rollout.amendments import Amendment
 from fleet.rollout.marks import Marks
 from fleet.rollout.run_plan import RunPlan
-from fleet.rollout.step import ClusterStatus, StageStatus
+from fleet.rollout.step import Bisection, ClusterStatus, StageStatus
 
 T = TypeVar("T")
 
@@ -23,6 +23,7 @@ RUN_PLAN: TypeAdapter[RunPlan] = TypeAdapter(RunPlan)
 AMENDMENT: TypeAdapter[Amendment] = TypeAdapter(Amendment)
 MARKS: TypeAdapter[Marks] = TypeAdapter(Marks)
 STAGES: TypeAdapter[tuple[StageStatus, ...]] = TypeAdapter(tuple[StageStatus, ...])
+BISECTION: TypeAdapter[Bisection] = TypeAdapter(Bisection)
 CLUSTER_STATUS: TypeAdapter[ClusterStatus] = TypeAdapter(ClusterStatus)
 
 

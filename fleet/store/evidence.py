@@ -24,10 +24,11 @@ from fleet.store.budgets import read_budgets
 from fleet.store.census import Census, last_changes, others_moving, read_rest
 from fleet.store.codec import json_value, moment_of, moment_or_none
 from fleet.store.database import Connection
+from fleet.store.decisions import decisions_of
 from fleet.store.durations import p90_by_stage
 from fleet.store.proofs import dependencies, proofs
 from fleet.store.readings import readings_of
-from fleet.store.runs import RunRow, decisions_of
+from fleet.store.runs import RunRow, commits_since_success
 from fleet.store.vetoes import held_by_vetoes
 
 UNSETTLED_SYNC = frozenset({"Syncing", "Waiting", "Unknown"})
@@ -101,7 +102,6 @@ def read_evidence(
     bundles, unsettled = _bundles(c, plan)
     holders, decisions = _holders(c, run.uid, plan.bundles), decisions_of(c, run.uid)
     waiting, moving = _without(plan, run.marks.started), _without(plan, run.marks.done)
-    online = {name for name, is_online in agents.items() if is_online}
     clusters = {
         name: ClusterEvidence(
             registered=name in agents,
@@ -126,12 +126,13 @@ def read_evidence(
         finishing_for=run.superseded_by if run.finishing else "",
         waits_for=waits_for,
         readings=readings_of(c, plan.uid),
-        proofs=proofs(c, plan, waiting, online),
+        proofs=proofs(c, plan, waiting, {name for name, on in agents.items() if on}),
         dependencies=dependencies(c, moving),
         budgets=budgets,
         rest=read_rest(c, plan, budgets, shared.census, now),
         durations=_durations(c, plan),
         vetoed=held_by_vetoes(c, plan.bundles),
+        suspects=_suspects(c, plan),
         is_hotfix=hotfix.is_open(plan, decisions),
     )
 
@@ -140,6 +141,12 @@ def _without(plan: RunPlan, marked: Iterable[tuple[str, datetime]]) -> list[Stag
     """The stages that are not marked."""
     names = {name for name, _ in marked}
     return [stage for stage in plan.stages if stage.name not in names]
+
+
+def _suspects(c: Connection, plan: RunPlan) -> dict[str, tuple[str, ...]]:
+    """The commits that a report on failures may name, if it is to name any."""
+    bisect = plan.rules.on_failure.bisect
+    return commits_since_success(c, plan) if bisect and bisect.revisions else {}
 
 
 def _durations(c: Connection, plan: RunPlan) -> dict[str, float]:

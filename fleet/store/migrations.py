@@ -158,6 +158,12 @@ def vetoes_by_people(db: sqlite_utils.Database) -> None:
     db.execute("ALTER TABLE veto ADD COLUMN actor TEXT NOT NULL DEFAULT ''")
 
 
+@migrations(name="0015_bisection")
+def bisection(db: sqlite_utils.Database) -> None:
+    """What the clusters that failed in a run have in common, as of its last breach."""
+    db.execute("ALTER TABLE run ADD COLUMN bisection TEXT NOT NULL DEFAULT ''")
+
+
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"
 
 _DECLARED = (

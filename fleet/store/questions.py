@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fleet.errors import RequestError
-from fleet.store.codec import STAGES, json_value
+from fleet.store.codec import BISECTION, STAGES, json_value
 from fleet.store.database import Connection
 from fleet.store.views import HIDDEN
 
@@ -112,7 +112,7 @@ def run_rows(c: Connection, uid: str = "", *, live: bool = False, limit: int = 2
     """Runs, the newest first; or the one of that uid."""
     rows = c.execute(
         "SELECT uid, number, state, intent, rollout, lane, commit_id, title, author, reason,"
-        " created_at, ended_at, wake_at, superseded_by, stages, plan_hash,"
+        " created_at, ended_at, wake_at, superseded_by, stages, plan_hash, bisection,"
         " (SELECT json_group_array(bundle) FROM run_bundle WHERE run = uid) AS bundles,"
         " (SELECT count(*) FROM run_cluster WHERE run = uid) AS clusters"
         " FROM run WHERE ? IN ('', uid) AND (ended_at IS NULL OR NOT ?)"
@@ -120,7 +120,12 @@ def run_rows(c: Connection, uid: str = "", *, live: bool = False, limit: int = 2
         (uid, live, limit),
     )
     return [
-        {**_opened(row, "bundles"), "stages": STAGES.validate_json(row["stages"])} for row in rows
+        {
+            **_opened(row, "bundles"),
+            "stages": STAGES.validate_json(row["stages"]),
+            "bisection": BISECTION.validate_json(row["bisection"]) if row["bisection"] else None,
+        }
+        for row in rows
     ]
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 from fleet.rollout import hotfix
 from fleet.rollout.amendments import amended
-from fleet.rollout.decisions import Decision, Verb
 from fleet.rollout.marks import Marks
 from fleet.rollout.run_plan import Change, RunPlan
 from fleet.rollout.states import ClusterState, Intent, RunState
@@ -24,11 +23,11 @@ from fleet.rollout.tables import ENDED
 from fleet.store.amendments import amendments_of
 from fleet.store.baked import record_baked
 from fleet.store.codec import (
+    BISECTION,
     MARKS,
     RUN_PLAN,
     STAGES,
     dump,
-    json_text,
     json_value,
     moment_of,
     moment_or_none,
@@ -242,6 +241,9 @@ def perform(
     _write_clusters(c, run.uid, step.clusters)
     record_baked(c, plan, step, now)
     add_vetoes(c, step.vetoes, now)
+    if step.bisection is not None:
+        report = dump(BISECTION, step.bisection)
+        c.execute("UPDATE run SET bisection = ? WHERE uid = ?", (report, run.uid))
     for event in step.events:
         add_event(
             c, now, event.kind, event.message, run=run.uid, stage=event.stage, cluster=event.cluster
@@ -328,49 +330,22 @@ def reopen(c: Connection, runs: Iterable[str]) -> None:
     )
 
 
-def add_decision(c: Connection, decision: Decision) -> int:
-    """Append a decision (its `number` is given here) and make older steps of the run void."""
-    number = c.execute(
-        "INSERT INTO decision (run, verb, actor, at, reason, stage, plan_hash, clusters,"
-        " groups, aliases, method, expires_at, gate, bundle, digests)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            *(decision.run, str(decision.verb), decision.actor, text_of(decision.at)),
-            *(decision.reason, decision.stage, decision.plan_hash),
-            *(json_text(list(decision.clusters)), json_text(list(decision.groups))),
-            json_text(list(decision.aliases)),
-            *(decision.method, text_or_none(decision.expires_at), decision.gate),
-            *(decision.bundle, json_text(list(decision.digests))),
-        ),
-    ).lastrowid
-    c.execute("UPDATE run SET version = version + 1 WHERE uid = ?", (decision.run,))
-    return int(number or 0)
-
-
-def decisions_of(c: Connection, run: str) -> tuple[Decision, ...]:
-    """Every decision on a run, in order."""
-    rows = c.execute("SELECT * FROM decision WHERE run = ? ORDER BY number", (run,))
-    return tuple(
-        Decision(
-            number=row["number"],
-            run=row["run"],
-            verb=Verb(row["verb"]),
-            actor=row["actor"],
-            at=moment_of(row["at"]),
-            reason=row["reason"],
-            stage=row["stage"],
-            plan_hash=row["plan_hash"],
-            clusters=tuple(json_value(row["clusters"])),
-            groups=tuple(json_value(row["groups"])),
-            aliases=tuple(json_value(row["aliases"])),
-            method=row["method"],
-            expires_at=moment_or_none(row["expires_at"]),
-            gate=row["gate"],
-            bundle=row["bundle"],
-            digests=tuple(json_value(row["digests"])),
+def commits_since_success(c: Connection, plan: RunPlan) -> dict[str, tuple[str, ...]]:
+    """Bundle of a run → the commits of its staged runs after the last that succeeded, up to this
+    one, newest first: `1a2b3c4 Bump the image`."""
+    found: dict[str, list[str]] = {}
+    for bundle in plan.bundles:
+        rows = c.execute(
+            "SELECT r.commit_id, r.title FROM run r JOIN run_bundle rb ON rb.run = r.uid"
+            " WHERE rb.bundle = :bundle AND r.lane = 'Staged' AND r.number <= :number"
+            " AND r.number > coalesce((SELECT max(s.number) FROM run s JOIN run_bundle sb"
+            "  ON sb.run = s.uid WHERE sb.bundle = :bundle AND s.lane = 'Staged'"
+            "  AND s.state = 'Succeeded' AND s.number < :number), 0)"
+            " ORDER BY r.number DESC LIMIT 20",
+            {"bundle": bundle, "number": plan.number},
         )
-        for row in rows
-    )
+        found[bundle] = [f"{row['commit_id'][:7]} {row['title']}".rstrip() for row in rows]
+    return {bundle: tuple(dict.fromkeys(commits)) for bundle, commits in found.items()}
 
 
 def stages_of(c: Connection, run: str) -> tuple[StageStatus, ...]:
