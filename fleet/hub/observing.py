@@ -23,6 +23,7 @@ from typing import Protocol
 from fleet.errors import FleetError, SourceError
 from fleet.hub.planning import Planned, warnings_of_change
 from fleet.model import Problem, Severity, Tree
+from fleet.rollout.situation import CommitRecord
 from fleet.source import Commit
 from fleet.store import Store
 from fleet.store.events import add_event, replace_problems
@@ -45,6 +46,10 @@ class Repository(Protocol):
 
     def log(self, commit: str) -> Commit:
         """Title, author and time of a commit. Errors: `SourceError`."""
+        ...
+
+    def authors_since(self, before: str, after: str) -> tuple[str, ...]:
+        """Who made what `after` has and `before` has not. Errors: `SourceError`."""
         ...
 
 
@@ -92,9 +97,9 @@ class Observer:
 
     def _plan(self, commit: str, now: datetime) -> bool:
         try:
-            about = self._source.log(commit)
+            about = self._about(commit)
             with self._store.write() as c:
-                note_commit(c, commit, about.title, about.author, now)
+                note_commit(c, _record_of(about), now)
             planned = self._plan_tree(self._source.tree(commit))
         except FleetError as error:
             self._refuse(commit, _problem_of(error, commit), now)
@@ -106,6 +111,15 @@ class Observer:
             self._store.artifacts.put(data)
         self._record(planned, about, now)
         return True
+
+    def _about(self, commit: str) -> Commit:
+        """The commit, with the authors of all that came since the last one that was planned."""
+        about = self._source.log(commit)
+        with self._store.read() as c:
+            last = newest_commit(c, planned=True)
+        if last is None or last["id"] == commit:
+            return about
+        return replace(about, authors=self._source.authors_since(str(last["id"]), commit))
 
     def _record(self, planned: Planned, about: Commit, now: datetime) -> None:
         problems = [*planned.plan.problems, *warnings_of_change(self.planned, planned)]
@@ -139,6 +153,12 @@ class Observer:
     def _tell(self, origin: str, problems: list[Problem], now: datetime) -> None:
         with self._store.write() as c:
             replace_problems(c, origin, problems, now)
+
+
+def _record_of(about: Commit) -> CommitRecord:
+    return CommitRecord(
+        about.id, 0, about.title, about.author, about.authors, trailers=about.trailers
+    )
 
 
 def _problem_of(error: Exception, commit: str) -> Problem:

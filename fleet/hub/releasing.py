@@ -45,6 +45,7 @@ from fleet.store.situation import (
     declared_clusters,
     granted_digests,
     online_clusters,
+    origins,
     pushes,
     record_proposal,
     run_records,
@@ -234,6 +235,7 @@ def _situation(
 ) -> Situation:
     plan = planned.plan
     granted, said = granted_digests(c), decisions_of(c, FLEET)
+    origin_of, commits = origins(c)
     everything = frozenset(bundle for some in granted.values() for bundle in some)
     return replace(
         situations.wanted_situation(planned, now),
@@ -249,6 +251,8 @@ def _situation(
         vetoed=standing_vetoes(c),
         unbaked=unbaked(c),
         pushes=pushes(c),
+        origins=origin_of,
+        commits=commits,
         next_number=next_run_number(c),
         title=commit.title,
         author=commit.author,

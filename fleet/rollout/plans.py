@@ -14,12 +14,13 @@ from clusters.objects import Digest
 from fleet.rollout import numbers, removals, resolution
 from fleet.rollout.gate_kinds import Window
 from fleet.rollout.needs import newest_staged
+from fleet.rollout.origins import origin
 from fleet.rollout.plan_rules import Refusal, refusals
 from fleet.rollout.policy import Unprotected
 from fleet.rollout.resolution import Membership
 from fleet.rollout.rules import Rules
 from fleet.rollout.run_plan import Change, Ramp, RunPlan, StagePlan
-from fleet.rollout.situation import Held, RunRecord, Situation
+from fleet.rollout.situation import CommitRecord, Held, RunRecord, Situation
 from fleet.rollout.stages import Policy
 from fleet.rollout.states import Lane, RunState
 
@@ -172,7 +173,7 @@ class Planner:
         placed = self._placed(who, changes)
         if changes and not placed:
             return None
-        uid = self._uid(bundles, again.plan.commit if again else "")
+        uid = self._uid(bundles, self._of(placed, again))
         stages = removals.removals_last(
             resolution.stage_plans(policy, who, placed, uid),
             removals.removing_clusters(placed),
@@ -206,11 +207,21 @@ class Planner:
             before=_windows(policy, self.members(policy), placed),
         )
         bundles = tuple(sorted({c.bundle for some in placed.values() for c in some}))
-        uid = self._uid((f"catch-up-{policy.name}",))
+        uid = self._uid((f"catch-up-{policy.name}",), self._of(placed))
         return self._add(policy, uid, bundles, placed, (stage,), lane=Lane.CATCH_UP)
 
-    def _uid(self, names: tuple[str, ...], commit: str = "") -> str:
-        return self.uid(commit or self.situation.commit, names, self._number())
+    def _of(
+        self, changes: Mapping[str, tuple[Change, ...]], again: RunRecord | None = None
+    ) -> CommitRecord:
+        """The commit that a run is of; what is made anew brings its own content, of its own."""
+        if again is None:
+            return origin(self.situation, changes)
+        plan = again.plan
+        asks = tuple(plan.trailers.items())
+        return CommitRecord(plan.commit, 0, plan.title, plan.author, plan.authors, asks)
+
+    def _uid(self, names: tuple[str, ...], of: CommitRecord) -> str:
+        return self.uid(of.id, names, self._number())
 
     def _number(self) -> int:
         return self.situation.next_number + len(self.made)
@@ -239,24 +250,23 @@ class Planner:
         again: RunRecord | None = None,
         lane: Lane = Lane.STAGED,
     ) -> RunPlan:
-        # What is made anew brings its own content: it is of its own commit, by its own authors.
-        source = again.plan if again else self.situation
+        of = self._of(changes, again)
         plan = RunPlan(
             uid=uid,
             rollout=policy.name,
-            commit=source.commit,
+            commit=of.id,
             bundles=bundles,
             created=self.situation.now,
             stages=stages,
             changes=changes,
-            plan_hash=resolution.plan_hash(policy, source.commit, changes),
+            plan_hash=resolution.plan_hash(policy, of.id, changes),
             lane=lane,
             rules=policy.rules,
             restores=restores,
-            title=source.title,
-            author=source.author,
-            authors=source.authors,
-            trailers=source.trailers,
+            title=of.title,
+            author=of.author,
+            authors=of.authors,
+            trailers=dict(of.trailers),
             hotfix_of=again.plan.uid if again and again.is_hotfix else "",
             number=self._number(),
             policy=pinned(policy),

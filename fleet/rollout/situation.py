@@ -70,6 +70,21 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class CommitRecord:
+    """What a run says of the commit that it is of."""
+
+    id: str
+    number: int
+    """Rises with every commit that becomes the branch's newest."""
+    title: str = ""
+    author: str = ""
+    authors: tuple[str, ...] = ()
+    """Author and committer of it and of those that came with it, by name and e-mail address."""
+    trailers: tuple[tuple[str, str], ...] = ()
+    """Those of its message."""
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """Everything that decides whether new runs are wanted."""
 
@@ -109,6 +124,10 @@ class Situation:
     """Bundle → the runs whose content some cluster runs and has not baked."""
     pushes: tuple[datetime, ...] = ()
     """When each of the newest commits was first seen, the newest first: for `source.coalesce`."""
+    origins: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Cluster → bundle → the commit that brought what is wanted there."""
+    commits: Mapping[str, CommitRecord] = field(default_factory=dict)
+    """Those that `origins` names."""
     next_number: int = 1
     title: str = ""
     author: str = ""

@@ -29,6 +29,7 @@ from fleet.source.locations import Location, check_location
 from fleet.source.objects import ObjectReader
 from fleet.source.tree import GitTree
 
+COMMITS_LOOKED_AT = 1000
 _FULL_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _MAY_HAVE_TRAILERS = re.compile(r"^[A-Za-z0-9-]+[ \t]*:", re.MULTILINE)
 MAX_TRAILERS = 64
@@ -130,6 +131,22 @@ class Source:
         lines = said.decode(errors="replace").splitlines()[:MAX_TRAILERS]
         pairs = (line[:TRAILER_CHARACTERS].partition(":")[::2] for line in lines if ":" in line)
         return tuple((key.strip(), value.strip()) for key, value in pairs)
+
+    def authors_since(self, before: str, after: str) -> tuple[str, ...]:
+        """Author and committer of every commit that `after` has and `before` has not, each by name
+        and by e-mail address; sorted, each once.
+
+        Those of `after` alone where Git cannot tell (a shallow clone, a rewritten branch). Of more
+        than `COMMITS_LOOKED_AT` commits the newest count. Errors: `SourceError` as of `log`.
+        """
+        found = set(self.log(after).authors)
+        most = f"--max-count={COMMITS_LOOKED_AT}"
+        try:
+            said = self._git.run("log", most, "--format=%an%n%ae%n%cn%n%ce", f"{before}..{after}")
+        except GitFailed:
+            return tuple(sorted(found))
+        names = (line.strip() for line in said.decode(errors="replace").splitlines())
+        return tuple(sorted(found | set(filter(None, names))))
 
     def parent(self, commit: str) -> str | None:
         """The first parent; `None` for a first commit and where a shallow clone ends."""

@@ -164,6 +164,13 @@ def bisection(db: sqlite_utils.Database) -> None:
     db.execute("ALTER TABLE run ADD COLUMN bisection TEXT NOT NULL DEFAULT ''")
 
 
+@migrations(name="0016_commits")
+def commits(db: sqlite_utils.Database) -> None:
+    """Who made a commit and those that came with it, and what its message asks for."""
+    db.execute("ALTER TABLE plan_commit ADD COLUMN authors TEXT NOT NULL DEFAULT '[]'")
+    db.execute("ALTER TABLE plan_commit ADD COLUMN trailers TEXT NOT NULL DEFAULT '[]'")
+
+
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"
 
 _DECLARED = (

@@ -14,8 +14,9 @@ from agents.protocol import ABSENT
 from clusters.objects import Digest
 from fleet.rollout import Held, Proposal, RunRecord
 from fleet.rollout.run_plan import RunPlan
+from fleet.rollout.situation import CommitRecord
 from fleet.store.amendments import add_amendment
-from fleet.store.codec import moment_of, moment_or_none
+from fleet.store.codec import json_text, json_value, moment_of, moment_or_none
 from fleet.store.database import Connection
 from fleet.store.runs import Remembered, add_run, let_finish, remembered_runs, supersede
 
@@ -48,6 +49,28 @@ def declared_clusters(c: Connection) -> dict[str, datetime | None]:
     """Every cluster that Git declares, since when; `None`: since before Fleet took note of it."""
     rows = c.execute("SELECT name, declared_at FROM cluster WHERE declared = 1")
     return {row["name"]: moment_or_none(row["declared_at"] or None) for row in rows}
+
+
+def origins(c: Connection) -> tuple[dict[str, dict[str, str]], dict[str, CommitRecord]]:
+    """Cluster → bundle → the commit that brought what is wanted there; and those commits."""
+    found: dict[str, dict[str, str]] = {}
+    for row in c.execute("SELECT cluster, bundle, wanted_commit FROM bundle_deployment"):
+        found.setdefault(row["cluster"], {})[row["bundle"]] = row["wanted_commit"]
+    named = {commit for some in found.values() for commit in some.values()}
+    rows = c.execute(
+        "SELECT id, number, title, author, authors, trailers FROM plan_commit"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (json_text(sorted(named)),),
+    )
+    return found, {row["id"]: _commit(row) for row in rows}
+
+
+def _commit(row: Row) -> CommitRecord:
+    return CommitRecord(
+        *(row["id"], row["number"], row["title"], row["author"]),
+        authors=tuple(json_value(row["authors"])),
+        trailers=tuple((key, value) for key, value in json_value(row["trailers"])),
+    )
 
 
 PUSHES_LOOKED_AT = 100

@@ -16,6 +16,7 @@ from datetime import datetime
 from agents.protocol import ABSENT
 from fleet.model import Repo, Severity
 from fleet.plan.entries import Plan, PlanEntry
+from fleet.rollout.situation import CommitRecord
 from fleet.store.codec import json_text, text_of
 from fleet.store.database import Connection
 from fleet.store.events import add_event
@@ -61,18 +62,21 @@ def record_wanted(c: Connection, repo: Repo, plan: Plan, now: datetime) -> Recor
     return Recorded(changed + removed, removed)
 
 
-def note_commit(c: Connection, commit: str, title: str, author: str, now: datetime) -> None:
+def note_commit(c: Connection, commit: CommitRecord, now: datetime) -> None:
     """A commit is the newest from now on; one that came before comes back when Git goes back."""
     newest = c.execute("SELECT id FROM plan_commit ORDER BY number DESC LIMIT 1").fetchone()
-    if newest is not None and newest["id"] == commit:
+    if newest is not None and newest["id"] == commit.id:
         return
     c.execute(
-        "INSERT INTO plan_commit (id, number, title, author, seen_at, state)"
-        " VALUES (?, (SELECT coalesce(max(number), 0) + 1 FROM plan_commit), ?, ?, ?, 'seen')"
+        "INSERT INTO plan_commit (id, number, title, author, authors, trailers, seen_at, state)"
+        " VALUES (?, (SELECT coalesce(max(number), 0) + 1 FROM plan_commit), ?, ?, ?, ?, ?, 'seen')"
         " ON CONFLICT (id) DO UPDATE SET number = excluded.number",
-        (commit, title, author, text_of(now)),
+        (
+            *(commit.id, commit.title, commit.author, json_text(list(commit.authors))),
+            *(json_text([list(pair) for pair in commit.trailers]), text_of(now)),
+        ),
     )
-    add_event(c, now, "commit-seen", f"commit {commit[:12]}: {title}")
+    add_event(c, now, "commit-seen", f"commit {commit.id[:12]}: {commit.title}")
 
 
 def fail_commit(c: Connection, commit: str) -> None:

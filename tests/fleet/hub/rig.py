@@ -58,6 +58,7 @@ class Given:
     held: frozenset[str] = frozenset()
     unread: frozenset[str] = frozenset()
     trailers: tuple[tuple[str, str], ...] = ()
+    author: str = "ana"
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,20 @@ class ValueRepository:
 
     def log(self, commit: str) -> Commit:
         number = int(commit, 16)
-        trailers = self.given[commit].trailers
-        return Commit(commit, f"Commit {number}", "ana", FakeClock().now(), trailers=trailers)
+        given = self.given.get(commit, Given({}))
+        return Commit(
+            commit,
+            f"Commit {number}",
+            given.author,
+            FakeClock().now(),
+            authors=(given.author,),
+            trailers=given.trailers,
+        )
+
+    def authors_since(self, before: str, after: str) -> tuple[str, ...]:
+        number = self.commits.index(before) + 1 if before in self.commits else 0
+        since = self.commits[number : self.commits.index(after) + 1]
+        return tuple(sorted({name for one in since for name in self.log(one).authors}))
 
     def plan_tree(self, tree: Tree) -> Planned:
         """A plan without layout and tools: what the commit's values say."""

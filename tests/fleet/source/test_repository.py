@@ -141,6 +141,28 @@ def test_so_many_trailers_and_so_long_are_kept(home: Path) -> None:
     assert max(len(key) + len(value) for key, value in found) <= TRAILER_CHARACTERS
 
 
+def test_the_authors_of_all_that_came_are_told_merged_branches_included(home: Path) -> None:
+    first = git(home, "rev-parse", "HEAD")
+    git(home, "checkout", "-q", "-b", "work")
+    _as(home, "Größe Lee", "lee@shop.example", "a.yaml")
+    git(home, "checkout", "-q", "main")
+    _as(home, "Bob", "bob@shop.example", "b.yaml")
+    git(home, "merge", "-q", "--no-ff", "--no-edit", "work")
+    last = git(home, "rev-parse", "HEAD")
+    committer = {"Fleet tests", "tests@fleet.example"}
+    people = {"Größe Lee", "lee@shop.example", "Bob", "bob@shop.example"}
+    with Source.open(str(home)) as source:
+        assert set(source.authors_since(first, last)) == people | committer
+        assert set(source.authors_since(last, last)) == committer
+        assert set(source.authors_since("f" * 40, last)) == committer, "as far as anybody knows"
+
+
+def _as(home: Path, name: str, address: str, path: str) -> None:
+    (home / path).write_text(name)
+    git(home, "add", "-A")
+    git(home, "commit", "-q", "-m", path, f"--author={name} <{address}>")
+
+
 def test_a_shallow_clone_ends_where_it_was_cut(home: Path, tmp_path: Path) -> None:
     commit(home, {"a.yaml": "2"})
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{home}", "shallow")
