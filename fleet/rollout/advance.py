@@ -215,6 +215,8 @@ def _as_told(cluster: str, evidence: Evidence, memory: Memory) -> Standing:
     failed = memory.failed.get(cluster)
     why = failed[1].partition(": ")[2] if failed else ""
     known = evidence.clusters.get(cluster, NOWHERE)
+    if state is ClusterState.REVERTED:
+        why = rollback.BACK
     offer = standing.live_assignment(known, memory.retired.get(cluster, 0))
     return Standing(cluster, state, why, unstarted=offer is not None and offer.started_at is None)
 

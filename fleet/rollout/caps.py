@@ -10,7 +10,9 @@
 A `Room` is made once for a tick and shared by its stages: what one takes the next one cannot. No
 start lifts a domain above its cap. A cluster that is unavailable (or in flight) already adds
 nothing, so what is broken may always be mended. Without a RolloutBudget and without invariants
-there is always room. Pure; each question costs as much as there are caps, not clusters.
+there is always room. A way back is held by the same caps but two: `quietAfter`, since the change
+that it would be quiet after is the one that failed, and `maxExposed`, since what it brings was
+proven before. Pure; each question costs as much as there are caps, not clusters.
 """
 
 from __future__ import annotations
@@ -64,16 +66,25 @@ class Room:
     """(cap, value of its label) → clusters that this tick added."""
     full: bool = False
     """A cap on a domain held somebody in this tick."""
+    goes_back: bool = False
+    """It is asked for ways back."""
     _starts: list[datetime] = field(default_factory=list)
     """Those of the last minute, the oldest first."""
 
     @classmethod
     def of(
-        cls, run: RunPlan, evidence: Evidence, memory: Memory, now: datetime, wakes: list[datetime]
+        cls,
+        run: RunPlan,
+        evidence: Evidence,
+        memory: Memory,
+        now: datetime,
+        wakes: list[datetime],
+        *,
+        goes_back: bool = False,
     ) -> Room:
         """The room of one tick."""
         caps = [cap for budget in evidence.budgets for cap in _of_budget(budget)]
-        bound = exposure.bound(run, evidence, memory, now, wakes)
+        bound = None if goes_back else exposure.bound(run, evidence, memory, now, wakes)
         for one in run.rules.invariants:
             if one.max_unavailable is not None:
                 caps.append(_unavailable(one.name, one.key, one.max_unavailable, one.at_least_one))
@@ -81,7 +92,9 @@ class Room:
                 caps.append(_exposed(one, bound))
         domains = {(one.key, one.value): one for one in evidence.rest.domains}
         starts = sorted(at for at in evidence.rest.starts if now - at < MINUTE)
-        return cls(run, evidence, now, wakes, tuple(caps), domains, _starts=starts)
+        return cls(
+            run, evidence, now, wakes, tuple(caps), domains, goes_back=goes_back, _starts=starts
+        )
 
     def refusal(self, cluster: str) -> Reason | None:
         """Why no cap lets this cluster start now, or `None`."""
@@ -125,7 +138,7 @@ class Room:
         if most is not None and len(known.runs) >= most:
             said = f"{', '.join(known.runs[:3])} not settled here"
             return Reason("RunsPerCluster", f"{budget.name}: maxConcurrentRuns {most}: {said}")
-        if quiet is None or known.changed_at is None:
+        if quiet is None or known.changed_at is None or self.goes_back:
             return None
         until = known.changed_at + timedelta(seconds=quiet)
         if self.now >= until:

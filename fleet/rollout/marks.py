@@ -34,6 +34,8 @@ class FailureMarks:
     """(stage, failures in a row in finish order): for `failureBudget.consecutive`."""
     back_since: datetime | None = None
     """When the rollback began."""
+    capped_since: datetime | None = None
+    """Since when nothing goes back because shared caps have no room."""
     forgiven: frozenset[tuple[str, str]] = frozenset()
     """(stage, cluster) whose failure a person forgave: still counted, no longer charged. Cluster ""
     is the stage itself: its minHealthy and its deadline."""

@@ -10,7 +10,8 @@ The goal of a bundle is what its cluster last baked, without that what it was gr
 neither the cluster keeps what it has, and the run pauses when the others are back. A rollback has
 a parallelism and a failure budget of its own; a breach of that ends it (`RollbackFailed`): there is
 no rollback of a rollback. It always ends: what is offline until the deadline, when all others are
-through, has failed to go back. It ignores pauses and windows, and a freeze that does not say
+through, has failed to go back, and so has what shared caps hold for that long while nothing moves.
+It keeps those caps (`caps`), and ignores pauses, windows, and a freeze that does not say
 `blocksRollback`. Clusters that were never assigned stay as they are, and of those whose stage only
 lost a cluster (`scope: Cluster`) only the failed ones go back.
 """
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from fleet.rollout import freezing, numbers, standing, tables
+from fleet.rollout.caps import Room
 from fleet.rollout.decisions import Verb
 from fleet.rollout.evidence import AssignmentEvidence, ClusterEvidence, Evidence
 from fleet.rollout.memory import Memory
@@ -41,6 +43,9 @@ _EVENTS = {
     ClusterEvent.LATE: ClusterEvent.NOT_BACK,
     ClusterEvent.LATE_AS_BEFORE: ClusterEvent.BACK,
 }
+_AWAY = "offline until the deadline, or held by another run"
+_CAPPED = "shared caps had no room until the deadline"
+BACK = "is back on what it last baked, or else ran before the run"
 Ways = Mapping[str, tuple[Change, ...]]
 """Cluster → what takes it back, sorted by bundle; empty for one that has nothing to go to."""
 
@@ -184,6 +189,8 @@ def _move(
 ) -> None:
     one.state = tables.cluster_after(one.state, event)
     one.reason, one.code = why, code
+    if event is ClusterEvent.BACK:
+        one.reason, one.code = BACK, one.state.value
     if event is ClusterEvent.NOT_BACK:
         memory.failed[one.cluster] = (stage.name, f"{one.state.value}: {why}")
     if one.state in tables.WENT_BACK:
@@ -244,7 +251,8 @@ def _offer(
         found.reason += f"; {held.what}"
         return
     slots = numbers.parallelism(run.rules.on_failure.rollback.parallelism, len(movable))
-    away = []
+    room = Room.of(run, evidence, memory, now, wakes, goes_back=True)
+    away, capped = [], []
     for cluster, changes in movable.items():
         stage, one = places[cluster]
         if one.state in tables.WENT_BACK or cluster in found.going:
@@ -253,16 +261,48 @@ def _offer(
         if not known.online or known.held_by:
             away.append((stage, one))
         elif len(found.going) < slots and not one.lapsed:
-            found.revert.append((cluster, changes))
-            found.going.add(cluster)
-            _move(stage, one, ClusterEvent.GOING_BACK, "offered the way back", "Offered", memory)
-            spent, _ = memory.clocks.get(cluster, (0.0, None))
-            memory.clocks[cluster] = (spent, now)
-            wakes.append(now + timedelta(seconds=min(run.lease_seconds, _left(stage, spent))))
+            full = room.refusal(cluster)
+            if full is None:
+                room.take(cluster)
+                _send(stage, one, changes, run, memory, found, now, wakes)
+            else:
+                capped.append((stage, one))
+                one.reason, one.code = full.what, full.code
         elif one.lapsed:
             wakes.append(now)
-    if not found.going and not any(one.lapsed for _, one in places.values()):
-        _give_up(away, memory, now, wakes)
+    if capped and any(_just_back(one, memory) for _, one in places.values()):
+        wakes.append(now)  # The caps count these as moving until this step is written.
+    if found.going or any(one.lapsed for _, one in places.values()):
+        memory.failure = replace(memory.failure, capped_since=None)
+        return
+    begun, since = memory.failure.back_since, memory.failure.capped_since or now
+    assert begun is not None, "asked only while a run rolls back"
+    memory.failure = replace(memory.failure, capped_since=since if capped else None)
+    _give_up(away, begun, _AWAY, memory, now, wakes)
+    _give_up(capped, since, _CAPPED, memory, now, wakes)
+
+
+def _send(
+    stage: StagePlan,
+    one: Standing,
+    changes: tuple[Change, ...],
+    run: RunPlan,
+    memory: Memory,
+    found: Way,
+    now: datetime,
+    wakes: list[datetime],
+) -> None:
+    found.revert.append((one.cluster, changes))
+    found.going.add(one.cluster)
+    _move(stage, one, ClusterEvent.GOING_BACK, "offered the way back", "Offered", memory)
+    spent, _ = memory.clocks.get(one.cluster, (0.0, None))
+    memory.clocks[one.cluster] = (spent, now)
+    wakes.append(now + timedelta(seconds=min(run.lease_seconds, _left(stage, spent))))
+
+
+def _just_back(one: Standing, memory: Memory) -> bool:
+    before = memory.seen_clusters.get(one.cluster)
+    return one.state in tables.WENT_BACK and before not in tables.WENT_BACK
 
 
 def _left(stage: StagePlan, spent: float) -> float:
@@ -270,15 +310,18 @@ def _left(stage: StagePlan, spent: float) -> float:
 
 
 def _give_up(
-    away: list[tuple[StagePlan, Standing]], memory: Memory, now: datetime, wakes: list[datetime]
+    those: list[tuple[StagePlan, Standing]],
+    since: datetime,
+    why: str,
+    memory: Memory,
+    now: datetime,
+    wakes: list[datetime],
 ) -> None:
     """All others are through: what is not there by its deadline has failed to go back."""
-    assert memory.failure.back_since is not None, "asked only while a run rolls back"
-    for stage, one in away:
-        due = memory.failure.back_since + timedelta(seconds=stage.cluster_deadline_seconds)
+    for stage, one in those:
+        due = since + timedelta(seconds=stage.cluster_deadline_seconds)
         if now < due:
             wakes.append(due)
             continue
-        why = "offline until the deadline, or held by another run"
         _move(stage, one, ClusterEvent.NOT_BACK, why, "DeadlineExceeded", memory)
         wakes.append(now)

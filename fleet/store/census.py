@@ -30,7 +30,7 @@ NOT_WELL = (
     " 'Waiting', 'Failed', 'Unknown') OR health NOT IN ('Healthy', 'Suspended'))"
 )
 """Also the condition of the index `bundle_deployment_not_well`, word for word."""
-_MOVING = "('Assigned', 'Applying', 'Verifying')"
+_MOVING = "('Assigned', 'Applying', 'Verifying', 'Reverting')"
 _NOBODY: frozenset[str] = frozenset()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.membership import MEMBERSHIP, RESTORING
 from tests.mutants.mutation import in_engine as _mutant
 from tests.mutants.newer_runs import NEWER_RUNS
+from tests.mutants.way_back import WAY_BACK
 
 GATES = (
     _mutant(
@@ -470,4 +471,15 @@ DIGESTS = (
     ),
 )
 
-LINES = (*GATES, *CAPS, *FAILURES, *RUNS, *NEWER_RUNS, *REASONS, *DIGESTS, *MEMBERSHIP, *RESTORING)
+LINES = (
+    *GATES,
+    *CAPS,
+    *FAILURES,
+    *RUNS,
+    *NEWER_RUNS,
+    *WAY_BACK,
+    *REASONS,
+    *DIGESTS,
+    *MEMBERSHIP,
+    *RESTORING,
+)

@@ -15,12 +15,13 @@ from fleet.rollout import freezing, numbers
 from fleet.rollout.budget_document import BudgetSpec
 from fleet.rollout.evidence import Domain, Evidence, Rest
 from fleet.rollout.shared_budget import RolloutBudget
-from fleet.rollout.states import ClusterState
+from fleet.rollout.states import ClusterState, RunState
 from fleet.rollout.tables import ENDED, IN_FLIGHT
 from tests.fleet.rollout.fleet_values import Stored
 from tests.fleet.rollout.pull_fleet import PullFleet
 
 BAD = (ClusterState.FAILED, ClusterState.TIMED_OUT)
+MOVING = IN_FLIGHT | {ClusterState.REVERTING}
 MINUTE = timedelta(minutes=1)
 
 
@@ -74,7 +75,7 @@ class CappedFleet(PullFleet):
         found = self.newest(run.plan.uid, name)
         if found is None or (found.withdrawn_at and not found.started_at):
             return False
-        return found.can_start or self._state(run, name) in IN_FLIGHT
+        return found.can_start or self._state(run, name) in MOVING
 
     def _is_bad_to_the_hub(self, name: str) -> bool:
         failed = any(
@@ -148,7 +149,7 @@ class CappedFleet(PullFleet):
         moved: dict[str, set[str]],
     ) -> Iterator[str]:
         """What the offers of one step broke, if anything."""
-        back = run.plan.restores
+        back = run.plan.restores or run.state is RunState.ROLLING_BACK
         if made and freezing.frozen(Evidence({}, budgets=self.budgets), rollback=back):
             yield f"I9: {made} offered while frozen"
         for budget in self.budgets:

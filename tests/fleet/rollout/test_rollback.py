@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from fleet.rollout import explain
 from fleet.rollout.decisions import Verb
 from fleet.rollout.states import ClusterState, Intent, RunState
+from tests.fleet.rollout.capped_fleet import CappedFleet
 from tests.fleet.rollout.fleet_values import Stored
 from tests.fleet.rollout.pull_fleet import PullFleet
 from tests.fleet.rollout.stories import fleet, only, released
@@ -240,3 +242,87 @@ def test_a_breach_is_failing_for_one_step_and_then_what_the_policy_says(
     assert run.state is state
     kinds = [event.kind for event in found.events]
     assert "run-failing" in kinds
+
+
+def test_who_is_back_has_a_reason_while_others_are_on_their_way() -> None:
+    found = released(fleet(**BACK))
+    run = broken_in_production(found)
+    found.serve_all(3, seconds=5)
+    assert run.step is not None
+    back = [one for one in run.step.clusters if one.state is ClusterState.REVERTED]
+    assert back
+    for one in back:
+        (*_, own) = explain(run.plan, run.step, found.evidence(run), one.cluster)
+        assert (own.code, own.what) == (
+            "Reverted", "is back on what it last baked, or else ran before the run",
+        )  # fmt: skip
+
+
+def capped_by_a_broken_neighbour() -> tuple[CappedFleet, Stored]:
+    """v2 fails in one-1; zone a has no room since two-0, which the run never touched, is broken."""
+    stages = [{"name": name, "group": name, "parallelism": 4} for name in ("one", "two")]
+    spec = {"stages": stages, **on_failure(rollback={"parallelism": "100%"})}
+    found = CappedFleet(spec, {"one": 4, "two": 4})
+    released(found)
+    found.bad["one-1:v2"] = "failed"
+    found.want("app", "v2")
+    found.tick()
+    run = only(found)
+    found.use({"perDomain": [{"key": "zone", "maxUnavailable": 1}]})
+    found.agents["two-0"].current["app"].phase = "degraded"
+    found.serve_all(2)
+    return found, run
+
+
+def test_a_way_back_waits_for_the_room_that_shared_caps_leave() -> None:
+    """I6: what goes back is unavailable meanwhile, like any other start."""
+    found, run = capped_by_a_broken_neighbour()
+    found.serve_all(10)
+    running = found.running("app")
+    assert [running[f"one-{n}"] for n in range(4)] == ["v2", "v1", "v2", "v1"]
+    assert run.step is not None
+    why = {one.cluster: one.code for one in run.step.clusters}
+    assert (why["one-0"], why["one-2"]) == ("CapReached", "CapReached")
+    found.agents["two-0"].current["app"].phase = "healthy"
+    found.serve_all(10)
+    assert run.state is RunState.ROLLED_BACK
+    assert set(found.running("app").values()) == {"v1"}
+
+
+def test_a_way_back_for_which_there_is_never_room_fails_at_the_deadline() -> None:
+    """I18: it ends, for a person to look at."""
+    found, run = capped_by_a_broken_neighbour()
+    found.serve_all(10)
+    assert run.state == "RollingBack"
+    found.serve_all(20, seconds=120)
+    assert run.state == "RollbackFailed"
+
+
+def test_quiet_time_holds_no_way_back() -> None:
+    found = CappedFleet(
+        {"stages": [{"name": "one", "group": "one", "parallelism": 4}], **BACK}, {"one": 4}
+    )
+    released(found)
+    found.use({"perCluster": {"quietAfter": "2h"}})
+    found.tick(7200)
+    found.bad["one-1:v2"] = "failed"
+    found.want("app", "v2")
+    found.tick()
+    run = only(found)
+    found.serve_all(12)
+    assert run.state is RunState.ROLLED_BACK
+
+
+def test_ways_back_of_one_moment_share_the_room() -> None:
+    """I6: three go back in a zone at once by their parallelism, one by the cap."""
+    spec = {"stages": [{"name": "one", "group": "one", "parallelism": 6}],
+            **on_failure(rollback={"parallelism": "100%"})}  # fmt: skip
+    found = CappedFleet(spec, {"one": 6})
+    released(found)
+    found.bad["one-1:v2"] = "failed"
+    found.want("app", "v2")
+    found.tick()
+    run = only(found)
+    found.use({"perDomain": [{"key": "zone", "maxInFlight": 1}]})
+    found.serve_all(20)
+    assert run.state is RunState.ROLLED_BACK
