@@ -42,16 +42,31 @@ class Cache:
             raise _unwritable(directory, error) from error
 
     def identity(self, fresh: str) -> str:
-        """Who the agent of this directory is: `fresh` at its first start, later the same again."""
+        """Who the agent of this directory is: `fresh` at its first start, later the same again.
+
+        A copy of the directory is somebody else: the file says which file it is (its inode).
+        """
         path = self._directory / "identity"
         try:
-            said = path.read_text("ascii").strip()
+            said, *places = path.read_text("ascii").split() or [""]
+            place, here = "".join(places), str(path.stat().st_ino)
         except (OSError, UnicodeDecodeError):
-            said = ""
-        if not _IDENTITY.match(said):
-            said = fresh
+            said = place = here = ""
+        if not _IDENTITY.match(said) or (place and place != here):
+            said, place = fresh, ""
             self._replace(path, said.encode())
+        if not place:
+            self._note_place(path)
         return said
+
+    def _note_place(self, path: Path) -> None:
+        try:
+            with path.open("ab") as file:
+                file.write(f"\n{path.stat().st_ino}\n".encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _unwritable(self._directory, error) from error
 
     def load_key(self) -> bytes:
         """What was saved of the hub's key; empty if nothing was."""

@@ -14,7 +14,7 @@ A Lease has expired when nothing about it changed for as long as it says, measur
 whoever waits: what time its holder wrote is never compared with anything, so wrong clocks do not
 matter. Every change is a compare-and-set on its resourceVersion. A clean stop gives it back; after
 a crash the next process of the same state directory (a lock says that it is alone there) goes on
-with the same identity, and at once.
+with the same identity, and at once. A copy of that directory is another agent.
 
 An agent that lost its Lease ends as a process; what it remembers of the cluster may be old.
 """

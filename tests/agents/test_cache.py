@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from pathlib import Path
 
@@ -80,3 +81,24 @@ def test_a_directory_that_cannot_be_made_is_an_error_with_a_cure(tmp_path: Path)
     with pytest.raises(StateError) as caught:
         Cache(blocked / "state")
     assert "--state-dir" in caught.value.fix
+
+
+def test_a_directory_keeps_its_identity_and_a_copy_of_it_is_somebody_else(tmp_path: Path) -> None:
+    place = tmp_path / "state"
+    assert Cache(place).identity("first") == "first"
+    assert Cache(place).identity("second") == "first"
+    shutil.copytree(place, tmp_path / "copy")
+    assert Cache(tmp_path / "copy").identity("third") == "third"
+    assert Cache(tmp_path / "copy").identity("fourth") == "third"
+    assert Cache(place).identity("fifth") == "first"
+
+
+@pytest.mark.parametrize("left", [b"first", b"first\n"])
+def test_an_identity_of_which_no_place_was_noted_stays(tmp_path: Path, left: bytes) -> None:
+    """As an agent leaves it that is killed between the two, and as older ones did."""
+    Cache(tmp_path)
+    (tmp_path / "identity").write_bytes(left)
+    assert Cache(tmp_path).identity("second") == "first"
+    assert Cache(tmp_path).identity("third") == "first"
+    shutil.copytree(tmp_path, tmp_path.with_name(f"{tmp_path.name}-copy"))
+    assert Cache(tmp_path.with_name(f"{tmp_path.name}-copy")).identity("fourth") == "fourth"

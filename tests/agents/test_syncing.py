@@ -331,3 +331,23 @@ async def test_a_sync_tries_again_what_was_given_up(lab: Lab) -> None:
     assert lab.live("ConfigMap", "settings") is None, "it was given up"
     lab.hub.ask_sync("1-1", "web")
     assert (await answered(lab, "1-1")).sync is SyncState.SYNCED
+
+
+async def test_a_dry_run_does_not_miss_a_job_that_is_done_and_removed_itself(lab: Lab) -> None:
+    """Once it lacks a word of what was done, it would be made; so a newer version of it is."""
+    vanishing, newer = job(), job(image="example/migrate:2")
+    for item in (vanishing, newer):
+        item["spec"]["ttlSecondsAfterFinished"] = 0
+    done = key("Job", "migrate", group="batch")
+    await settled(lab, vanishing, config_map())
+    lab.cluster.server.delete(done)
+    lab.hub.ask_sync("1-1", "web", dry_run=True)
+    result = await answered(lab, "1-1")
+    assert (result.sync, result.counts) == (SyncState.SYNCED, {"Unchanged": 2})
+    assert "removed itself" in one(result, "migrate").message
+    lab.release("web", newer, config_map(), options=LATER, run="second")
+    await lab.until(lambda: lab.report("web").sync is SyncState.WAITING)
+    lab.hub.ask_sync("1-2", "web", dry_run=True)
+    result = await answered(lab, "1-2")
+    assert one(result, "migrate").deed is Deed.APPLIED
+    assert lab.live("Job", "migrate", group="batch") is None

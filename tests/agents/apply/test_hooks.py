@@ -203,6 +203,7 @@ async def test_time_in_suspension_does_not_count(lab: Lab) -> None:
     slow["spec"]["backoffLimit"] = 6
     lab.release("web", config_map(), hooks=(hook(slow, "pre-install"),), options=options)
     await lab.until(lambda: _uid(lab) != "")
+    started = _uid(lab)
     await lab.run_for(10)
     lab.edit(JOB, {"spec": {"suspend": True}})
     await lab.run_for(30)
@@ -210,6 +211,7 @@ async def test_time_in_suspension_does_not_count(lab: Lab) -> None:
     lab.edit(JOB, {"spec": {"suspend": False}})
     await lab.run_for(12)
     assert lab.report("web").sync is SyncState.SYNCING
+    assert _uid(lab) == started, "it is still the first one that runs, not one after a failure"
     await lab.until(lambda: lab.report("web").sync is SyncState.FAILED)
 
 

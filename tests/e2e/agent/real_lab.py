@@ -87,10 +87,12 @@ class RealLab:
         *objects: Object,
         hooks: tuple[Hook, ...] = (),
         options: Options | None = None,
+        variables: dict[str, str] | None = None,
     ) -> BundleDeployment:
         """A bundle deployment whose artifact the hub has."""
         digest = self.hub.put(Artifact(bundle=bundle, objects=objects, hooks=hooks))
-        return BundleDeployment.of(bundle, digest, {}, options or Options(namespace=SPACE))
+        said = options or Options(namespace=SPACE)
+        return BundleDeployment.of(bundle, digest, variables or {}, said)
 
     def release(
         self,
@@ -98,10 +100,11 @@ class RealLab:
         *objects: Object,
         hooks: tuple[Hook, ...] = (),
         options: Options | None = None,
+        variables: dict[str, str] | None = None,
         run: str = "",
     ) -> None:
         """Offer a bundle made of these objects, in a run of its own unless one is named."""
-        item = self.deployment(bundle, *objects, hooks=hooks, options=options)
+        item = self.deployment(bundle, *objects, hooks=hooks, options=options, variables=variables)
         self.hub.offer(run or f"{bundle}-{item.digest}", item)
 
     def report(self, bundle: str) -> DeploymentReport:
