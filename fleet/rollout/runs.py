@@ -256,10 +256,11 @@ class _Desk:
         elif how is SupersedePolicy.IMMEDIATE:
             first = []
         replaced = [r for r in others if r not in first]
-        changes = self._changes(bundles, () if going else first)
+        finish = how is SupersedePolicy.FINISH_STAGE
+        changes = self._changes(bundles, () if going else first, finish=finish)
         back = frozenset() if first or going else self._restoring(changes)
         made = self._make(bundles, changes, replaced, False, back)
-        if how is SupersedePolicy.FINISH_STAGE and made is not None:
+        if finish and made is not None:
             self.finishing.update({r.plan.uid: made.uid for r in first if not r.finishing})
 
     def _policy(self, bundles: tuple[str, ...], active: list[RunRecord]) -> SupersedePolicy:
@@ -268,12 +269,18 @@ class _Desk:
         return superseding.choose(policy.rules.supersede, active, bundles, self.situation)
 
     def _changes(
-        self, bundles: tuple[str, ...], first: Iterable[RunRecord]
+        self, bundles: tuple[str, ...], first: Collection[RunRecord], *, finish: bool = False
     ) -> dict[str, tuple[Change, ...]]:
-        """Cluster → changes, given that the runs `first` have brought what they carry."""
+        """Cluster → changes, given that the runs `first` have brought what they carry, or finished
+        the stages in which they have started something."""
         found: dict[str, list[Change]] = {}
         for bundle in bundles:
-            coming = {c: d for record in first for c, d in carried(record, bundle).items()}
+            coming = {
+                cluster: digest
+                for record in first
+                for cluster, digest in carried(record, bundle).items()
+                if not finish or cluster in record.finishes
+            }
             for cluster in sorted({*self.differing.get(bundle, ()), *coming}):
                 want = target_digest(self.situation, cluster, bundle)
                 have = coming.get(cluster, self.planner.granted(cluster, bundle))

@@ -48,6 +48,16 @@ class RunRecord:
     """A Decision opened the hotfix lane for it."""
 
     @property
+    def finishes(self) -> frozenset[str]:
+        """The clusters of the stages in which it has started something."""
+        begun = (
+            stage.clusters
+            for stage in self.plan.stages
+            if stage.name in self.started and not self.touched.isdisjoint(stage.clusters)
+        )
+        return frozenset(cluster for clusters in begun for cluster in clusters)
+
+    @property
     def is_live(self) -> bool:
         """Has it not ended?"""
         return self.state not in ENDED

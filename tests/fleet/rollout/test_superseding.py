@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fleet.rollout import RunRecord, propose
 from fleet.rollout.gate_kinds import OpenHours, Window
 from fleet.rollout.states import RunState
 from tests.fleet.rollout.builders import cluster, run, stage, stage_states, tick
 from tests.fleet.rollout.pull_fleet import PullFleet
 from tests.fleet.rollout.stories import fleet, only, released
+from tests.fleet.rollout.test_runs import NAMES, book, record, situation
 
 SHUT = Window(allow=(OpenHours("0 9 * * *", 3600),), zone_label="tz", zone_default="UTC")
 """The tests' now is midnight."""
@@ -122,6 +125,29 @@ def test_finish_stage_finishes_nothing_where_nothing_could_start() -> None:
     assert (replaced.state, replaced.offer) == (RunState.SUPERSEDED, ())
     moving = tick(plan, {"a": cluster(offered=0, started=0)}, waits.marks, finishing_for="r2")
     assert moving.state is RunState.RUNNING, "what has started is finished"
+
+
+def test_what_waits_for_stages_to_be_finished_is_made_for_what_they_bring() -> None:
+    """So it need not be made anew when its turn comes, and an early approval is not lost."""
+    spec: dict[str, Any] = {"policies": book(supersede={"policy": "FinishStage"})}
+    first = record(
+        propose(situation({"app": "v2"}, {"app": "v1"}, **spec)),
+        RunState.RUNNING,
+        started=frozenset({"staging"}),
+        touched=frozenset({"s1"}),
+    )
+    have = {name: {"app": "v2" if name == "s1" else "v1"} for name in NAMES}
+    newer = propose(situation({"app": "v3"}, have=have, runs=(first,), next_number=2, **spec))
+    (waits,) = newer.runs
+    assert newer.finishing == {first.plan.uid: waits.uid}
+    assert {c: changes[0].previous for c, changes in waits.changes.items()} == {
+        **dict.fromkeys(("s1", "s2"), "v2"),
+        **dict.fromkeys(("p1", "p2"), "v1"),
+    }
+    done = {name: {"app": "v2" if name in ("s1", "s2") else "v1"} for name in NAMES}
+    ended = (replace(first, state=RunState.SUPERSEDED), RunRecord(waits, RunState.QUEUED))
+    turn = propose(situation({"app": "v3"}, have=done, runs=ended, next_number=3, **spec))
+    assert turn.runs == ()
 
 
 def test_a_run_that_finishes_its_stages_and_fails_is_replaced_at_once() -> None:
