@@ -78,14 +78,15 @@ def plan(repo: str, rev: str, form: str, only: tuple[str, ...]) -> None:
     would be done. Compared with the commit before, it warns of a change that reaches production
     without passing staging.
     """
-    from fleet.hub.planning import make_plan, warnings_of_change
+    from fleet.hub.contents import plan_commit
+    from fleet.hub.planning import warnings_of_change
 
     source = open_source(repo)
     with open_renderer() as renderer:
         commit = source.resolve(rev)
-        planned = make_plan(source.tree(commit), renderer)
+        planned = plan_commit(source, commit, renderer)
         parent = source.parent(commit)
-        before = make_plan(source.tree(parent), renderer) if parent else None
+        before = plan_commit(source, parent, renderer) if parent else None
     problems = [*planned.plan.problems, *warnings_of_change(before, planned)]
     rows = plan_rows(planned.plan, only)
     document = {

@@ -61,15 +61,15 @@ def plan(rev: str, repo: str, live: bool, url: str, form: str) -> None:
 
 def _offline(repo: str, rev: str) -> dict[str, Any]:
     from clusters.clock import SystemClock
-    from fleet.hub.planning import make_plan
+    from fleet.hub.contents import plan_commit
     from fleet.hub.situations import offline
 
     source = open_source(repo)
     with open_renderer() as renderer:
         commit = source.resolve(rev)
-        planned = make_plan(source.tree(commit), renderer)
+        planned = plan_commit(source, commit, renderer)
         parent = source.parent(commit)
-        before = make_plan(source.tree(parent), renderer) if parent else None
+        before = plan_commit(source, parent, renderer) if parent else None
     return offline(before, planned, SystemClock().now())
 
 

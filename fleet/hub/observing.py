@@ -15,17 +15,25 @@ planned again from the mirror, so that running rollouts do not depend on the Git
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
 from fleet.errors import FleetError, SourceError
+from fleet.hub.contents import Choose, PlanContent, deliver
 from fleet.hub.planning import Planned, warnings_of_change
+from fleet.hub.situations import record_of
+from fleet.hub.tracks import NOTHING, Content, Tracked, track
 from fleet.model import Problem, Severity, Tree
-from fleet.rollout.situation import CommitRecord
 from fleet.source import Commit
 from fleet.store import Store
+from fleet.store.contents import (
+    bundles_of,
+    delivered_commits,
+    delivered_refs,
+    record_contents,
+)
 from fleet.store.events import add_event, replace_problems
 from fleet.store.questions import newest_commit
 from fleet.store.wanted import fail_commit, note_commit, record_wanted, removals_are_safe
@@ -52,6 +60,14 @@ class Repository(Protocol):
         """Who made what `after` has and `before` has not. Errors: `SourceError`."""
         ...
 
+    def resolve(self, rev: str) -> str:
+        """The commit that a branch or id names. Errors: `SourceError`."""
+        ...
+
+    def tags(self) -> Mapping[str, str]:
+        """Every tag → its commit. Errors: `SourceError`."""
+        ...
+
 
 class Observer:
     """Looks at one repository; used by one thread at a time."""
@@ -62,9 +78,13 @@ class Observer:
         source: Repository,
         plan_tree: Callable[[Tree], Planned],
         location: str = "",
+        plan_part: PlanContent | None = None,
     ) -> None:
+        """`plan_part` plans what rollouts track; without it such rollouts are held."""
         self.location = location
         self._store, self._source, self._plan_tree = store, source, plan_tree
+        self._plan_part = plan_part or _nothing_else
+        self._tracked = NOTHING
         self.planned: Planned | None = None
         """The last good plan of this process."""
         self.commit: Commit | None = None
@@ -73,7 +93,7 @@ class Observer:
         """Fetch, and plan what is new; is there a new plan? Never raises: failures are recorded."""
         try:
             commit = self._newest(now)
-            if commit is None or (self.planned and self.planned.plan.commit == commit):
+            if commit is None or (self._is_planned(commit) and not self._has_moved()):
                 return False
             return self._plan(commit, now)
         except Exception as error:
@@ -81,6 +101,32 @@ class Observer:
             log.exception("planning failed")
             self._tell("hub", [_problem_of(error, "")], now)
             return False
+
+    def _is_planned(self, commit: str) -> bool:
+        return self.planned is not None and self.planned.plan.commit == commit
+
+    def _has_moved(self) -> bool:
+        """Do rollouts that track other commits deliver others by now?"""
+        assert self.planned is not None, "asked only of what is planned"
+        return self._track(self.planned) != self._tracked
+
+    def _track(self, planned: Planned) -> Tracked:
+        if all(policy.rules.delivery.track is None for policy in planned.book.policies):
+            return NOTHING
+        with self._store.read() as c:
+            known, before = delivered_refs(c), delivered_commits(c)
+        found = track(planned.book, self._source, known)
+        contents = {n: self._with_authors(x, before.get(n, ())) for n, x in found.contents.items()}
+        return replace(found, contents=contents)
+
+    def _with_authors(self, content: Content, delivered: Iterable[str]) -> Content:
+        """With the authors of all that came since what was delivered before it."""
+        commit = content.about.id
+        last = next((one for one in delivered if one != commit), None)
+        if last is None:
+            return content
+        authors = self._source.authors_since(last, commit)
+        return replace(content, about=replace(content.about, authors=authors))
 
     def _newest(self, now: datetime) -> str | None:
         try:
@@ -99,8 +145,11 @@ class Observer:
         try:
             about = self._about(commit)
             with self._store.write() as c:
-                note_commit(c, _record_of(about), now)
-            planned = self._plan_tree(self._source.tree(commit))
+                note_commit(c, record_of(about), now)
+            tree = self._source.tree(commit)
+            planned = self._plan_tree(tree)
+            tracked = self._track(planned)
+            planned = deliver(planned, tree, tracked, self._source, self._plan_part)
         except FleetError as error:
             self._refuse(commit, _problem_of(error, commit), now)
             return False
@@ -109,7 +158,8 @@ class Observer:
             return False
         for data in planned.artifacts().values():
             self._store.artifacts.put(data)
-        self._record(planned, about, now)
+        self._record(self._with_all_held(planned), about, now)
+        self._tracked = tracked
         return True
 
     def _about(self, commit: str) -> Commit:
@@ -121,6 +171,14 @@ class Observer:
             return about
         return replace(about, authors=self._source.authors_since(str(last["id"]), commit))
 
+    def _with_all_held(self, planned: Planned) -> Planned:
+        """What rollouts ever carried whose content cannot be had is not removed either."""
+        if not planned.unresolved:
+            return planned
+        with self._store.read() as c:
+            names = bundles_of(c, planned.unresolved)
+        return replace(planned, plan=replace(planned.plan, held=planned.plan.held | names))
+
     def _record(self, planned: Planned, about: Commit, now: datetime) -> None:
         problems = [*planned.plan.problems, *warnings_of_change(self.planned, planned)]
         if not removals_are_safe(planned.plan):
@@ -129,6 +187,8 @@ class Observer:
             recorded = record_wanted(c, planned.repo, planned.plan, now)
             replace_problems(c, "repository", problems, now, planned.plan.commit)
             replace_problems(c, "hub", [], now)
+            contents = {n: (found.ref, found.about.id) for n, found in planned.contents.items()}
+            record_contents(c, contents, now)
             add_event(
                 c,
                 now,
@@ -155,10 +215,8 @@ class Observer:
             replace_problems(c, origin, problems, now)
 
 
-def _record_of(about: Commit) -> CommitRecord:
-    return CommitRecord(
-        about.id, 0, about.title, about.author, about.authors, trailers=about.trailers
-    )
+def _nothing_else(tree: Tree, content: Tree, choose: Choose) -> tuple[Planned, frozenset[str]]:
+    raise SourceError("this hub reads no other commits than its own", code="track-not-found")
 
 
 def _problem_of(error: Exception, commit: str) -> Problem:

@@ -15,7 +15,7 @@ from clusters.clock import Clock
 from fleet.hub.hub import Hub
 from fleet.hub.lock import FolderLock
 from fleet.hub.observing import Observer
-from fleet.hub.planning import make_plan
+from fleet.hub.planning import make_plan, plan_content
 from fleet.hub.settings import HubSettings
 from fleet.render import Renderer
 from fleet.source import Source
@@ -85,6 +85,7 @@ def open_hub(
             source,
             functools.partial(make_plan, renderer=renderer),
             location=source.location.shown,
+            plan_part=functools.partial(plan_content, renderer=renderer),
         )
         hub = Hub(
             store,

@@ -11,13 +11,14 @@ Needs no hub, no cluster and no network. Blocks: a program with an event loop ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from agents.protocol import Options, read_artifact, substitute
 from clusters.objects import Digest, Kind, Object, kind_of
 from clusters.objects.apis import namespaced_kinds
 from fleet.errors import RequestError
+from fleet.hub.tracks import Content
 from fleet.layout import discover
 from fleet.model import Problem, Rendered, Repo, Tree
 from fleet.placement import Placement, place
@@ -42,6 +43,10 @@ class Planned:
     rendered: Mapping[Digest, Rendered] = field(default_factory=dict)
     """By `RenderRequest.key`."""
     book: PolicyBook = field(default_factory=PolicyBook)
+    contents: Mapping[str, Content] = field(default_factory=dict)
+    """Rollout → what it delivers, if that is another commit (`fleet.hub.contents`)."""
+    unresolved: frozenset[str] = frozenset()
+    """Rollouts that are held because what they track cannot be had."""
 
     def artifacts(self) -> dict[Digest, bytes]:
         """The bytes of every artifact that the plan names."""
@@ -73,6 +78,27 @@ def _planned(tree: Tree, repo: Repo, placement: Placement, renderer: Renderer) -
     problems = {*made.problems, *book.problems, *overlaps(book, repo.bundles), *named}
     made = replace(made, problems=tuple(sorted(problems)))
     return Planned(repo, placement, made, rendered, book)
+
+
+def plan_content(
+    tree: Tree,
+    content: Tree,
+    choose: Callable[[Repo], frozenset[str]],
+    renderer: Renderer,
+) -> tuple[Planned, frozenset[str]]:
+    """The plan for today's clusters of some bundles as another commit holds them, and which.
+
+    `choose` is asked with all that the other commit declares. Nothing else is rendered.
+    Errors: `SourceError`, `RenderError`; the rest are problems.
+    """
+    repo = discover(tree, content)
+    names = choose(repo)
+    others = frozenset(bundle.name for bundle in repo.bundles) - names
+    asked = replace(repo, held=repo.held | others)
+    placement = place(asked)
+    rendered = renderer.render_all(content, *requests(asked, placement))
+    made = replace(plan(asked, placement, rendered), held=repo.held)
+    return Planned(repo, placement, made, rendered), names
 
 
 def warnings_of_change(before: Planned | None, planned: Planned) -> tuple[Problem, ...]:

@@ -32,6 +32,7 @@ from fleet.rollout.step import Step
 from fleet.source import Commit
 from fleet.store import Connection, Store
 from fleet.store.budgets import FLEET, keep_budgets
+from fleet.store.contents import content_pushes
 from fleet.store.decisions import decisions_of
 from fleet.store.events import replace_problems
 from fleet.store.evidence import (
@@ -236,10 +237,12 @@ def _situation(
     plan = planned.plan
     granted, said = granted_digests(c), decisions_of(c, FLEET)
     origin_of, commits = origins(c)
+    now_wanted = situations.wanted_situation(planned, now)
     everything = frozenset(bundle for some in granted.values() for bundle in some)
     return replace(
-        situations.wanted_situation(planned, now),
+        now_wanted,
         assigned=granted,
+        content_pushes=content_pushes(c) if now_wanted.contents else {},
         held=plan.held if removals_are_safe(plan) else plan.held | everything,
         removals_approved=approved(said),
         declared=declared_clusters(c),

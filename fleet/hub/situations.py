@@ -16,7 +16,8 @@ from fleet.model import Problem, Severity
 from fleet.plan import Plan
 from fleet.rollout import Held, Proposal, Situation, propose
 from fleet.rollout.preview import Declared, preview
-from fleet.rollout.situation import Wanted
+from fleet.rollout.situation import CommitRecord, Wanted
+from fleet.source import Commit
 
 SHOWN_AS_PROBLEM = {
     "TurndownSuspected": "removal-suspected",
@@ -44,8 +45,16 @@ def wanted_situation(planned: Planned, now: datetime) -> Situation:
         groups=repo.groups,
         bundles=_labels(planned),
         depends_on={b.name: b.depends_on for b in repo.bundles},
+        contents={rollout: record_of(found.about) for rollout, found in planned.contents.items()},
         held=plan.held,
         held_clusters=plan.held_clusters,
+    )
+
+
+def record_of(about: Commit) -> CommitRecord:
+    """What runs say of a commit."""
+    return CommitRecord(
+        about.id, 0, about.title, about.author, about.authors, trailers=about.trailers
     )
 
 

@@ -38,19 +38,20 @@ class Groups:
     """Directory → the groups whose file lists it; none if the file cannot be read (a guess)."""
 
 
-def read_groups(files: Files, declared: Declared, findings: Findings) -> Groups:
-    """All groups with their members and lists."""
+def read_groups(files: Files, declared: Declared, findings: Findings, holding: Files) -> Groups:
+    """All groups with their members, and what their files list where `holding` has those."""
     result = Groups()
     documents = _documents(declared, findings, result)
     directories = {path.split("/")[1]: path for path in files.subdirectories("clusters")}
     labelled = {cluster.labels.get(ENV, "") for cluster in declared.clusters.values()}
     by_apps = {path.split("/")[1] for path in files.subdirectories("apps")} & labelled
     by_label = _by_env(declared)
+    lists = {path.split("/")[1]: path for path in holding.subdirectories("clusters")}
     for name in sorted(directories.keys() | documents.keys() | by_apps):
         group = _members(
             name, directories.get(name, ""), documents.get(name, []), declared, by_label
         )
-        result.groups[name] = _with_list(group, directories.get(name, ""), files, findings, result)
+        result.groups[name] = _with_list(group, lists.get(name, ""), holding, findings, result)
         _warn_if_empty(result.groups[name], files, findings, result)
     return result
 

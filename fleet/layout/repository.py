@@ -12,17 +12,21 @@ from fleet.model import Repo, Tree
 _SHOWN = 10
 
 
-def discover(tree: Tree) -> Repo:
-    """All that the commit declares, with what is wrong in it. Errors: only `SourceError`."""
-    files = Files(tree)
-    findings = Findings()
+def discover(tree: Tree, content: Tree | None = None) -> Repo:
+    """All that the commit declares, with what is wrong in it. Errors: only `SourceError`.
+
+    With `content`, the bundles are those of that commit, and the groups' own files too; clusters,
+    groups and policies are the tree's.
+    """
+    files, findings = Files(tree), Findings()
+    holding = files if content is None else Files(content)
     declared = read_documents(files, findings)
-    groups = read_groups(files, declared, findings)
-    bundles = read_bundles(files, groups, findings)
+    groups = read_groups(files, declared, findings, holding)
+    bundles = read_bundles(holding, groups, findings)
     held = declared.held | {m for name in groups.held for m in _members(groups, name)}
     _warn_ungrouped(declared, groups, held, findings)
     return Repo(
-        commit=tree.commit,
+        commit=tree.commit if content is None else content.commit,
         clusters=tuple(declared.clusters[name] for name in sorted(declared.clusters)),
         groups=tuple(groups.groups[name] for name in sorted(groups.groups)),
         bundles=bundles.bundles,

@@ -25,6 +25,8 @@ from pydantic import BeforeValidator, Field, StrictStr, model_validator
 from fleet.model import Requirement, Selector
 from fleet.rollout import rules, stages
 from fleet.rollout.fields import (
+    Branch,
+    CommitId,
     Count,
     CountOrPercent,
     CountOrPercentOr0,
@@ -34,6 +36,7 @@ from fleet.rollout.fields import (
     Share,
     ShareOrNone,
     Text,
+    VersionRange,
     short_for,
 )
 from fleet.rollout.gate_documents import Gates
@@ -206,9 +209,9 @@ class Stage(Part):
 class TrackDocument(Part):
     """Which commits of the content are delivered."""
 
-    ref: str = ""
-    semver: str = ""
-    revision: str = ""
+    ref: Branch = ""
+    semver: VersionRange = ""
+    revision: CommitId = ""
 
     @model_validator(mode="after")
     def _says_one(self) -> TrackDocument:

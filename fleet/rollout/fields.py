@@ -21,7 +21,10 @@ from fleet.durations import read_duration, say_duration
 from fleet.rollout.gate_kinds import P90
 from fleet.rollout.numbers import Amount, read_amount
 from fleet.rollout.opening_hours import is_cron
+from fleet.versions import RANGE, range_of
 
+BRANCH = re.compile(r"[A-Za-z0-9_](\.?[A-Za-z0-9_/+-])*")
+COMMIT_ID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", re.ASCII)
 CRON = re.compile(r"[0-9A-Za-z*/,#?LW-]+( [0-9A-Za-z*/,#?LW-]+){4}", re.ASCII)
 URL = re.compile(r"https?://[^\s/?#]+[^\s]*", re.ASCII)
@@ -61,6 +64,12 @@ def _matching(pattern: re.Pattern[str], what: str) -> Callable[[object], str]:
         return value
 
     return read
+
+
+def _versions(value: object) -> str:
+    text = _matching(RANGE, "range of versions; write it like '>=2 <3'")(value)
+    range_of(text)
+    return text
 
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -156,6 +165,27 @@ Url = Annotated[
     PlainValidator(
         _url,
         json_schema_input_type=_pattern(URL),
+    ),
+]
+Branch = Annotated[
+    str,
+    PlainValidator(
+        _matching(BRANCH, "name of a branch"),
+        json_schema_input_type=_pattern(BRANCH),
+    ),
+]
+CommitId = Annotated[
+    str,
+    PlainValidator(
+        _matching(COMMIT_ID, "full commit id: 40 hexadecimal digits"),
+        json_schema_input_type=_pattern(COMMIT_ID),
+    ),
+]
+VersionRange = Annotated[
+    str,
+    PlainValidator(
+        _versions,
+        json_schema_input_type=_pattern(RANGE),
     ),
 ]
 Zone = Annotated[

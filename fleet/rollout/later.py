@@ -15,7 +15,6 @@ NOT_YET = frozenset(
         "history",
         # caps, removal, connectivity
         # plan and stages
-        "source.track",
     }
 )
 _ON_THE_WAY = frozenset(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from agents.protocol import ABSENT
 from clusters.objects import Digest
@@ -173,7 +174,7 @@ class Planner:
         placed = self._placed(who, changes)
         if changes and not placed:
             return None
-        uid = self._uid(bundles, self._of(placed, again))
+        uid = self._uid(bundles, self._of(policy, placed, again))
         stages = removals.removals_last(
             resolution.stage_plans(policy, who, placed, uid),
             removals.removing_clusters(placed),
@@ -182,6 +183,12 @@ class Planner:
         plan = self._add(policy, uid, bundles, placed, stages, restores=restores, again=again)
         self.made[-1] = plan = replace(plan, restoring=restoring.intersection(placed))
         return plan
+
+    def pushes_of(self, policy: Policy) -> tuple[datetime, ...]:
+        """When what the policy delivers was pushed, the newest first."""
+        if policy.name in self.situation.contents:
+            return self.situation.content_pushes.get(policy.name, ())
+        return self.situation.pushes
 
     def catch_up(self, policy: Policy, changes: Mapping[str, tuple[Change, ...]]) -> RunPlan | None:
         """A run of the catch-up lane: one stage, no gates but windows, charged to no budget."""
@@ -207,15 +214,19 @@ class Planner:
             before=_windows(policy, self.members(policy), placed),
         )
         bundles = tuple(sorted({c.bundle for some in placed.values() for c in some}))
-        uid = self._uid((f"catch-up-{policy.name}",), self._of(placed))
+        uid = self._uid((f"catch-up-{policy.name}",), self._of(policy, placed))
         return self._add(policy, uid, bundles, placed, (stage,), lane=Lane.CATCH_UP)
 
     def _of(
-        self, changes: Mapping[str, tuple[Change, ...]], again: RunRecord | None = None
+        self,
+        policy: Policy,
+        changes: Mapping[str, tuple[Change, ...]],
+        again: RunRecord | None = None,
     ) -> CommitRecord:
         """The commit that a run is of; what is made anew brings its own content, of its own."""
         if again is None:
-            return origin(self.situation, changes)
+            tracked = self.situation.contents.get(policy.name)
+            return tracked or origin(self.situation, changes)
         plan = again.plan
         asks = tuple(plan.trailers.items())
         return CommitRecord(plan.commit, 0, plan.title, plan.author, plan.authors, asks)
@@ -250,7 +261,7 @@ class Planner:
         again: RunRecord | None = None,
         lane: Lane = Lane.STAGED,
     ) -> RunPlan:
-        of = self._of(changes, again)
+        of = self._of(policy, changes, again)
         plan = RunPlan(
             uid=uid,
             rollout=policy.name,

@@ -113,7 +113,7 @@ class _Desk:
     def _settled(self, bundle: str, policy: Policy) -> bool:
         """Did the pushes settle? If not, remember when to look again."""
         seconds = policy.rules.delivery.coalesce_seconds
-        at = settles_at(self.situation.pushes, seconds)
+        at = settles_at(self.planner.pushes_of(policy), seconds)
         if at is None or self.situation.now >= at:
             return True
         why = f"pushes settle first: a run is made when none came for {seconds:g} s"

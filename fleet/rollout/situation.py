@@ -138,6 +138,10 @@ class Situation:
     """Cluster → bundle → the commit that brought what is wanted there."""
     commits: Mapping[str, CommitRecord] = field(default_factory=dict)
     """Those that `origins` names."""
+    contents: Mapping[str, CommitRecord] = field(default_factory=dict)
+    """Rollout → the commit whose content it delivers, if that is another one (`source.track`)."""
+    content_pushes: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict)
+    """As `pushes`, of such a rollout."""
     next_number: int = 1
     title: str = ""
     author: str = ""

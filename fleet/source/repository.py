@@ -104,6 +104,19 @@ class Source:
             return self.head()
         return self._commit_of(rev, lambda: self._no_commit(rev))
 
+    def tags(self) -> dict[str, str]:
+        """Every tag of a commit → that commit. Errors: `SourceError`."""
+        form = (
+            "%(refname:lstrip=2)%00%(objecttype)%00%(objectname)%00%(*objecttype)%00%(*objectname)"
+        )
+        try:
+            said = self._git.run("for-each-ref", f"--format={form}", "refs/tags/")
+        except GitFailed as error:
+            raise SourceError(f"tags cannot be listed: {error}", at=self.location.shown) from error
+        rows = (line.split("\0") for line in said.decode(errors="replace").splitlines())
+        peeled = ((row[0], *(row[3:] if row[3] else row[1:3])) for row in rows)
+        return {name: commit for name, kind, commit in peeled if kind == "commit"}
+
     def tree(self, commit: str) -> GitTree:
         """The files of a commit (a full id)."""
         return GitTree(self._git, self._objects, commit)

@@ -15,6 +15,7 @@ of `fleet.store.views`, which are made anew whenever the hub opens the file.
     veto                                              digests that failed, until lifted
     held_change                                       what is wanted and not released, and why
     sync ──< sync_bundle                              who was asked to reconcile now, with answers
+    content                                           what rollouts deliver that track other commits
     plan_commit, problem, event, meta
 """
 
@@ -169,6 +170,15 @@ def commits(db: sqlite_utils.Database) -> None:
     """Who made a commit and those that came with it, and what its message asks for."""
     db.execute("ALTER TABLE plan_commit ADD COLUMN authors TEXT NOT NULL DEFAULT '[]'")
     db.execute("ALTER TABLE plan_commit ADD COLUMN trailers TEXT NOT NULL DEFAULT '[]'")
+
+
+@migrations(name="0017_content")
+def content(db: sqlite_utils.Database) -> None:
+    """Which other commits rollouts delivered (`source.track`), as what, since when."""
+    db.execute(
+        "CREATE TABLE content (number INTEGER PRIMARY KEY AUTOINCREMENT, rollout TEXT NOT NULL,"
+        " ref TEXT NOT NULL, commit_id TEXT NOT NULL, seen_at TEXT NOT NULL)"
+    )
 
 
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"

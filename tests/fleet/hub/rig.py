@@ -5,9 +5,9 @@ A commit is a dict: cluster → bundle → content. `Rig.reopen` forgets all mem
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -60,6 +60,10 @@ class Given:
     trailers: tuple[tuple[str, str], ...] = ()
     author: str = "ana"
 
+    def with_content(self, content: Content) -> Given:
+        """The same, but for what clusters run."""
+        return replace(self, content=content)
+
 
 @dataclass(frozen=True)
 class ValueTree:
@@ -74,11 +78,13 @@ class ValueRepository:
 
     commits: list[str] = field(default_factory=list)
     given: dict[str, Given] = field(default_factory=dict)
+    refs: dict[str, str] = field(default_factory=dict)
+    """`refs/heads/…` and `refs/tags/…` beside the branch that is followed → commit."""
     away: bool = False
 
     def push(self, given: Given) -> str:
         """One more commit."""
-        commit = f"{len(self.commits) + 1:040x}"
+        commit = f"{len(self.given) + 1:040x}"
         self.commits.append(commit)
         self.given[commit] = given
         return commit
@@ -90,6 +96,26 @@ class ValueRepository:
 
     def tree(self, commit: str) -> Tree:
         return ValueTree(commit)  # type: ignore[return-value]
+
+    def resolve(self, rev: str) -> str:
+        found = self.refs.get(rev, rev)
+        if found not in self.given:
+            raise SourceError(f"{rev!r} names no commit", code="source-no-commit")
+        return found
+
+    def tags(self) -> Mapping[str, str]:
+        found = self.refs.items()
+        return {r.removeprefix("refs/tags/"): c for r, c in found if r.startswith("refs/tags/")}
+
+    def plan_part(
+        self, tree: Tree, content: Tree, choose: Callable[[Repo], frozenset[str]]
+    ) -> tuple[Planned, frozenset[str]]:
+        """Bundles of another commit: a cluster that it does not have gets what its group has."""
+        own, other = self.given[tree.commit].content, self.given[content.commit].content
+        of_group = {group_of(name): bundles for name, bundles in other.items()}
+        held = {name: other.get(name, of_group.get(group_of(name), {})) for name in own}
+        part = planned_of(content.commit, replace(self.given[content.commit], content=held))
+        return part, choose(part.repo)
 
     def log(self, commit: str) -> Commit:
         number = int(commit, 16)
@@ -104,8 +130,9 @@ class ValueRepository:
         )
 
     def authors_since(self, before: str, after: str) -> tuple[str, ...]:
-        number = self.commits.index(before) + 1 if before in self.commits else 0
-        since = self.commits[number : self.commits.index(after) + 1]
+        known = list(self.given)
+        number = known.index(before) + 1 if before in known else 0
+        since = known[number : known.index(after) + 1]
         return tuple(sorted({name for one in since for name in self.log(one).authors}))
 
     def plan_tree(self, tree: Tree) -> Planned:
@@ -277,7 +304,11 @@ class Rig:
 
     def _hub(self) -> Hub:
         observer = Observer(
-            self.store, self.repository, self.repository.plan_tree, "git.example/fleet"
+            self.store,
+            self.repository,
+            self.repository.plan_tree,
+            "git.example/fleet",
+            self.repository.plan_part,
         )
         return Hub(
             self.store,

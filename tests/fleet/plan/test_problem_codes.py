@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-MAKERS = {"Problem", "error", "warning", "failed", "ChartFailed", "_lost", "replace"}
+MAKERS = {"Problem", "error", "warning", "failed", "ChartFailed", "_lost", "replace", "SourceError"}
 PLACES = (
     "layout",
     "placement",
@@ -21,6 +21,7 @@ PLACES = (
     "hub/observing.py",
     "hub/releasing.py",
     "hub/situations.py",
+    "hub/tracks.py",
 )
 ROW = re.compile(r"^\| `([a-z0-9-]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.M)
 CODE = re.compile(r"[a-z]+(-[a-z0-9]+)*\Z")

@@ -200,6 +200,20 @@ def test_each_failure_says_what_where_and_how_to_mend_it(home: Path, tmp_path: P
     assert "main" in caught.value.fix
 
 
+def test_tags_are_told_with_the_commits_that_they_name(home: Path, tmp_path: Path) -> None:
+    first = git(home, "rev-parse", "HEAD")
+    git(home, "tag", "v1")
+    git(home, "tag", "-m", "with a message", "team/v2")
+    git(home, "tag", "blob", git(home, "rev-parse", "HEAD:a.yaml"))
+    second = commit(home, {"a.yaml": "three"})
+    git(home, "tag", "v3")
+    expected = {"team/v2": first, "v1": first, "v3": second}
+    with Source.open(str(home)) as source:
+        assert source.tags() == expected
+    with opened(f"file://{home}", tmp_path / "mirrors") as mirror:
+        assert mirror.tags() == expected
+
+
 def test_an_unreachable_host_is_named_without_its_password(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         opened("http://bot:s3cret@127.0.0.1:9/x.git", tmp_path)
