@@ -292,7 +292,7 @@ class Agent:
             try:
                 await self._holdings.open()
             except ClusterError as error:
-                _log.warning("the cluster cannot be read: %s", error)
+                _log.warning("cluster unread", extra={"reason": str(error)})
         self._looked.set()
 
     def _may_write(self) -> bool:
@@ -317,7 +317,7 @@ class Agent:
             self._link.facts["nodes"] = len(nodes.items)
             self._facts_due = now + timedelta(seconds=self._settings.check_interval_seconds)
         except ClusterError as error:
-            _log.debug("facts of the cluster: %s", error)
+            _log.debug("facts unread", extra={"reason": str(error)})
 
     async def _poll(self, now: datetime, *, wait_seconds: float) -> None:
         if not self._may_ask():

@@ -206,7 +206,7 @@ class Holdings:
             await self._store.forget(name)
         except ClusterError as error:
             self._untidy = True
-            _log.warning("inventory of %s not removed yet: %s", name, error)
+            _log.warning("inventory not removed", extra={"bundle": name, "reason": str(error)})
             return
         del self.states[name]
         self._telling.drop(name)
@@ -233,7 +233,7 @@ class Holdings:
             order = await self._order(item, generation)
             raw = await self._outcome(state, order, moving, asked)
         except Exception as error:  # one bundle's surprise must not stop the others
-            _log.exception("bundle %s: unexpected", item.bundle)
+            _log.exception("pass failed", extra={"bundle": item.bundle})
             raw = failed_bundle("internal", f"the agent failed with {type(error).__name__}")
         if asked is not None:
             self._syncs.passed(asked, Order(item, generation), state, raw)
@@ -263,7 +263,7 @@ class Holdings:
             cluster = acting_for(self._cluster, item, state)
             seen = await preview(Site(cluster, item.bundle, self._settings), state, order)
         except Exception as error:  # as in a pass
-            _log.exception("dry run of bundle %s: unexpected", item.bundle)
+            _log.exception("dry run failed", extra={"bundle": item.bundle})
             what = f"the agent failed with {type(error).__name__}"
             seen = Seen(failure=failed_bundle("internal", what))
         self._syncs.seen(asked, order, seen)

@@ -39,12 +39,12 @@ class Keeping:
         try:
             kept = await self._copy.load()
         except ClusterError as error:
-            _log.debug("the copy in the cluster: %s", error)
+            _log.debug("copy unread", extra={"reason": str(error)})
             return False
         self._recalled = True
         if kept is None or not self._link.recall(kept):
             return False
-        _log.info("target %s is taken up from the cluster's copy", kept.target.etag)
+        _log.info("target recalled", extra={"target": kept.target.etag})
         return True
 
     async def keep(self, target: Target) -> None:
@@ -52,4 +52,4 @@ class Keeping:
         try:
             await self._copy.keep(target, self._link.pinned, self._cache.artifact_bytes)
         except ClusterError as error:
-            _log.warning("the copy in the cluster is not up to date: %s", error)
+            _log.warning("copy not kept", extra={"reason": str(error)})

@@ -114,7 +114,7 @@ class Lease:
         try:
             await (self._renew(now) if self._version else self._acquire(now))
         except ClusterError as error:
-            _log.warning("the Lease %s/%s: %s", KEY.namespace, KEY.name, error)
+            _log.warning("lease unsure", extra={"reason": str(error)})
         self.asked = True
 
     async def release(self) -> None:
@@ -124,7 +124,7 @@ class Lease:
         try:
             await self._set({"holderIdentity": "", "leaseDurationSeconds": 1}, self._version)
         except ClusterError as error:
-            _log.debug("the Lease was not given back: %s", error)
+            _log.debug("lease not released", extra={"reason": str(error)})
         self._version, self._held_from = "", None
 
     async def _renew(self, now: datetime) -> None:
@@ -206,7 +206,7 @@ class Lease:
     def _took(self, live: Object, now: datetime) -> None:
         """`now` is from before the request was sent: the holder counts from there."""
         if self._waits_for:
-            _log.info("this agent takes over from %s", self._waits_for)
+            _log.info("lease taken over", extra={"holder": self._waits_for})
         self._version = live["metadata"]["resourceVersion"]
         self._sent = self._sent[-1:]
         self._held_from, self._waits_for, self._seen = now, "", None
@@ -214,9 +214,7 @@ class Lease:
 
     def _wait(self, holder: str) -> None:
         if holder != self._waits_for:
-            _log.warning(
-                "another agent works in this cluster: %s; this one waits until it ends", holder
-            )
+            _log.warning("waiting for another agent", extra={"holder": holder})
         self._waits_for = holder
 
 

@@ -23,6 +23,7 @@ from agents.backoff import delay_seconds
 from agents.cache import Cache
 from agents.cluster_copy import Kept
 from agents.errors import (
+    AgentError,
     HubAnswerError,
     HubError,
     HubKeyError,
@@ -101,7 +102,7 @@ class Link:
         try:
             self._trust.check(target)
         except HubKeyError as error:
-            _log.error("the target on disk is not used: %s", error)
+            _log.error("kept target refused", extra=_told(error))
             return None
         return target
 
@@ -151,7 +152,7 @@ class Link:
             self._put_off(now, error)
         else:
             if self.polls_failed:
-                _log.info("the hub answers again")
+                _log.info("hub answers again", extra={"polls_failed": self.polls_failed})
             self.polls_failed = 0
             self.facts["trouble"] = ""
             self.next_poll = now + timedelta(seconds=self._settings.poll_interval_seconds)
@@ -186,9 +187,9 @@ class Link:
         if isinstance(error, HubKeyError):
             # Perhaps it has a new key, for which the old one signed: registering tells.
             self.registered = None
-            _log.log(max(level, logging.INFO) + 10, "hub: %s", error)
+            _log.log(max(level, logging.INFO) + 10, "hub refused", extra=_told(error))
         else:
-            _log.log(level, "hub: %s", str(error).splitlines()[0])
+            _log.log(level, "hub failed", extra=_told(error))
         delay = delay_seconds(self.polls_failed, self._settings, self._dice)
         self.next_poll = now + timedelta(seconds=delay)
 
@@ -203,7 +204,7 @@ class Link:
         answer = await self._hub.register(request)
         self._trust.meet(answer)
         if not answer.claimed:
-            _log.warning("cluster %s is not declared in Git: it receives nothing", self._cluster)
+            _log.warning("unclaimed", extra={"cluster": self._cluster, "reason": answer.message})
         return answer
 
     def _take(self, target: Target) -> None:
@@ -249,7 +250,8 @@ class Link:
             self._take(await self._hub.start(request))
         except OfferRefusedError as error:
             self._refused.add((offer.run, offer.generation, held.order))
-            _log.info("offer %s/%d refused: %s", offer.run, offer.generation, error.what)
+            which = {"run": offer.run, "generation": offer.generation}
+            _log.info("offer refused", extra={**which, **_told(error)})
 
     def _lacking(self, *, offered: bool = False) -> list[Digest]:
         """Artifacts of what is current (or also of what is offered) that are not at hand."""
@@ -307,6 +309,13 @@ class Link:
 
     def _tell_later(self, now: datetime, why: str) -> None:
         self._tells_failed += 1
-        _log.debug("report not delivered: %s", why)
+        _log.debug("report undelivered", extra={"reason": why})
         delay = delay_seconds(self._tells_failed, self._settings, self._dice)
         self.next_tell = now + timedelta(seconds=delay)
+
+
+def _told(error: Exception) -> dict[str, str]:
+    """An error as parts of a log line."""
+    if isinstance(error, AgentError):
+        return {"code": error.code, "reason": error.what, "at": error.at, "fix": error.fix}
+    return {"reason": str(error)}

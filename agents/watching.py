@@ -113,7 +113,7 @@ class Watches:
             except ExpiredError:
                 version, failures = "", failures + 1
             except ClusterError as error:
-                _log.debug("watch of %s: %s", place, error)
+                _log.debug("watch failed", extra={"place": str(place), "reason": str(error)})
                 version, failures = "", failures + 1
                 drawn = delay_seconds(failures, self._settings, self._dice)
                 pause = max(drawn, getattr(error, "retry_after", 0.0))

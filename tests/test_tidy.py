@@ -226,3 +226,32 @@ def deeds_of(tree: ast.Module) -> Iterator[tuple[int, str]]:
         called = node.func if isinstance(node, ast.Call) else None
         if isinstance(called, ast.Name) and called.id in IMPURE_CALLS:
             yield called.lineno, f"{called.id}()"
+
+
+def test_a_log_line_names_a_fact_and_its_parts_are_fields() -> None:
+    """`log.info("offer refused", extra={"run": …})`: a program finds lines by their event."""
+    faults = [
+        f"{source.path}:{line}: logs {event!r}; name the fact, and give its parts as `extra`"
+        for source in sources(*PACKAGES)
+        for line, event in logged(source.tree)
+        if event is None or not EVENT.fullmatch(event)
+    ]
+    assert not faults, told(faults)
+
+
+EVENT = re.compile(r"[a-z]+( [a-z]+){0,4}")
+
+
+def logged(tree: ast.Module) -> Iterator[tuple[int, str | None]]:
+    """Every call of a logger: its line, and the event if it is a text that stands there."""
+    levels = {"debug", "info", "warning", "error", "exception", "critical", "log"}
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        owner = node.func.value
+        if not (isinstance(owner, ast.Name) and owner.id in ("log", "_log", "LOG", "logger")):
+            continue
+        if node.func.attr in levels:
+            said = node.args[1 if node.func.attr == "log" else 0]
+            text = said.value if isinstance(said, ast.Constant) and len(node.args) < 3 else None
+            yield node.lineno, text if isinstance(text, str) else None

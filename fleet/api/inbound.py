@@ -62,7 +62,8 @@ def guarded(handler: Handler) -> Handler:
             return refusal(error, 500)
         except Exception:
             # The top of a request: one bad one must not take the hub with it.
-            log.exception("%s %s failed", request.method, request.url.path)
+            asked = {"method": request.method, "path": request.url.path}
+            log.exception("request failed", extra=asked)
             failed = RequestError(
                 "the hub failed at this request",
                 at=request.url.path,

@@ -100,7 +100,7 @@ class Hub:
                 self._news(gate.run.changes, gate.run.bundles)
         except Exception:
             # As with a step: the rows are as they were, the next step asks again.
-            log.exception("asking for gates failed; it is tried again")
+            log.exception("asking for gates failed")  # it is tried again
         finally:
             self._asking = None
             self.doorbell.ring([STEP])
@@ -127,7 +127,7 @@ class Hub:
             wake = await self.step(now)
         except Exception:
             # The top of the loop: the rows are as they were, the next step tries again.
-            log.exception("a step of the hub failed; it is tried again")
+            log.exception("step failed")  # it is tried again
             wake = now
         await self.clock.sleep(self.settings.advance_seconds)
         rest = (wake - self.clock.now()).total_seconds()

@@ -13,6 +13,7 @@ from clusters.clock import FakeClock
 from clusters.errors import UnreachableError
 from clusters.objects import Object, ObjectKey
 from clusters.simulation import SimulatedCluster
+from tests.agents.log_lines import facts
 from tests.agents.recorder import Recorder
 
 SETTINGS = Settings()
@@ -115,7 +116,7 @@ async def test_a_second_agent_waits_says_for_whom_and_writes_nothing(
     await place.pass_time(10 * SECONDS, one, two)
     assert (two.hold(place.now), two.waits_for) == (Hold.WAITING, "one")
     assert (one.hold(place.now), place.holder()) == (Hold.HELD, "one")
-    said = [r.message for r in caplog.records if "waits until it ends" in r.message]
+    said = [fact["holder"] for fact in facts(caplog.records, "waiting for another agent")]
     assert len(said) == 1
     assert "one" in said[0]
 

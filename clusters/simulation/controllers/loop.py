@@ -268,7 +268,7 @@ class Controllers:
         except ClusterError as error:
             failures = self._refused.get(key, 0)
             self._refused[key] = failures + 1
-            log.info("the controller of %s was refused: %s", key, error)
+            log.info("controller refused", extra={"object": str(key), "reason": str(error)})
             self._tell_refusal(key, now, str(error))
             self._look_again(key, after(now, min(2.0**failures, LONGEST_RETRY)))
             return

@@ -13,6 +13,7 @@ import pytest
 
 from agents.protocol import DriftMode, IgnoreRule, Options, SyncState
 from clusters.objects import Object, ObjectKey, read_yaml
+from tests.agents.log_lines import printed
 from tests.agents.samples import SETTINGS as SHOP_SETTINGS
 from tests.agents.samples import config_map, crd, deployment, job, namespace, secret, widget
 from tests.e2e.agent.real_lab import SPACE, RealLab
@@ -262,7 +263,8 @@ async def test_no_value_of_a_secret_is_ever_said(
         await real.until(
             lambda code=expected: any(o.code == code for o in real.report("web").objects)  # type: ignore[misc]
         )
-    said = "".join(report.model_dump_json() for report in real.hub.received) + caplog.text
+    said = "".join(report.model_dump_json() for report in real.hub.received)
+    said += printed(caplog.records)
     assert "(redacted)" in said
     for value in ("canary", "Y2FuYXJ5"):
         assert value not in said

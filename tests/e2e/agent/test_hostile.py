@@ -19,9 +19,9 @@ from agents.inventory import NAMESPACE
 from agents.protocol import SyncState
 from clusters.clock import FakeClock
 from clusters.errors import AdmissionError
-from clusters.logs import LineFormatter
 from clusters.objects import Kind, Object, ObjectKey, key_of
 from clusters.simulation.server import Review, Verdict, denial
+from tests.agents.log_lines import printed
 from tests.agents.memory_hub import CLUSTER
 from tests.agents.recorder import Recorder
 from tests.agents.samples import config_map, crd, namespace, secret
@@ -119,8 +119,8 @@ def _labelled(obj: Object) -> Object:
 
 def _printed(lab: RealLab, caplog: pytest.LogCaptureFixture) -> str:
     """All that was told to the hub and written to the log, at every level."""
-    lines = map(LineFormatter("json").format, caplog.records)
-    return "\n".join([*(item.model_dump_json() for item in lab.hub.received), *lines])
+    told = [item.model_dump_json() for item in lab.hub.received]
+    return "\n".join([*told, printed(caplog.records)])
 
 
 async def test_a_secret_that_a_policy_quotes_is_refused_without_the_quote(
