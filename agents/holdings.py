@@ -79,8 +79,7 @@ class Holdings:
         telling: Telling,
         artifacts: Callable[[Digest], Artifact | None],
     ) -> None:
-        self._cluster = cluster
-        self._clock = clock
+        self._cluster, self._clock = cluster, clock
         self._settings = settings
         self._dice = dice
         self._telling, self._reporter = telling, telling.reporter
@@ -101,7 +100,8 @@ class Holdings:
         """Read the inventories. Until that has succeeded nothing is applied or pruned."""
         found, self._broken = await self._store.load_all()
         for name, inventory in found.items():
-            self.states.setdefault(name, BundleState(inventory)).inventory = inventory
+            state = self.states.setdefault(name, BundleState(inventory))
+            state.recall(inventory, self._clock.now())
         self.opened = True
 
     def accept(self, target: Target) -> None:

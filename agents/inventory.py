@@ -18,6 +18,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -69,6 +70,8 @@ class Inventory:
     """Jobs that remove themselves and were seen to complete, with the digest of what was wanted."""
     delete_hooks: Digest = ""
     """Of the hooks that run when the bundle goes, empty if there are none."""
+    contested: tuple[tuple[str, str, str, int], ...] = ()
+    """Fields that another manager keeps setting back (`contests`)."""
 
     @property
     def is_installed(self) -> bool:
@@ -84,7 +87,8 @@ class Inventory:
         known = self.history
         kept = known[: known.index(self.digest)] if self.digest in known else known
         history = (*kept, self.digest)[-MOST_HISTORY:]
-        return replace(self, applied=self.digest, operation="", hooks_done=(), history=history)
+        done = replace(self, applied=self.digest, operation="", hooks_done=(), contested=())
+        return replace(done, history=history)
 
     def owning(self, keys: Iterable[ObjectKey]) -> Inventory:
         """The same with exactly these objects."""
@@ -145,6 +149,7 @@ def read_parent(parent: Object) -> Inventory:
         for name in ("hooks_done", "history"):
             state[name] = tuple(state.get(name) or ())
         state["finished"] = tuple(sorted((state.get("finished") or {}).items()))
+        state["contested"] = tuple(_contested(line) for line in state.get("contested") or ())
         state["deletion"] = Deletion(state.get("deletion") or "wait")
         return Inventory(objects=tuple(keys), **state)
     except (KeyError, TypeError, ValueError) as error:
@@ -170,7 +175,16 @@ def _state(inventory: Inventory) -> dict[str, Any]:
         "history": list(inventory.history),
         "finished": dict(inventory.finished),
         "delete_hooks": inventory.delete_hooks,
+        **({"contested": inventory.contested} if inventory.contested else {}),
     }
+
+
+def _contested(line: list[Any]) -> tuple[str, str, str, int]:
+    """Errors: `ValueError` for what nobody wrote."""
+    name, path, until, seconds = line
+    if datetime.fromisoformat(until).tzinfo is None:
+        raise ValueError("an end without its time zone")
+    return str(name), str(path), until, int(seconds)
 
 
 def _line(key: ObjectKey) -> str:

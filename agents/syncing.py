@@ -57,6 +57,7 @@ class Asked:
         state.failures_in_a_row = state.attempts_failed = 0
         state.full_check = None
         state.contests.clear()
+        state.disputed.clear()
         self.healed_before = dict(state.healings)
 
     def through(self, cluster: Cluster) -> Cluster:

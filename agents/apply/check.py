@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from agents.apply import contests
 from agents.apply.drift import Holding, Live
 from agents.apply.finished import COMPLETED, is_finished
 from agents.apply.move import Order, note_finished, prune_leftovers, synced
@@ -58,6 +59,7 @@ async def check(
     await note_health(site, state, _counted(prepared, live), now, limit_seconds)
     await note_finished(store, state, prepared, live)
     pruned = await _leftovers(site, store, state, order, prepared, now)
+    await _note_contested(store, state, now)
     return _outcome(state, prepared, pruned, now)
 
 
@@ -177,6 +179,16 @@ async def _leftovers(
         await store.save(left)
         state.inventory = left
     return pruned
+
+
+async def _note_contested(store: InventoryStore, state: BundleState, now: datetime) -> None:
+    """An agent that starts anew must not take every fight up again."""
+    known = state.inventory.contested
+    left = contests.kept(state.contests, state.disputed, known, now)
+    if left != known:
+        noted = replace(state.inventory, contested=left)
+        await store.save(noted)
+        state.inventory = noted
 
 
 def _outcome(state: BundleState, prepared: Prepared, pruned: Pruned, now: datetime) -> Outcome:

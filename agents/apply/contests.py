@@ -7,7 +7,8 @@
 
 Counted is a field that differs although it was set back, within `WINDOW` of the last time; a look
 at one that was not set back meanwhile counts nothing. Whoever changed it is named if managedFields
-name anybody. Only that field is left alone; the others of the object are still healed.
+name anybody. Only that field is left alone; the others of the object are still healed. What is
+contested outlives the agent: the inventory keeps it (`kept`, `recalled`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from agents.diff import Path
+from agents.diff import Path, path_text
+from clusters.objects import ObjectKey
 
 TIMES = 3
 WINDOW = timedelta(minutes=10)
@@ -44,6 +46,10 @@ class Contest:
 
 Contests = Mapping[Path, Contest]
 NONE: Contests = {}
+Kept = tuple[str, str, str, int]
+"""Object, field, when its back-off ends and how many seconds that takes, as inventories have it."""
+Disputed = Mapping[tuple[str, str], Contest]
+"""By object and field as text: what an earlier agent left and this one has not met yet."""
 
 
 def sighted(contests: Contests, paths: Iterable[Path], now: datetime) -> dict[Path, Contest]:
@@ -80,3 +86,40 @@ def set_back(contests: Contests, now: datetime) -> dict[Path, Contest]:
 def held(contests: Contests, now: datetime) -> dict[Path, Contest]:
     """The fields that are contested now."""
     return {path: item for path, item in contests.items() if item.holds(now)}
+
+
+def kept(
+    contests: Mapping[ObjectKey, Contests],
+    disputed: Disputed,
+    before: Iterable[Kept],
+    now: datetime,
+) -> tuple[Kept, ...]:
+    """What the inventory is to keep, sorted; `before` is what it has. Changes with a new back-off
+    and when one is forgotten, so a fight costs no more than a write for each."""
+    known = {(line[0], line[1]): line for line in before}
+    found: dict[tuple[str, str], Kept] = {
+        name: known[name]
+        for name, item in disputed.items()
+        if name in known and _is_recent(item, now)
+    }
+    for key, fields in contests.items():
+        for path, item in fields.items():
+            if not _is_recent(item, now):
+                continue
+            name = (str(key), path_text(path))
+            if item.until is not None:
+                seconds = round(item.backoff.total_seconds())
+                found[name] = (*name, item.until.isoformat(), seconds)
+            elif item.backoff and name in known:
+                found[name] = known[name]
+    return tuple(sorted(found.values()))
+
+
+def recalled(lines: Iterable[Kept], now: datetime) -> dict[tuple[str, str], Contest]:
+    """What an inventory kept; never for longer than its back-off, whatever a clock said then."""
+    found: dict[tuple[str, str], Contest] = {}
+    for name, path, end, seconds in lines:
+        backoff = min(timedelta(seconds=seconds), LONGEST_BACKOFF)
+        until = min(datetime.fromisoformat(end), now + backoff)
+        found[name, path] = Contest(TIMES, until - backoff, until=until, backoff=backoff)
+    return found

@@ -170,9 +170,8 @@ class Holding:
         """Set back what is not contested; the whole object where that is what it takes."""
         key, state = wanted.key, self.state
         paths = [item.path for item in found.real if item.path]
-        state.contests[key] = contests.sighted(
-            state.contests.get(key, contests.NONE), paths, self.now
-        )
+        before = {**self._recalled(key, paths), **state.contests.get(key, contests.NONE)}
+        state.contests[key] = contests.sighted(before, paths, self.now)
         held = contests.held(state.contests[key], self.now)
         if len(held) < len(found.real):
             await self._heal(wanted, found, tuple(held))
@@ -182,6 +181,12 @@ class Holding:
             until = min(item.until for item in held.values() if item.until)
             message = _contested_text(held, self._drift(disputed, "").fields, until)
             state.drift[key] = self._drift(disputed, "contested", message, until)
+
+    def _recalled(self, key: ObjectKey, paths: list[Path]) -> dict[Path, Contest]:
+        """What an earlier agent left of fights over these fields."""
+        named = {path: (str(key), path_text(path)) for path in paths}
+        disputed = self.state.disputed
+        return {path: disputed.pop(name) for path, name in named.items() if name in disputed}
 
     async def _heal(self, wanted: Wanted, found: Found, left: tuple[Path, ...]) -> None:
         key, state = wanted.key, self.state

@@ -309,6 +309,7 @@ async def _finish(
     memories: tuple[dict[Any, Any], ...] = (
         state.drift,
         state.contests,
+        state.disputed,
         state.check_failures,
         state.hooks_seen,
         state.hooks_started,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from agents.apply.contests import Contests
+from agents.apply.contests import Contest, Contests, recalled
 from agents.apply.outcome import Failure, Outcome
 from agents.apply.pauses import Pause
 from agents.apply.wanted import Prepared
@@ -66,6 +66,8 @@ class BundleState:
     """For objects that are not healthy yet; their time-out counts from here."""
     drift: dict[ObjectKey, Drift] = field(default_factory=dict)
     contests: dict[ObjectKey, Contests] = field(default_factory=dict)
+    disputed: dict[tuple[str, str], Contest] = field(default_factory=dict)
+    """Contests that an earlier agent left, by object and field, until this one meets them."""
     pauses: dict[ObjectKey, Pause] = field(default_factory=dict)
     """Objects that somebody asked to leave alone, by themselves or by their namespace."""
     healings: dict[ObjectKey, Drift] = field(default_factory=dict)
@@ -88,6 +90,11 @@ class BundleState:
     """Attempts at what is current, but for those that failed for the cluster's own trouble."""
     next_look: datetime | None = None
     full_check: datetime | None = None
+
+    def recall(self, inventory: Inventory, now: datetime) -> None:
+        """Take up what the cluster kept."""
+        self.inventory = inventory
+        self.disputed = recalled(inventory.contested, now)
 
     def note_healing(self, key: ObjectKey, healing: Drift) -> None:
         """Remember a healing, of the newest `HEALINGS` objects."""

@@ -46,7 +46,7 @@ def _number(value: Any) -> int:
     try:
         return int(text_of(value) or "0")
     except ValueError as error:
-        raise TemplateError(f"{text_of(value)[:40]!r} is no whole number") from error
+        raise TemplateError("what stands there is no whole number") from error
 
 
 def _required(message: Any, value: Any) -> Any:
@@ -135,4 +135,4 @@ def call(name: str, arguments: list[Any]) -> Any:
     except (TypeError, ValueError) as error:
         if isinstance(error, TemplateError):
             raise
-        raise TemplateError(f"{name}: {error}") from error
+        raise TemplateError(f"{name} can do nothing with what it is given") from error

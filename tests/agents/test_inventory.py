@@ -38,6 +38,7 @@ FULL = Inventory(
     history=("sha256:x", "sha256:0"),
     finished=(("Job.batch shop/migrate", "sha256:job"),),
     delete_hooks="sha256:hooks",
+    contested=(("Deployment.apps shop/web", "spec.replicas", "2030-01-01T00:00:00+00:00", 60),),
 )
 
 
@@ -129,7 +130,7 @@ def _complete(*digests: str) -> Inventory:
 def test_an_inventory_of_an_older_agent_is_read() -> None:
     parent = parent_of(FULL)
     state = orjson.loads(parent["data"]["state"])
-    for name in ("history", "finished", "delete_hooks"):
+    for name in ("history", "finished", "delete_hooks", "contested"):
         del state[name]
     parent["data"]["state"] = orjson.dumps(state).decode()
     found = read_parent(parent)

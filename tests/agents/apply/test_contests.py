@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import orjson
+
 from agents.apply.contests import (
     FIRST_BACKOFF,
     LONGEST_BACKOFF,
@@ -17,7 +19,7 @@ from agents.apply.contests import (
 )
 from agents.protocol import SyncState
 from tests.agents.lab import Lab
-from tests.agents.samples import WEB, deployment
+from tests.agents.samples import WEB, deployment, key
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 FIELD = ("spec", "replicas")
@@ -130,7 +132,7 @@ async def test_a_fight_ends_in_a_report_and_other_fields_are_still_healed(lab: L
     assert report.objects[0].drift[0].manager == "rival"
     assert "rival keeps setting spec.replicas back" in report.objects[0].message
     await lab.run_for(5)
-    assert lab.recorder.writes == []
+    assert lab.recorder.writes == ["apply ConfigMap bundle-web"], "it is only noted"
     image = [{"name": "main", "image": "example/other:1"}]
     lab.edit(WEB, {"spec": {"template": {"spec": {"containers": image}}}}, manager="somebody")
     await lab.until(lambda: lab.report("web").healed == 3, seconds=61)
@@ -141,3 +143,68 @@ async def test_a_fight_ends_in_a_report_and_other_fields_are_still_healed(lab: L
     await lab.until(lambda: lab.report("web").contested == 0, seconds=61)
     assert lab.there("Deployment", "web", group="apps")["spec"]["replicas"] == 2
     await lab.settled("web")
+
+
+async def _contested(lab: Lab) -> None:
+    """Two healings, and a third time."""
+    lab.release("web", deployment())
+    await lab.settled("web")
+    for healed in (1, 2):
+        lab.edit(WEB, {"spec": {"replicas": 5}}, manager="rival")
+        await lab.until(lambda wanted=healed: lab.report("web").healed == wanted)  # type: ignore[misc]
+    lab.edit(WEB, {"spec": {"replicas": 5}}, manager="rival")
+    await lab.until(lambda: lab.report("web").contested == 1, seconds=61)
+
+
+def _replicas(lab: Lab) -> int:
+    return int(lab.there("Deployment", "web", group="apps")["spec"]["replicas"])
+
+
+async def test_an_agent_that_starts_anew_does_not_take_the_fight_up_again(lab: Lab) -> None:
+    await _contested(lab)
+    await lab.run_for(20)
+    lab.new_agent()
+    await lab.until(lambda: "web" in lab.agent.reports and lab.report("web").contested == 1)
+    await lab.run_for(20)
+    assert (lab.report("web").contested, _replicas(lab)) == (1, 5)
+    await lab.until(lambda: lab.report("web").healed == 1, seconds=40)
+    assert _replicas(lab) == 2
+    lab.edit(WEB, {"spec": {"replicas": 5}}, manager="rival")
+    await lab.until(lambda: lab.report("web").contested == 1, seconds=61)
+    lab.recorder.writes.clear()
+    await lab.run_for(100)
+    assert lab.report("web").contested == 1, "for twice as long as before the restart"
+    assert lab.recorder.writes == []
+
+
+async def test_what_stays_is_forgotten_in_the_inventory_too(lab: Lab) -> None:
+    await _contested(lab)
+    await lab.until(lambda: lab.report("web").contested == 0, seconds=70)
+    await lab.run_for(1200)
+    parent = lab.there("ConfigMap", "bundle-web", "fleet-system")
+    assert "contested" not in parent["data"]["state"]
+
+
+async def test_a_clock_that_was_wrong_leaves_no_field_alone_for_longer_than_its_back_off(
+    lab: Lab,
+) -> None:
+    await _contested(lab)
+    parent = lab.there("ConfigMap", "bundle-web", "fleet-system")
+    state = orjson.loads(parent["data"]["state"])
+    ((name, path, _, seconds),) = state["contested"]
+    state["contested"] = [[name, path, "2999-01-01T00:00:00+00:00", seconds]]
+    data = {"state": orjson.dumps(state).decode()}
+    lab.edit(key("ConfigMap", "bundle-web", "fleet-system"), {"data": data})
+    lab.new_agent()
+    await lab.until(lambda: "web" in lab.agent.reports and lab.report("web").contested == 1)
+    await lab.until(lambda: lab.report("web").healed == 1, seconds=70)
+
+
+async def test_a_release_ends_every_fight(lab: Lab) -> None:
+    await _contested(lab)
+    lab.new_agent()
+    lab.release("web", deployment(image="example/web:2"), run="second")
+    await lab.settled("web")
+    assert _replicas(lab) == 2
+    parent = lab.there("ConfigMap", "bundle-web", "fleet-system")
+    assert "contested" not in parent["data"]["state"]

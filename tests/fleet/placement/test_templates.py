@@ -85,7 +85,7 @@ REFUSED = {
     '${ "x" | .ClusterName }': "a value in the place of a function",
     "${ quote }": "quote with 0 arguments",
     "${ .ClusterValues.net }": "use toJson",
-    "${ .ClusterLabels.region | int }": "'eu' is no whole number",
+    "${ .ClusterLabels.region | int }": "no whole number",
     '${ required "say it" .ClusterLabels.empty }': "say it",
     '${ printf "%q" .ClusterName }': "printf knows",
     "${ $x }": "it cannot be read",
