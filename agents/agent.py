@@ -34,6 +34,7 @@ from agents.holdings import Holdings
 from agents.hub_client import Hub
 from agents.keeping import Keeping
 from agents.lease import Hold, Lease
+from agents.leaving import has_left, in_words, leaving_of
 from agents.link import Link
 from agents.protocol import DeploymentReport, Target
 from agents.reporting import Reporter
@@ -125,6 +126,7 @@ class Agent:
             seconds_since_turn=(self._clock.now() - turned).total_seconds(),
             reports=self.reports,
             passes=self._reporter.passes,
+            has_left=has_left(self._holdings.target),
         )
 
     async def step(self, now: datetime) -> datetime:
@@ -140,7 +142,7 @@ class Agent:
             await asyncio.gather(*(self._holdings.pass_over(bundle) for bundle in due))
             await self._holdings.tidy()
             await self._keep()
-        await self._link.tell(self._reporter, now)
+        await self._tell(now)
         await self._announce()
         soon = now + timedelta(seconds=self._settings.health_interval_seconds)
         times = [self._link.next_poll, self._link.next_tell, self._lease.next_look]
@@ -246,9 +248,16 @@ class Agent:
     async def _telling(self) -> None:
         while True:
             self._news.clear()
-            await self._link.tell(self._reporter, self._clock.now())
+            await self._tell(self._clock.now())
             await self._wait(self._news, self._link.next_tell)
             await self._clock.sleep(self._settings.report_delay_seconds)
+
+    async def _tell(self, now: datetime) -> None:
+        done = has_left(self._holdings.target) and not self._holdings.running
+        if done != bool(self._link.facts.get("left", False)):
+            self._link.facts["left"] = done
+            self._link.next_tell = now
+        await self._link.tell(self._reporter, now)
 
     async def _keep_up(self) -> None:
         while True:
@@ -336,6 +345,8 @@ class Agent:
         """Act on what the link accepted."""
         target = self._link.target
         if target is not None and target is not self._holdings.target:
+            if target.leaving is not leaving_of(self._holdings.target):
+                _log.warning(in_words(target.leaving))
             self._holdings.accept(target)
             self._wake_worker()
         if self._holdings.artifacts_arrived():

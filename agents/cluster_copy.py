@@ -185,7 +185,7 @@ def _artifacts_of(target: Target) -> set[Digest]:
 
 def _mark(target: Target, hub_key: bytes) -> object:
     """Equal for targets that a copy need not tell apart."""
-    return (target.epoch, target.current, target.generations, hub_key)
+    return (target.epoch, target.current, target.generations, target.leaving, hub_key)
 
 
 def _part_name(digest: Digest, number: int) -> str:

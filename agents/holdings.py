@@ -42,15 +42,16 @@ from agents.apply.wipe_guard import wiped_bundles
 from agents.backoff import delay_seconds
 from agents.errors import BundleError
 from agents.inventory import Inventory, InventoryStore, parent_name
+from agents.leaving import acts_on, leaving_of
 from agents.protocol import (
     Artifact,
     BundleDeployment,
-    DeploymentReport,
     Health,
     SyncRequest,
     SyncState,
     Target,
 )
+from agents.reporting import kept_by_nobody
 from agents.settings import Settings
 from agents.syncing import Asked, Syncs
 from agents.targets import claims_of, held_by, is_as_named, left_out
@@ -197,7 +198,7 @@ class Holdings:
             if name in self.running:
                 self._untidy = True
             elif inventories[name].objects:
-                self._reporter.note(_kept(inventories[name]), self._clock.now())
+                self._reporter.note(kept_by_nobody(inventories[name]), self._clock.now())
             else:
                 await self._drop(name)
 
@@ -311,11 +312,12 @@ class Holdings:
         outcome = self.states[item.bundle].outcome
         lacks_kinds = outcome is not None and outcome.code == "kind-not-found"
         claims = await self._claims(refresh=lacks_kinds)
-        return Order(item, generation, artifact, claims, wipes=self._wipes(item, claims))
+        wipes, leaving = self._wipes(item, claims), leaving_of(self.target)
+        return Order(item, generation, artifact, claims, wipes=wipes, leaving=leaving)
 
     def _wipes(self, item: BundleDeployment, claims: Claims) -> bool:
         """Is the order to remove a bundle part of one that removes nearly everything?"""
-        if not item.is_absent:
+        if not item.is_absent or leaving_of(self.target):
             return False
         absent = {other.bundle for other in self._current() if other.is_absent}
         inventories = {name: state.inventory for name, state in self.states.items()}
@@ -372,7 +374,7 @@ class Holdings:
         return now if self._syncs.due(bundle, now) else self.states[bundle].next_look or now
 
     def _current(self) -> tuple[BundleDeployment, ...]:
-        return self.target.current if self.target is not None else ()
+        return acts_on(self.target)
 
     def _deployment(self, bundle: str) -> BundleDeployment | None:
         return next((item for item in self._current() if item.bundle == bundle), None)
@@ -383,18 +385,3 @@ class Holdings:
 
     def _generation(self, item: BundleDeployment) -> int:
         return self.target.generations.get(item.bundle, 0) if self.target is not None else 0
-
-
-def _kept(inventory: Inventory) -> DeploymentReport:
-    """What is said of a bundle that only vanished from the target."""
-    return DeploymentReport(
-        bundle=inventory.bundle,
-        digest=inventory.applied or inventory.digest,
-        generation=inventory.generation,
-        sync=SyncState.UNKNOWN,
-        health=Health.UNKNOWN,
-        code="not-in-target",
-        message=f"the target no longer names it; its {len(inventory.objects)} objects are kept, "
-        "since only an order to remove it deletes",
-        objects_total=len(inventory.objects),
-    )

@@ -226,6 +226,8 @@ class Link:
     def _startable(self, target: Target) -> list[Offer]:
         """Offers that were not refused under this very target, in order of generation."""
         self._refused = {item for item in self._refused if item[2] == target.order}
+        if target.leaving is not None:
+            return []
         return [
             offer
             for offer in sorted(target.offers, key=lambda item: item.generation)

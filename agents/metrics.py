@@ -47,6 +47,7 @@ def _own(standing: Standing) -> Iterator[Metric]:
     for name, text, value in (
         ("ready", "Are inventories and a target there?", standing.opened and standing.has_target),
         ("registered", "Did the hub take this agent?", standing.registered),
+        ("left", "Has the cluster left the fleet?", standing.has_left),
         ("hub_failures", "Requests to the hub that failed in a row.", standing.polls_failed),
     ):
         yield GaugeMetricFamily(f"fleet_agent_{name}", text, value=float(value))

@@ -17,6 +17,7 @@ from datetime import datetime
 from agents.apply import BundleState, Outcome
 from agents.apply.outcome import Failure
 from agents.apply.state import Drift
+from agents.inventory import Inventory
 from agents.protocol import (
     BundleDeployment,
     DeploymentReport,
@@ -148,6 +149,21 @@ def _message(failure: Failure | None, drift: Drift | None, note: str, health: st
     return note or health or (drift.message if drift else "")
 
 
+def kept_by_nobody(inventory: Inventory) -> DeploymentReport:
+    """What is said of a bundle that only vanished from the target."""
+    return DeploymentReport(
+        bundle=inventory.bundle,
+        digest=inventory.applied or inventory.digest,
+        generation=inventory.generation,
+        sync=SyncState.UNKNOWN,
+        health=Health.UNKNOWN,
+        code="not-in-target",
+        message=f"the target no longer names it; its {len(inventory.objects)} objects are kept, "
+        "since only an order to remove it deletes",
+        objects_total=len(inventory.objects),
+    )
+
+
 class Reporter:
     """What was told, and what is to be told next."""
 
@@ -214,6 +230,7 @@ class Reporter:
                 agent_version=str(facts.get("agent_version", "")),
                 nodes=int(facts.get("nodes", 0)),
                 trouble=str(facts.get("trouble", "")),
+                left=bool(facts.get("left", False)),
                 deployments=tuple(said),
                 syncs=tuple(self._answers.values())[:MOST_ANSWERS],
             )

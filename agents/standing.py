@@ -25,3 +25,5 @@ class Standing:
     reports: Mapping[str, DeploymentReport]
     passes: Mapping[SyncState, int]
     """Passes since the process began, by what they came to."""
+    has_left: bool = False
+    """Has the cluster left the fleet, and is nothing more to be done in it?"""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from agents.protocol import Options
+from agents.protocol import Deletion, Options
 from clusters.objects import Digest
 
 Labels = Mapping[str, str]
@@ -122,6 +122,8 @@ class Cluster:
     kubernetes_version: str = ""
     api_versions: tuple[str, ...] = ()
     at: str = ""
+    deletion: Deletion = Deletion.ORPHAN
+    """What becomes of all that it runs when Git no longer declares it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from agents.apply.state import CALM, BundleState
 from agents.apply.wanted import Prepared, Wanted, WantedHook
 from agents.apply.wipe_guard import doomed, is_wipe
 from agents.inventory import Inventory, InventoryStore
-from agents.protocol import Artifact, BundleDeployment, Health, SyncState
+from agents.protocol import Artifact, BundleDeployment, Deletion, Health, SyncState
 from clusters.objects import Digest, Object, ObjectKey
 
 _UNTRIED = frozenset({"duplicate", "cluster-scoped", "malformed"})
@@ -49,6 +49,8 @@ class Order:
     claims: Claims = field(default_factory=Claims)
     wipes: bool = False
     """Together with the other orders to remove, it would leave next to nothing in the cluster."""
+    leaving: Deletion | None = None
+    """The whole cluster leaves, by this policy."""
 
 
 async def move(

@@ -7,6 +7,8 @@
 | `wait` | they are gone |
 | `delete` | the API server has taken the orders to delete them |
 | `orphan` | they have lost the owner label; they stay, and no hook runs |
+
+Where the whole cluster leaves by `delete`, a bundle that says `wait` is not waited for either.
 """
 
 from __future__ import annotations
@@ -46,6 +48,8 @@ async def remove(
         return failed_bundle("wipe-guard", message)
     await _intend(store, state, order)
     policy = state.inventory.deletion
+    if policy is Deletion.WAIT and order.leaving is Deletion.DELETE:
+        policy = Deletion.DELETE
     runs = () if policy is Deletion.ORPHAN else await kept_hooks(store, state.inventory)
     waiting = await _hooks(site, store, state, order, runs, now, Phase.PRE_DELETE)
     if waiting is not None:

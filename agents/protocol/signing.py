@@ -2,7 +2,8 @@
 
 ::
 
-    target       statement: cluster, epoch, serial, digests, generations, syncs   fleet-target
+    target       statement: cluster, epoch, serial, digests, generations, syncs,  fleet-target
+                 and whether the cluster leaves
     succession   "the key OLD is followed by NEW", signed by OLD                   fleet-hub-key
 
 An agent holds one key, its *pin*. It moves only along successions that the pinned key signed, so a
@@ -31,8 +32,11 @@ LONGEST_CHAIN = 1000
 
 def statement_of(target: Target) -> bytes:
     """The canonical bytes that a hub signs for a target."""
+    # Said only where it is so: what has not changed is signed as by older hubs.
+    leaving = {"leaving": target.leaving.value} if target.leaving is not None else {}
     return canonical_bytes(
         {
+            **leaving,
             "cluster": target.cluster,
             "epoch": target.epoch,
             "serial": target.serial,

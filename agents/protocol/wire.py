@@ -26,7 +26,7 @@ from pydantic import Field
 from agents.protocol.body import FieldDrift, WireBody
 from agents.protocol.deployment import BundleDeployment
 from agents.protocol.syncing import SyncRequest, SyncResult
-from agents.protocol.words import Health, SyncState
+from agents.protocol.words import Deletion, Health, SyncState
 from clusters.objects import Digest
 
 PROTOCOL_MIN = 1
@@ -96,6 +96,9 @@ class Target(WireBody):
     """Per current bundle: the generation under which it was granted."""
     syncs: tuple[SyncRequest, ...] = ()
     """Open requests to reconcile now; they start nothing."""
+    leaving: Deletion | None = None
+    """Git no longer declares the cluster: `orphan` leaves everything as it is, else everything is
+    removed, as the orders among `current` say."""
     signature: str = ""
     """The hub's, over what `signing.statement_of` says; armoured as `ssh-keygen` has it."""
 
@@ -181,6 +184,8 @@ class Report(WireBody):
     trouble: str = ""
     """As in `RegisterRequest`."""
     deployments: tuple[DeploymentReport, ...] = ()
+    left: bool = False
+    """The cluster has left the fleet, as the target says: nothing more is done here."""
     syncs: tuple[SyncResult, ...] = ()
     """Answers to `Target.syncs`, newest only; no part of what `full` means."""
 

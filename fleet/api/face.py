@@ -60,6 +60,10 @@ class DeskFace(Protocol):
         """A new token for a cluster's agent."""
         ...
 
+    def forget(self, cluster: str) -> str:
+        """Forget a cluster that Git does not declare."""
+        ...
+
     def sync(self, order: SyncOrder, clusters: Iterable[str]) -> str:
         """Ask agents to reconcile now; the sync's name."""
         ...

@@ -23,7 +23,7 @@ from fleet.api.answers import Answers
 from fleet.api.inbound import guarded
 from fleet.rollout.states import RunState
 
-CLUSTER_STATES = ("Online", "Offline", "Pending", "Unclaimed", "Undeclared")
+CLUSTER_STATES = ("Online", "Offline", "Pending", "Unclaimed", "Undeclared", "Leaving", "Left")
 
 
 def make_metrics_app(answers: Answers) -> Starlette:

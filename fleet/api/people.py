@@ -1,6 +1,6 @@
 """The routes of people: questions, decisions, tokens, SQL. The operator token opens all of them.
 
-A person's own token opens all but the making of agents' tokens, and says who decides.
+A person's own token opens all but the making and ending of agents' tokens, and says who decides.
 """
 
 from __future__ import annotations
@@ -123,8 +123,9 @@ def people_routes(hub: HubFace, access: Access) -> list[Route]:
         ("POST", "/v1/source/refresh", people.refresh),
     ]
     opened = [(method, path, for_people(access, handler)) for method, path, handler in table]
-    token = "/v1/clusters/{name}/token"
-    opened.append(("POST", token, for_operator(access, people.token)))
+    for path, handler in (("token", people.token), ("forget", people.forget)):
+        where = f"/v1/clusters/{{name}}/{path}"
+        opened.append(("POST", where, for_operator(access, handler)))
     return [
         Route(path, handler, methods=[method], name=f"{method} {path}")
         for method, path, handler in opened
@@ -292,6 +293,11 @@ class _People:
         answer = json_answer({"cluster": name, "token": token, "hubKey": self._hub.desk.hub_key})
         answer.headers["Cache-Control"] = "no-store"
         return answer
+
+    async def forget(self, request: Request) -> Response:
+        await body_of(request, NoBody)
+        said = await run_in_threadpool(self._hub.desk.forget, request.path_params["name"])
+        return json_answer({"message": said})
 
     async def refresh(self, request: Request) -> Response:
         await body_of(request, NoBody)

@@ -5,7 +5,7 @@
     keys       hub-key                             in the folder of a hub
     asking     status, clusters, groups, bundles, bundledeployments, runs, explain, query
     asking agents  sync
-    deciding   rollout approve|reject|pause|resume|retry|abort, cluster token, refresh
+    deciding   rollout approve|reject|pause|resume|retry|abort, cluster token|forget, refresh
 
 `fleet --help` must answer at once, so this module holds names and one-line helps only. Failures
 print as what / at / fix on stderr; the exit code is 1 for a failure, 2 for a misused option.
@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "What runs in which cluster, in which state.",
     ),
     "bundles": ("fleet.cli.asking:bundles", "Bundles, and how far each has come."),
-    "cluster": ("fleet.cli.deciding:cluster", "Tokens for agents."),
+    "cluster": ("fleet.cli.deciding:cluster", "Tokens for agents, and clusters that are gone."),
     "clusters": ("fleet.cli.asking:clusters", "Clusters, online or not, and what they run."),
     "demo": ("fleet.cli.demo:demo", "Watch a commit go through a simulated fleet."),
     "explain": ("fleet.cli.asking:explain", "Why a cluster runs what it runs of one bundle."),

@@ -136,7 +136,7 @@ for _asked in (plan, schema, status, history, explain):
 
 @click.group()
 def cluster() -> None:
-    """Tokens for agents."""
+    """Tokens for agents, and clusters that are gone."""
 
 
 @cluster.command()
@@ -146,6 +146,18 @@ def token(name: str, url: str) -> None:
     """Make a new token for the agent of cluster NAME; an earlier one ends. Printed only once."""
     with ApiClient(url) as hub:
         click.echo(hub.post(f"/v1/clusters/{name}/token")["token"])
+
+
+@cluster.command()
+@click.argument("name")
+@hub_option
+def forget(name: str, url: str) -> None:
+    """Forget cluster NAME, which Git does not declare, and end its agent's token.
+
+    For a cluster whose agent will not take leave any more; the others are forgotten by themselves.
+    """
+    with ApiClient(url) as hub:
+        click.echo(hub.post(f"/v1/clusters/{name}/forget")["message"])
 
 
 @click.command()

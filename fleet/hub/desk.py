@@ -27,6 +27,7 @@ from clusters.objects import Digest
 from fleet.errors import RequestError
 from fleet.hub import bundle_decisions, fleet_decisions
 from fleet.hub.doorbell import Doorbell, wait_for
+from fleet.hub.forgetting import forget_cluster
 from fleet.hub.settings import HubSettings
 from fleet.rollout import ANSWERS, gates, hotfix, overrides, refusal
 from fleet.rollout.decisions import Actor, Decision, Verb
@@ -208,6 +209,10 @@ class Desk:
         with self.store.write() as c:
             set_token(c, cluster, token, self._clock.now())
         return token
+
+    def forget(self, cluster: str) -> str:
+        """Forget a cluster that Git does not declare; says what was done."""
+        return forget_cluster(self.store, cluster, self._clock.now())
 
     def sync(self, order: SyncOrder, clusters: Iterable[str]) -> str:
         """Ask the agents of these clusters to reconcile now; the sync's name."""

@@ -35,6 +35,7 @@ from fleet.store import Store
 from fleet.store.agents import mark_offline, next_offline, rivals, troubles
 from fleet.store.events import replace_problems
 from fleet.store.hub_key import HubKey
+from fleet.store.leaving import forget_silent
 from fleet.store.syncs import end_overdue, next_end
 
 log = logging.getLogger(__name__)
@@ -163,6 +164,7 @@ class Hub:
         """Propose and advance; blocks. Whose target changed, and when to be asked again."""
         self._mark_offline(now)
         changed, next_sync = self._end_syncs(now)
+        changed |= self._observer.take_moved()
         planned, commit = self._observer.planned, self._observer.commit
         if self._releaser.wants(now) and planned is not None and commit is not None:
             changed |= self._releaser.propose(planned, commit, now)
@@ -212,6 +214,7 @@ class Hub:
         with self.store.write() as c:
             replace_problems(c, "agents", odd, now)
             gone = mark_offline(c, now - silence, now) if late else []
+            forget_silent(c, now)
         self._odd_agents = odd
         if gone:
             self._news(gone)

@@ -88,6 +88,7 @@ class Observer:
         self.planned: Planned | None = None
         """The last good plan of this process."""
         self.commit: Commit | None = None
+        self._moved: set[str] = set()
 
     def look(self, now: datetime) -> bool:
         """Fetch, and plan what is new; is there a new plan? Never raises: failures are recorded."""
@@ -185,6 +186,8 @@ class Observer:
             problems.append(_removals_held(planned.plan.commit))
         with self._store.write() as c:
             recorded = record_wanted(c, planned.repo, planned.plan, now)
+            if recorded.departures.spared:
+                problems.append(_spared(planned.plan.commit, recorded.departures.spared))
             replace_problems(c, "repository", problems, now, planned.plan.commit)
             replace_problems(c, "hub", [], now)
             contents = {n: (found.ref, found.about.id) for n, found in planned.contents.items()}
@@ -196,6 +199,12 @@ class Observer:
                 f"commit {about.id[:12]}: {recorded.changed} bundle deployments are to change",
             )
         self.planned, self.commit = planned, about
+        self._moved |= recorded.departures.moved
+
+    def take_moved(self) -> set[str]:
+        """Clusters that left or came back since this was asked last: their target changed."""
+        moved, self._moved = self._moved, set()
+        return moved
 
     def _refuse(
         self, commit: str, problem: Problem, now: datetime, planned: Planned | None = None
@@ -238,6 +247,17 @@ def _nothing_declared(commit: str) -> Problem:
         "the commit declares no cluster at all, and there were some; it is not followed",
         commit,
         "declare the clusters again; to turn a fleet down, remove clusters one group at a time",
+    )
+
+
+def _spared(commit: str, clusters: Iterable[str]) -> Problem:
+    names = sorted(clusters)
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return replace(
+        _nothing_declared(commit),
+        severity=Severity.WARNING,
+        what=f"too many clusters left at once to be emptied; all stays as it is in {shown}",
+        fix="if that was meant, declare them again and remove a few with each commit",
     )
 
 

@@ -5,7 +5,7 @@
     apiVersion: fleet.dev/v1            Rancher Fleet's fleet.cattle.io/v1alpha1 is read as well
     kind: Cluster
     metadata: {name: prd-eu-1, labels: {env: production, region: eu}, annotations: {…}}
-    spec: {kubernetesVersion: "1.33", apiVersions: [...], values: {…}}
+    spec: {kubernetesVersion: "1.33", apiVersions: [...], values: {…}, deletionPolicy: orphan}
 
 A document that cannot be read holds what it declares and nothing else: a cluster whose name is
 known is declared and held; of an unknown one its kind is noted as `unread`, so that nobody takes
@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.protocol import Deletion
 from clusters.objects import YamlError
 from clusters.objects.lines import FieldLines
 from clusters.objects.reading import read_yaml_documents_with_lines
@@ -181,9 +182,11 @@ def _read_cluster(
     if version and not _VERSION.match(version):
         spec.wrong("kubernetesVersion", 'a version such as "1.33.2"', version)
     apis = tuple(sorted(set(spec.texts("apiVersions"))))
+    deletion = spec.word("deletionPolicy", Deletion) or Deletion.ORPHAN
     _finish(fields, metadata, spec)
     at = page.at()
-    _declare(Cluster(name, labels, annotations, values, version, apis, at), page.file, declared)
+    cluster = Cluster(name, labels, annotations, values, version, apis, at, deletion)
+    _declare(cluster, page.file, declared)
     if page.broken:
         declared.held.add(name)
     other = declared.clusters[name]

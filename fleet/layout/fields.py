@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from clusters.objects import canonical_bytes
 from clusters.objects.lines import FieldPath
@@ -21,6 +22,8 @@ from fleet.layout.findings import Page
 from fleet.model import Requirement, Selector
 
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
+
+Word = TypeVar("Word", bound=StrEnum)
 
 
 class Fields:
@@ -47,6 +50,21 @@ class Fields:
             return found or ""
         self.wrong(key, "text", found)
         return ""
+
+    def word(self, key: str, words: type[Word]) -> Word | None:
+        """One of the words, `None` if it is not there or another one."""
+        found = self.text(key)
+        if found in {item.value for item in words}:
+            return words(found)
+        if found:
+            known = [item.value for item in words]
+            self.page.error(
+                "bad-field",
+                f"{key} {found!r} is none that Fleet knows",
+                (*self.path, key),
+                f"say {', '.join(sorted(known)[:-1])} or {sorted(known)[-1]}",
+            )
+        return None
 
     def flag(self, key: str, default: bool = False) -> bool:
         """true or false."""

@@ -137,14 +137,9 @@ def _read_namespaces(fields: Fields, options: dict[str, Any]) -> None:
 def read_options(fields: Fields) -> dict[str, Any]:
     """Drift, what of it is ignored, waiting, trying again and removal, as fields of `Options`."""
     options: dict[str, Any] = {}
-    deletion = fields.text("deletionPolicy")
-    if deletion in {item.value for item in Deletion}:
-        options["deletion"] = Deletion(deletion)
-    elif deletion:
-        fields.page.error(
-            "bad-field", f"deletionPolicy {deletion!r} is none that Fleet knows",
-            (*fields.path, "deletionPolicy"), "say orphan, delete or wait",
-        )  # fmt: skip
+    deletion = fields.word("deletionPolicy", Deletion)
+    if deletion is not None:
+        options["deletion"] = deletion
     if "serviceAccount" in fields:
         options["service_account"] = _account(fields)
     if fields.flag("allowWipe"):

@@ -9,8 +9,13 @@ from fleet.status.sync import Row, Tally
 
 
 def connection(row: Row) -> str:
-    """`Online`, `Offline`, `Pending` (never came) or `Unclaimed` (came, and Git knows it not)."""
+    """`Online`, `Offline`, `Pending` (never came) or `Unclaimed` (came, and Git knows it not).
+
+    One that Git no longer declares is `Leaving`, and `Left` when nothing more is done there.
+    """
     if not row["declared"]:
+        if row["leaving"]:
+            return "Left" if row["left_at"] else "Leaving"
         return "Unclaimed" if row["last_seen"] else "Undeclared"
     if row["last_seen"] is None:
         return "Pending"
@@ -39,6 +44,7 @@ def cluster_document(row: Row, groups: Iterable[str], tally: Tally) -> dict[str,
         "agentVersion": row["agent_version"] or "",
         "nodes": row["nodes"] or 0,
         "declaredAt": row["at"],
+        "leaving": row["leaving"],
         "targetSerial": row["serial"],
         "agentSerial": row["agent_serial"] or 0,
     }

@@ -181,6 +181,15 @@ def content(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations(name="0018_leaving")
+def leaving(db: sqlite_utils.Database) -> None:
+    """What becomes of a cluster that is no longer declared, and how far that has come."""
+    db.execute("ALTER TABLE cluster ADD COLUMN deletion TEXT NOT NULL DEFAULT 'orphan'")
+    db.execute("ALTER TABLE cluster ADD COLUMN leaving TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE cluster ADD COLUMN left_at TEXT")
+    db.execute("ALTER TABLE cluster ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0")
+
+
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"
 
 _DECLARED = (

@@ -27,15 +27,17 @@ _FACTS = (
 def cluster_rows(c: Connection, name: str = "") -> list[Row]:
     """Clusters that Git declares or declared, and those that only registered; by name."""
     rows = c.execute(
-        "SELECT k.name, k.declared, k.labels, k.at, k.serial, a.last_seen, a.online,"
+        "SELECT k.name, k.declared, k.leaving, k.left_at, k.labels, k.at, k.serial, a.last_seen,"
+        " a.online,"
         " a.agent_version, a.nodes, a.serial AS agent_serial,"
         " coalesce(nullif(a.kubernetes_version, ''), k.kubernetes_version) AS kubernetes_version,"
         " (SELECT d.current_commit FROM bundle_deployment d"
         "  JOIN plan_commit p ON p.id = d.current_commit WHERE d.cluster = k.name"
         "  ORDER BY p.number DESC LIMIT 1) AS commit_id"
-        " FROM cluster k LEFT JOIN agent a ON a.cluster = k.name WHERE ? IN ('', k.name)"
-        " UNION ALL SELECT a.cluster, 0, '{}', '', 0, a.last_seen, a.online, a.agent_version,"
-        " a.nodes, a.serial, a.kubernetes_version, '' FROM agent a"
+        " FROM cluster k LEFT JOIN agent a ON a.cluster = k.name WHERE NOT k.forgotten"
+        " AND ? IN ('', k.name)"
+        " UNION ALL SELECT a.cluster, 0, '', NULL, '{}', '', 0, a.last_seen, a.online,"
+        " a.agent_version, a.nodes, a.serial, a.kubernetes_version, '' FROM agent a"
         " WHERE a.cluster NOT IN (SELECT name FROM cluster) AND ? IN ('', a.cluster)"
         " ORDER BY 1",
         (name, name),

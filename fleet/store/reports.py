@@ -24,6 +24,7 @@ from fleet.store.agents import TROUBLE_LETTERS, find_agent, speaks, touch_incarn
 from fleet.store.codec import json_text, text_of
 from fleet.store.database import Connection
 from fleet.store.events import add_event, epoch, set_meta
+from fleet.store.leaving import take_farewell
 from fleet.store.syncs import take_results
 from fleet.store.targets import raise_serials
 
@@ -64,6 +65,7 @@ def take_report(c: Connection, report: Report, now: datetime) -> Taken:
     changed = _take_deployments(c, report, now)
     gone = _drop_what_is_gone(c, report)
     restored = _catch_up_counters(c, report)
+    take_farewell(c, report, now)
     synced = take_results(c, report.cluster, report.syncs, now)
     if gone or restored:
         raise_serials(c, [report.cluster])

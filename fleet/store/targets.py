@@ -24,6 +24,7 @@ from fleet.store.agents import was_replaced
 from fleet.store.codec import moment_of, text_of
 from fleet.store.database import Connection
 from fleet.store.events import add_event, epoch
+from fleet.store.leaving import leaving_of
 from fleet.store.proofs import keep_spans
 from fleet.store.syncs import open_requests
 
@@ -61,14 +62,16 @@ def raise_serials(c: Connection, clusters: Iterable[str]) -> None:
 def read_target(c: Connection, cluster: str) -> Target:
     """Everything that the cluster is to run; empty for one that Git never declared."""
     current, generations = _current(c, cluster)
+    leaving = leaving_of(c, cluster)
     return Target(
         cluster=cluster,
         epoch=epoch(c),
         serial=serial_of(c, cluster),
         current=current,
-        offers=_offers(c, cluster),
+        offers=_offers(c, cluster) if leaving is None else (),
         generations=generations,
         syncs=open_requests(c, cluster),
+        leaving=leaving,
     )
 
 

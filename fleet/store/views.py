@@ -16,12 +16,14 @@ from fleet.status import health_of, sync_of
 VIEWS = {
     "clusters": """
         SELECT c.name AS cluster, c.declared,
-            CASE WHEN a.cluster IS NULL THEN 'Pending'
+            CASE WHEN c.left_at IS NOT NULL THEN 'Left'
+                WHEN c.leaving <> '' THEN 'Leaving'
+                WHEN a.cluster IS NULL THEN 'Pending'
                 WHEN a.online THEN 'Online' ELSE 'Offline' END AS state,
-            c.labels, a.last_seen, c.kubernetes_version AS declared_kubernetes_version,
+            c.labels, c.leaving, a.last_seen, c.kubernetes_version AS declared_kubernetes_version,
             a.kubernetes_version, a.agent_version, a.nodes, c.serial AS target_serial,
             c.source, c.project, c.at AS declared_at
-        FROM cluster c LEFT JOIN agent a ON a.cluster = c.name""",
+        FROM cluster c LEFT JOIN agent a ON a.cluster = c.name WHERE NOT c.forgotten""",
     "unclaimed": """
         SELECT cluster, registered_at, last_seen, online, kubernetes_version FROM agent
         WHERE cluster NOT IN (SELECT name FROM cluster)""",

@@ -2,7 +2,7 @@
 
 Missing data is not an order to delete. A bundle deployment becomes wanted `absent` only if the
 plan knows the cluster, says nothing of the bundle, and nothing in the plan says that it could not
-read something. A cluster that Git no longer declares keeps all it has and gets nothing new.
+read something. What becomes of a cluster that Git no longer declares is `leaving`.
 
 `wanted_commit` is the commit that brought the wanted digest, not the last one seen.
 """
@@ -20,6 +20,7 @@ from fleet.rollout.situation import CommitRecord
 from fleet.store.codec import json_text, text_of
 from fleet.store.database import Connection
 from fleet.store.events import add_event
+from fleet.store.leaving import Departures, settle
 from fleet.store.proofs import keep_material
 from fleet.store.targets import keep_bodies
 
@@ -35,11 +36,12 @@ class Recorded:
     """Bundle deployments whose wanted digest is another one now."""
     removed: int
     """Those among them that are wanted absent."""
+    departures: Departures
 
 
 def record_wanted(c: Connection, repo: Repo, plan: Plan, now: datetime) -> Recorded:
     """Make the rows say what this plan says."""
-    _declare_clusters(c, repo, plan, now)
+    departures = _declare_clusters(c, repo, plan, now)
     _declare_groups(c, repo)
     _declare_bundles(c, repo, plan)
     keep_bodies(
@@ -59,7 +61,7 @@ def record_wanted(c: Connection, repo: Repo, plan: Plan, now: datetime) -> Recor
             plan.commit,
         ),
     )
-    return Recorded(changed + removed, removed)
+    return Recorded(changed + removed, removed, departures)
 
 
 def note_commit(c: Connection, commit: CommitRecord, now: datetime) -> None:
@@ -97,7 +99,7 @@ def _entries(plan: Plan) -> Iterator[PlanEntry]:
         yield from entries
 
 
-def _declare_clusters(c: Connection, repo: Repo, plan: Plan, now: datetime) -> None:
+def _declare_clusters(c: Connection, repo: Repo, plan: Plan, now: datetime) -> Departures:
     # Every run that is there was made before: the commit may have been planned for a while.
     (newest_run,) = c.execute("SELECT coalesce(max(created_at), '') FROM run").fetchone()
     since = max(text_of(now), newest_run)
@@ -112,14 +114,15 @@ def _declare_clusters(c: Connection, repo: Repo, plan: Plan, now: datetime) -> N
             for k in repo.clusters
         ],
     )
-    if plan.unread & {"", "Cluster"}:
-        return
-    named = {k.name for k in repo.clusters} | plan.held_clusters
-    rows = c.execute("SELECT name FROM cluster WHERE declared = 1").fetchall()
     c.executemany(
-        "UPDATE cluster SET declared = 0 WHERE name = ?",
-        [(row["name"],) for row in rows if row["name"] not in named],
+        "UPDATE cluster SET deletion = ? WHERE name = ?",
+        [(k.deletion, k.name) for k in repo.clusters if k.name not in plan.held_clusters],
     )
+    named = {k.name for k in repo.clusters} | plan.held_clusters
+    if plan.unread & {"", "Cluster"}:
+        known = c.execute("SELECT name FROM cluster WHERE declared = 1")
+        named |= {row["name"] for row in known}
+    return settle(c, named, plan.commit, now)
 
 
 def _declare_groups(c: Connection, repo: Repo) -> None:

@@ -24,6 +24,7 @@ from fleet.world.host import HostSpec
 HUB_OPTIONS = ("--poll", "2", "--heartbeat", "2", "--degraded-after", "2", "--advance-every", "0.2")
 """Quick enough to watch."""
 HOSTS = 2
+DECLARED = ("Online", "Offline", "Pending")
 PLAN_SECONDS = 60.0
 
 
@@ -67,7 +68,7 @@ class Session:
                 break
             time.sleep(0.2)  # noqa: TID251 - a person waits at a terminal
         rows = self.api.get("/v1/clusters")["items"]
-        names = [row["cluster"] for row in rows if row["state"] != "Undeclared"]
+        names = [row["cluster"] for row in rows if row["state"] in DECLARED]
         if not names:
             problems = self.api.get("/v1/problems")["items"]
             raise FleetError(

@@ -14,6 +14,7 @@ from agents.errors import HubUnauthorizedError, HubUnreachableError, OfferRefuse
 from agents.protocol import (
     Artifact,
     BundleDeployment,
+    Deletion,
     DeploymentReport,
     Offer,
     RegisterAnswer,
@@ -88,6 +89,19 @@ class MemoryHub:
     def withdraw(self, generation: int) -> None:
         """Take an offer back without the agent being told."""
         self.withdrawn.add(generation)
+
+    def let_leave(self, policy: Deletion | None) -> None:
+        """Git no longer declares the cluster; `None`: it does again."""
+        if policy in (None, Deletion.ORPHAN):
+            self._change(leaving=policy)
+            return
+        self._generation += 1
+        names = [item.bundle for item in self.held.current]
+        self._change(
+            leaving=policy,
+            current=tuple(BundleDeployment.absent(name) for name in names),
+            generations=dict.fromkeys(names, self._generation),
+        )
 
     def remove_from_target(self, bundle: str) -> None:
         """Name a bundle no more, which is no order to remove it."""

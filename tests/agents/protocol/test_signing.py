@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agents.protocol import BundleDeployment, Offer, Options, SyncRequest, Target
+from agents.protocol import BundleDeployment, Deletion, Offer, Options, SyncRequest, Target
 from agents.protocol.signing import (
     SignatureError,
     check_target,
@@ -39,6 +39,12 @@ def test_a_signed_target_is_taken_with_the_key_that_signed_it() -> None:
         check_target(TARGET, key_line(OLD))
 
 
+def test_a_target_that_nobody_leaves_is_signed_as_by_older_hubs() -> None:
+    assert b"leaving" not in statement_of(TARGET)
+    told = {statement_of(TARGET.model_copy(update={"leaving": item})) for item in Deletion}
+    assert len(told) == len(Deletion)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -51,6 +57,8 @@ def test_a_signed_target_is_taken_with_the_key_that_signed_it() -> None:
         {"generations": {"web": 2}},
         {"offers": ()},
         {"syncs": ()},
+        {"leaving": Deletion.ORPHAN},
+        {"leaving": Deletion.DELETE},
         {"syncs": (SYNC.model_copy(update={"force": True}),)},
         {"syncs": (SYNC.model_copy(update={"dry_run": False}),)},
         {"syncs": (SYNC.model_copy(update={"bundles": ("db",)}),)},

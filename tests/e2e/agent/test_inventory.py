@@ -150,3 +150,32 @@ def claim() -> Object:
             "resources": {"requests": {"storage": "1Gi"}},
         },
     }
+
+
+async def test_a_cluster_that_leaves_is_let_be_taken_back_and_emptied(real: RealLab) -> None:
+    where = ObjectKey("", "ConfigMap", SPACE, "settings")
+    real.release("web", config_map(), deployment(replicas=0))
+    real.release("db", config_map("db"))
+    await real.synced("web", "db")
+    real.hub.let_leave(Deletion.ORPHAN)
+    await real.until(lambda: real.hub.received[-1].left)
+    real.recorder.writes.clear()
+    await real.edit(where, {"data": {"colour": "red"}})
+    await real.run_for(1)
+    assert real.recorder.writes == []
+    assert (await real.there("ConfigMap", "settings"))["data"] == {"colour": "red"}
+
+    real.hub.let_leave(None)
+    await real.until(lambda: "apply ConfigMap settings" in real.recorder.writes)
+    await real.synced("web", "db")
+    assert (await real.there("ConfigMap", "settings"))["data"] == {"colour": "blue"}
+
+    real.hub.let_leave(Deletion.WAIT)
+    await real.until(lambda: real.hub.received[-1].left and not real.agent.reports)
+    for kind, name, group in (
+        ("ConfigMap", "settings", ""),
+        ("ConfigMap", "db", ""),
+        ("Deployment", "web", "apps"),
+    ):
+        assert await real.live(kind, name, SPACE, group) is None
+    assert await real.live("Namespace", SPACE, "") is not None

@@ -54,6 +54,7 @@ PEOPLE: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/v1/syncs", {"actor": "ana"}),
     ("GET", "/v1/syncs/1-1", None),
     ("POST", "/v1/clusters/production-1/token", {}),
+    ("POST", "/v1/clusters/stray/forget", {}),
     ("POST", "/v1/source/refresh", {}),
 )
 
@@ -90,6 +91,7 @@ async def test_an_agent_is_no_operator(hub: Served) -> None:
 
 async def test_the_operator_token_opens_every_route_of_people(hub: Served) -> None:
     hub.rig.agents["staging-1"].turn()  # so that there is something to sync
+    hub.rig.join("stray")
     with hub.rig.store.write() as c:
         add_vetoes(c, [Veto("web", V1.digest, "")], hub.rig.clock.now())
     for method, path, body in PEOPLE:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
+from agents.leaving import has_left
 from agents.protocol import (
     ABSENT,
     Artifact,
     BundleDeployment,
+    Deletion,
     DeploymentReport,
     Health,
     Offer,
@@ -59,6 +61,8 @@ class Given:
     unread: frozenset[str] = frozenset()
     trailers: tuple[tuple[str, str], ...] = ()
     author: str = "ana"
+    deletion: Mapping[str, Deletion] = field(default_factory=dict)
+    """Of clusters that do not say `orphan`."""
 
     def with_content(self, content: Content) -> Given:
         """The same, but for what clusters run."""
@@ -155,7 +159,15 @@ def deployment_of(bundle: str, content: str, commit: str = "") -> BundleDeployme
 def planned_of(commit: str, given: Given) -> Planned:
     """The plan that the values stand for; a cluster's name begins with its group."""
     names = sorted(given.content)
-    clusters = tuple(Cluster(n, labels={"env": group_of(n)}, at="clusters.yaml") for n in names)
+    clusters = tuple(
+        Cluster(
+            n,
+            labels={"env": group_of(n)},
+            at="clusters.yaml",
+            deletion=given.deletion.get(n, Deletion.ORPHAN),
+        )
+        for n in names
+    )
     groups = tuple(
         ClusterGroup(g, tuple(n for n in names if group_of(n) == g))
         for g in sorted({group_of(n) for n in names})
@@ -248,12 +260,16 @@ class Agent:
     def report(self, *deployments: DeploymentReport, full: bool = False) -> ReportAnswer:
         """Send one report with the next sequence number."""
         self.sequence += 1
+        target = self.target()
         return self.rig.hub.desk.report(
             Report(
                 cluster=self.cluster,
                 incarnation=self.incarnation,
                 sequence=self.sequence,
                 full=full,
+                epoch=target.epoch,
+                serial=target.serial,
+                left=has_left(target),
                 deployments=deployments,
             )
         )

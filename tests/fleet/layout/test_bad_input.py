@@ -360,6 +360,7 @@ BAD_CLUSTERS = {
     "labels that are a list": ("labels: []", ""),
     "a version that YAML cut": ("labels: {}", "spec: {kubernetesVersion: 1.30}"),
     "a version that is none": ("labels: {}", "spec: {kubernetesVersion: latest}"),
+    "a way to leave that is none": ("labels: {}", "spec: {deletionPolicy: obliterate}"),
     "values that are a text": ("labels: {}", "spec: {values: x}"),
     "values too large": ("labels: {}", "spec: {values: {a: 18446744073709551616}}"),
 }

@@ -203,7 +203,8 @@ def test_clusters_groups_and_policies_arrive() -> None:
         "---\napiVersion: fleet.dev/v1\nkind: Rollout\nmetadata: {name: default}\n"
         "spec: {stages: []}\n",
         "clusters/rancher.yaml": "apiVersion: fleet.cattle.io/v1alpha1\nkind: Cluster\n"
-        "metadata: {name: b, namespace: fleet-default}\nspec: {templateValues: {k: 1}}\n",
+        "metadata: {name: b, namespace: fleet-default}\n"
+        "spec: {templateValues: {k: 1}, deletionPolicy: wait}\n",
     }
     repo = repo_of(files)
     first, second = repo.clusters
@@ -211,6 +212,7 @@ def test_clusters_groups_and_policies_arrive() -> None:
     assert (first.kubernetes_version, first.api_versions) == ("1.33", ("a/v1", "b/v1"))
     assert first.at == "clusters/all.yaml:1"
     assert second.values == {"k": 1}
+    assert (first.deletion, second.deletion) == (Deletion.ORPHAN, Deletion.WAIT)
     (policy,) = repo.policies
     assert (policy.kind, policy.name, policy.spec) == ("Rollout", "default", {"stages": []})
     assert policy.at == "clusters/all.yaml:6"

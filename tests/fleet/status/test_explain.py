@@ -124,11 +124,21 @@ def test_a_report_that_does_not_count_is_shown_as_such() -> None:
 
 
 def test_connections_have_one_word_each() -> None:
-    def row(declared: int, seen: str | None, online: int | None) -> dict[str, Any]:
-        return {"declared": declared, "last_seen": seen, "online": online}
+    def row(
+        declared: int, seen: str | None, online: int | None, leaving: str = "", left: str = ""
+    ) -> dict[str, Any]:
+        return {
+            "declared": declared,
+            "last_seen": seen,
+            "online": online,
+            "leaving": leaving,
+            "left_at": left or None,
+        }
 
     assert connection(row(1, "t", 1)) == "Online"
     assert connection(row(1, "t", 0)) == "Offline"
     assert connection(row(1, None, None)) == "Pending"
     assert connection(row(0, "t", 1)) == "Unclaimed"
     assert connection(row(0, None, None)) == "Undeclared"
+    assert connection(row(0, "t", 1, "orphan")) == "Leaving"
+    assert connection(row(0, "t", 0, "wait", "t")) == "Left"
