@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 
+from agents.lease import KEY
 from agents.leaving import in_words
 from agents.protocol import Deletion, Options, SyncState
 from clusters.objects import Object
@@ -72,6 +74,21 @@ async def test_it_has_left_for_an_agent_that_starts_again_without_a_hub_too(lab:
     await lab.run_for(200)
     assert _data(lab) == CHANGED["data"]
     assert lab.recorder.writes == []
+
+
+async def test_it_has_left_for_an_agent_on_an_empty_disk_too(lab: Lab, tmp_path: Path) -> None:
+    await _running(lab)
+    lab.hub.let_leave(Deletion.ORPHAN)
+    await lab.until(lambda: _left(lab))
+    await lab.run_for(5)
+    lab.hub.reachable = False
+    lab.state_dir = tmp_path / "another node"
+    lab.cluster.server.delete(KEY)  # the agent of before is dead, and its Lease with it
+    lab.new_agent()
+    lab.edit(key("ConfigMap", "web-0"), CHANGED)
+    await lab.run_for(200)
+    assert lab.agent.target is not None
+    assert _data(lab) == CHANGED["data"]
 
 
 async def test_a_cluster_that_is_declared_again_is_taken_up_where_it_was(lab: Lab) -> None:

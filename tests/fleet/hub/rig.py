@@ -61,6 +61,7 @@ class Given:
     unread: frozenset[str] = frozenset()
     trailers: tuple[tuple[str, str], ...] = ()
     author: str = "ana"
+    held_clusters: frozenset[str] = frozenset()
     deletion: Mapping[str, Deletion] = field(default_factory=dict)
     """Of clusters that do not say `orphan`."""
 
@@ -200,6 +201,7 @@ def planned_of(commit: str, given: Given) -> Planned:
         {name: index for index, name in enumerate(names)},
         given.problems,
         given.held,
+        given.held_clusters,
         unread=given.unread,
     )
     book = read_policies(given.policies, [g.name for g in groups])

@@ -101,6 +101,14 @@ def test_the_policy_is_the_one_that_git_declared_last_and_outlives_the_hub(rig: 
     assert rig.hub.desk.target(GONE).leaving is Deletion.DELETE
 
 
+def test_a_declaration_of_which_half_could_not_be_read_changes_no_policy(rig: Rig) -> None:
+    running(rig, production_4=Deletion.WAIT)
+    rig.push(everybody(), held_clusters=frozenset({GONE}))
+    rig.look()
+    left_out(rig, GONE)
+    assert rig.hub.desk.target(GONE).leaving is Deletion.WAIT
+
+
 @pytest.mark.parametrize("unread", ["", "Cluster"])
 def test_a_cluster_that_could_not_be_read_has_not_left(rig: Rig, unread: str) -> None:
     running(rig, production_4=Deletion.DELETE)
