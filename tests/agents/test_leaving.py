@@ -40,9 +40,11 @@ async def test_an_orphan_keeps_everything_and_nothing_is_touched_any_more(
     lab: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:
     await _running(lab)
+    before = lab.clock.now()
     with caplog.at_level(logging.WARNING):
         lab.hub.let_leave(Deletion.ORPHAN)
         await lab.until(lambda: _left(lab))
+    assert (lab.clock.now() - before).total_seconds() < 5, "that waits for no heartbeat"
     assert in_words(Deletion.ORPHAN) in caplog.text
     lab.edit(key("ConfigMap", "web-0"), CHANGED)
     lab.cluster.server.delete(key("ConfigMap", "web-1"))

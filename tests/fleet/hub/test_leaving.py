@@ -234,7 +234,8 @@ def test_nothing_is_started_in_a_cluster_that_leaves(rig: Rig) -> None:
     rig.look()
     rig.release()
     (offer,) = rig.hub.desk.target(GONE).offers
-    left_out(rig, GONE)
+    rig.push(without(GONE))
+    rig.look()
     assert rig.hub.desk.target(GONE).offers == ()
     with pytest.raises(RequestError):
         rig.agents[GONE].start(offer)
