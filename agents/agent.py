@@ -346,7 +346,8 @@ class Agent:
         target = self._link.target
         if target is not None and target is not self._holdings.target:
             if target.leaving is not leaving_of(self._holdings.target):
-                _log.warning(in_words(target.leaving))
+                what = {"meaning": in_words(target.leaving)}
+                _log.warning("fleet membership changed", extra=what)
             self._holdings.accept(target)
             self._wake_worker()
         if self._holdings.artifacts_arrived():
