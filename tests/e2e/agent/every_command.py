@@ -1,7 +1,7 @@
 """What each command is asked when its output is searched for secrets. A new one must be here.
 
-`{repo}`, `{state}` and `{manifests}` stand for the fleet repository, the hub's folder and a file of
-what `fleet render` printed.
+`{hub}`, `{repo}`, `{state}` and `{manifests}` stand for the hub's address, the fleet repository,
+the hub's folder and a file of what `fleet render` printed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ and a repository of their own."""
 MEANT = {"render", "agent install", "cluster token"}
 """Print a secret because that is what they are asked for: manifests as they are, a token."""
 ASKED: dict[str, tuple[str, ...]] = {
-    "agent install": (f"--cluster {CLUSTER} --hub https://hub.example:8780",),
+    "agent install": (f"--cluster {CLUSTER} --hub {{hub}}",),
     "agent rbac": ("{manifests}",),
     "bundledeployments": ("", "vault", "quoted"),
     "bundles": ("", "mistaken"),
@@ -54,6 +54,7 @@ ASKED: dict[str, tuple[str, ...]] = {
     "rollout freeze": ("-m incident",),
     "rollout unfreeze": ("",),
     "rollout rollback": ("gated",),
+    "rollout veto": ("gated -m broken",),
     "rollout unveto": ("gated -m mended",),
     "rollout abort": ("gated",),
 }
