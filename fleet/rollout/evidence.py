@@ -43,6 +43,11 @@ class BundleEvidence:
     """Objects that were applied, changed since, and are left so: no step back of the release."""
 
     @property
+    def is_paused(self) -> bool:
+        """Does an annotation in the cluster hold up the release?"""
+        return self.sync is SyncState.WAITING and self.code == "paused"
+
+    @property
     def is_applied(self) -> bool:
         """Did the cluster get all of it, whatever was changed there afterwards?"""
         return was_applied(self.sync, self.drifted)

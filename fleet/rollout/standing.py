@@ -4,7 +4,8 @@ A report counts only if it names the generation of this run's assignment and the
 stale health is no health. What has started is never skipped. clusterDeadline runs while the
 cluster is in flight, added up over repeated offers and regressions, so that a flapping cluster
 cannot outrun it; an offer to a cluster that is offline does not use it up, since the lease ends
-that. Pure; writes the clock and the failure into the `Memory` it is given.
+that; nor does the time in which somebody there holds it by a pause, as its agent, online, tells.
+Pure; writes the clock and the failure into the `Memory` it is given.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from fleet.rollout.tables import ClusterEvent
 GOOD = frozenset({Health.HEALTHY, Health.SUSPENDED})
 """Suspended is what Git itself asked for (a suspended CronJob), so it does not fail a release."""
 
+PAUSED = "Paused"
+"""A `Sight`'s code: somebody in the cluster asked to leave alone what would change."""
 NOWHERE = ClusterEvidence()
 
 
@@ -218,6 +221,8 @@ def _worse(one: Sight, other: Sight) -> Sight:
         times = [t for t in (one.since, other.since) if t is not None]
         return Sight(ClusterEvent.WELL, max(times, default=None))
     worse = other if _RANK[other.event] > _RANK[one.event] else one
+    if one.event is other.event and one.code == PAUSED:
+        worse = other  # the time of what goes on is not the time of what somebody holds
     return Sight(worse.event, worse.since, min(dues, default=None), worse.reason, worse.code)
 
 
@@ -231,7 +236,8 @@ def _look_at_bundle(
         said = f"{change.bundle}: {report.message or report.sync.value}"
         if report.sync is SyncState.FAILED:
             return Sight(ClusterEvent.BROKEN, report.since, None, said, report.code or "Failed")
-        return Sight(ClusterEvent.STARTED, report.since, None, said, report.sync.value)
+        code = PAUSED if report.is_paused else report.sync.value
+        return Sight(ClusterEvent.STARTED, report.since, None, said, code)
     if change.wanted == ABSENT or report.health in GOOD:
         return Sight(ClusterEvent.WELL, report.since)
     said = f"{change.bundle}: {report.message or report.health.value}"
@@ -258,7 +264,8 @@ def keep_time(
     """Run or stop the cluster's clock; past the deadline `sight` becomes LATE."""
     spent, since = memory.clocks.get(cluster, (0.0, None))
     fresh = cluster not in memory.clocks
-    runs = sight.event in (ClusterEvent.STARTED, ClusterEvent.APPLIED) or (
+    paused = sight.code == PAUSED and evidence.online
+    runs = (sight.event in (ClusterEvent.STARTED, ClusterEvent.APPLIED) and not paused) or (
         sight.event is ClusterEvent.OFFERED and evidence.online
     )
     if not runs or offer is None:

@@ -8,7 +8,7 @@ import pytest
 
 from agents.protocol import ABSENT, Health, SyncState
 from fleet.rollout.decisions import Verb
-from fleet.rollout.evidence import ClusterEvidence
+from fleet.rollout.evidence import BundleEvidence, ClusterEvidence
 from fleet.rollout.gate_kinds import Soak
 from fleet.rollout.rules import ConnectivityRules, Rules
 from fleet.rollout.run_plan import Change
@@ -172,6 +172,53 @@ def test_the_deadline_of_an_offer_does_not_run_while_the_cluster_is_dark() -> No
     back = tick(plan, {"a": offered()}, marks, 86460)
     assert states(back) == {"a": "Assigned"}
     assert states(tick(plan, {"a": offered()}, back.marks, 86460 + 1741)) == {"a": "TimedOut"}
+
+
+def held(bundle: str = "app") -> BundleEvidence:
+    """Somebody in the cluster asked to leave alone what the release would change."""
+    said = report(sync=SyncState.WAITING, health=Health.HEALTHY, bundle=bundle)
+    return replace(said, code="paused", message="is paused: INC-17")
+
+
+def test_the_time_in_which_somebody_there_holds_it_by_a_pause_does_not_count() -> None:
+    paused = cluster(held(), offered=0, started=0)
+    marks = tick(PLAN, {}).marks
+    marks = tick(PLAN, {"a": cluster(offered=0, started=0)}, marks, 600).marks
+    marks = tick(PLAN, {"a": paused}, marks, 601).marks
+    later = tick(PLAN, {"a": paused}, marks, 10**6)
+    assert states(later) == {"a": "Applying"}
+    goes_on = cluster(report(sync=SyncState.SYNCING), offered=0, started=0)
+    again = tick(PLAN, {"a": goes_on}, later.marks, 10**6)
+    assert states(tick(PLAN, {"a": goes_on}, again.marks, 10**6 + 1198)) == {"a": "Applying"}
+    late = tick(PLAN, {"a": goes_on}, again.marks, 10**6 + 1199)
+    assert states(late) == {"a": "TimedOut"}, "what it took before counts"
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        cluster(held(), offered=0, started=0, online=False),
+        cluster(replace(held(), code="dependency"), offered=0, started=0),
+        cluster(replace(held(), sync=SyncState.SYNCING), offered=0, started=0),
+        cluster(replace(held(), generation=7), offered=0, started=0),
+    ],
+    ids=["gone since", "waits for another bundle", "goes on", "an older release"],
+)
+def test_only_a_pause_that_an_agent_tells_of_now_stops_the_clock(known: ClusterEvidence) -> None:
+    marks = tick(PLAN, {}).marks
+    marks = tick(PLAN, {"a": known}, marks, 1).marks
+    assert states(tick(PLAN, {"a": known}, marks, 1800)) == {"a": "TimedOut"}
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_pause_of_one_bundle_does_not_stop_the_clock_of_another(first: bool) -> None:
+    plan = replace(PLAN, changes={"a": (Change("app", "v2"), Change("db", "v2"))})
+    goes_on = report(sync=SyncState.SYNCING, bundle="db" if first else "app")
+    known = cluster(held("app" if first else "db"), goes_on, offered=0, started=0)
+    marks = tick(plan, {"a": known}, tick(plan, {}).marks, 1).marks
+    assert states(tick(plan, {"a": known}, marks, 1800)) == {"a": "TimedOut"}
+    both = cluster(held("app"), held("db"), offered=0, started=0)
+    assert states(tick(plan, {"a": both}, marks, 10**6)) == {"a": "Applying"}
 
 
 def test_a_failure_stands_until_a_retry_and_then_old_reports_say_nothing() -> None:
