@@ -14,6 +14,7 @@ of a push of which the same is to be told share a line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -51,8 +52,9 @@ def table(history: History) -> list[str]:
     lines = []
     for (commit, push), until in zip(history.pushed.items(), [*moments[1:], None], strict=True):
         tales = [_tale(history, plan, push, spans) for plan in plans if plan.commit == commit]
-        lines.append(f"{push.at:%a %H:%M} {push.key:<12} {push.title}")
-        lines.extend(_lines(tales) if tales else ["  no run"])
+        none = "" if tales else " — no run"
+        lines.append(f"{push.at:%a %H:%M} {push.key:<12} {push.title}{none}")
+        lines.extend(_lines(tales))
         lines.extend(_held(spans, push, until))
     return lines
 
@@ -150,11 +152,12 @@ def _said(span: Span) -> str:
 
 
 def _short(why: str) -> str:
-    """Without what is long and says nothing more here: registries, and what anybody may do."""
+    """Without what is long and says nothing more here: registries, what people may do."""
     words = (
         word.rpartition("/")[2] if "/" in word and ":" in word else word for word in why.split()
     )
-    return " ".join(words).partition(": held until")[0]
+    said = re.sub(r" \(stage .*|vetoed, until [^;]*; ", "", " ".join(words))
+    return said.replace("the window is closed until", "closed until")
 
 
 def _held(spans: Iterable[Span], push: Push, until: datetime | None) -> Iterator[str]:

@@ -11,7 +11,7 @@ from agents.protocol import ABSENT
 from fleet.render import Renderer
 from fleet.rollout.run_plan import RunPlan
 from tests.e2e.rollout_history.history import JOIN_MINUTES, REMOVALS_MINUTES, History, history
-from tests.e2e.rollout_history.shop_commits import PUSHES, TUESDAY, Push, chosen
+from tests.e2e.rollout_history.shop_commits import PUSHES, WEDNESDAY, Push, chosen
 from tests.e2e.rollout_history.tables import plans_of, table
 from tests.e2e.rollout_history.timed_agent import Ran
 from tests.e2e.shop import needs_shop
@@ -21,15 +21,16 @@ pytestmark = needs_shop
 TOLD = (
     *("readme", "bad", "ingress", "un-bad", "prod-bad", "un-prod-bad"),
     *("cluster", "exporter", "moved", "no-webapp"),
+    *("under-way", "freeze", "in-freeze", "un-under-way", "thaw"),
 )
-END = TUESDAY + timedelta(hours=23)
+END = WEDNESDAY + timedelta(hours=14)
 SOAK = timedelta(minutes=30)
 STAGING = {"stg-eu-1", "stg-eu-2"}
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
-    """Ten of the commits, two days."""
+    """Fifteen of the commits, two and a half days."""
     folder = tmp_path_factory.mktemp("history")
     with Renderer(folder / "renders") as renderer, history("safe", folder / "safe", renderer) as it:
         it.go(chosen(TOLD), END)
@@ -144,6 +145,16 @@ def test_a_removed_app_waits_for_a_person_and_goes_by_the_stages(told: History) 
     assert max(gone[name] for name in staging) + SOAK <= min(
         at for name, at in gone.items() if name not in staging
     )
+
+
+def test_in_a_freeze_only_a_revert_of_what_was_under_way_starts(told: History) -> None:
+    started = [one for one in told.fleet.truth if _at("freeze") < one.at < _at("thaw")]
+    [back] = _runs(told, "un-under-way").values()
+    assert {one.run for one in started} == {back.uid}
+    before = {one.cluster for one in _ran(told, run=_runs(told, "under-way")["cert-manager"].uid)}
+    assert {one.cluster for one in started} == before == STAGING | {"prd-us-3"}
+    [held] = _runs(told, "in-freeze").values()
+    assert min(one.at for one in _ran(told, run=held.uid)) == _at("thaw")
 
 
 def test_the_table_has_a_line_for_every_push_and_every_run(told: History) -> None:
