@@ -99,8 +99,8 @@ def _forward(tick: _Tick, ended: bool) -> None:
     _name_state(tick, *_run_event(tick))
     moving = _moving(tick)
     tick.withdraw = _withdraw(run, tick.views, moving, evidence, memory, now, wakes)
-    if tick.withdraw and moving:
-        wakes.append(now)
+    if tick.withdraw:
+        wakes.append(now)  # Who is free of an offer now may end a stage, or take the slot.
     tick.offer = _offer(run, moving, evidence, memory, now, wakes)
     if tick.offer:
         wakes.append(_first_due(run, now))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -27,6 +27,8 @@ from tests.e2e.rollout_history.watching import Watcher
 
 HEARTBEAT_SECONDS = 300
 """Slow, so that hours of soaking are few steps."""
+BEAT = timedelta(seconds=HEARTBEAT_SECONDS)
+BEATS_FROM = datetime(2030, 1, 1, tzinfo=UTC)
 STEPS_AT_A_MOMENT = 60
 
 Person = Callable[["FleetInTime"], datetime | None]
@@ -95,25 +97,35 @@ class FleetInTime:
 
     def _moment(self) -> datetime:
         """Everything that happens now; when something happens next."""
+        mail = self._mail()
         for _ in range(STEPS_AT_A_MOMENT):
             for name, agent in self.agents.items():
-                self._turn(name, agent)
+                self._turn(name, agent, mail)
             _, wake = self.hub.release(self.now)
             asks = [at for person in self.people if (at := person(self)) is not None]
             ahead = [wake, *asks, *self._wakes.values()]
             with self.store.read() as c:
                 self.watcher.look(c, self.now)
-            mail = any(agent.has_mail(self.hub.desk) for agent in self.agents.values())
+            mail = self._mail()
             if min(ahead) > self.now and not mail:
                 return min(ahead)
         raise AssertionError(f"the fleet does not come to rest at {self.now}")
 
-    def _turn(self, name: str, agent: TimedAgent) -> None:
+    def _mail(self) -> set[str]:
+        """The agents to whom the hub says something that they have not read."""
+        rows = self.rows("SELECT name, serial FROM cluster")
+        known = ((row["name"], row["serial"]) for row in rows if row["name"] in self.agents)
+        return {name for name, serial in known if self.agents[name].read < serial}
+
+    def _turn(self, name: str, agent: TimedAgent, mail: set[str]) -> None:
         due = self._wakes.get(name)
-        if due is not None and due > self.now and not agent.has_mail(self.hub.desk):
+        if due is not None and due > self.now and name not in mail:
             return
-        beat = self.now + timedelta(seconds=HEARTBEAT_SECONDS)
-        self._wakes[name] = min(agent.turn(self.hub.desk, self.now) or beat, beat)
+        # All beat at the same moments, so that a quiet hour is a few of them.
+        beats = (self.now - BEATS_FROM) // BEAT + 1
+        beat = BEATS_FROM + beats * BEAT
+        turned = agent.turn(self.hub.desk, self.now, has_mail=name in mail)
+        self._wakes[name] = min(turned or beat, beat)
 
     def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """What the store says."""

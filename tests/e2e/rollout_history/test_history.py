@@ -16,7 +16,7 @@ from tests.e2e.rollout_history.tables import plans_of, table
 from tests.e2e.rollout_history.timed_agent import Ran
 from tests.e2e.shop import needs_shop
 
-pytestmark = needs_shop
+pytestmark = [needs_shop, pytest.mark.timeout(600)]
 
 TOLD = (
     *("readme", "bad", "ingress", "un-bad", "prod-bad", "un-prod-bad"),

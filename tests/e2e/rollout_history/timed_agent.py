@@ -73,14 +73,15 @@ class TimedAgent:
         self.holds: dict[str, Held] = {}
         self._slow = crc32(cluster.encode()) % SLOWEST_SECONDS
         self._sequence = 0
-        self._etag = ""
+        self.read = 0
+        """Serial of the last target that it has read."""
         self._said: tuple[DeploymentReport, ...] = ()
 
-    def turn(self, desk: Desk, now: datetime) -> datetime | None:
+    def turn(self, desk: Desk, now: datetime, *, has_mail: bool) -> datetime | None:
         """Do what is due and report; when something changes by itself next."""
         if not self._sequence:
             desk.register(RegisterRequest(cluster=self.cluster, incarnation=INCARNATION))
-        if self.has_mail(desk):
+        if has_mail:
             self._take(desk, now)
         said = tuple(self._state(bundle, held, now) for bundle, held in sorted(self.holds.items()))
         self._report(desk, said)
@@ -90,13 +91,10 @@ class TimedAgent:
         ends = (end for held in self.holds.values() for end in self._ends(held))
         return min((end for end in ends if end > now), default=None)
 
-    def has_mail(self, desk: Desk) -> bool:
-        """Does the hub say something that was not read?"""
-        return desk.etag(self.cluster) != self._etag
-
     def _take(self, desk: Desk, now: datetime) -> None:
-        self._etag = desk.etag(self.cluster)
-        for offer in desk.target(self.cluster).offers:
+        target = desk.target(self.cluster)
+        self.read = target.serial
+        for offer in target.offers:
             asked = StartRequest(
                 run=offer.run, generation=offer.generation, incarnation=INCARNATION
             )

@@ -6,7 +6,17 @@ from fleet.rollout.decisions import Verb
 from fleet.rollout.evidence import Evidence
 from fleet.rollout.freezing import by_people, frozen
 from fleet.rollout.states import RunState
-from tests.fleet.rollout.builders import decision, healthy, offered, run, stage, tick
+from tests.fleet.rollout.builders import (
+    after,
+    cluster,
+    decision,
+    healthy,
+    offered,
+    run,
+    stage,
+    stage_states,
+    tick,
+)
 from tests.fleet.rollout.test_caps import budget
 
 FROZEN = budget(freeze={"active": True, "reason": "year end"})
@@ -20,6 +30,18 @@ def test_frozen_nothing_starts_and_what_is_offered_is_withdrawn() -> None:
     assert step.state is RunState.RUNNING
     assert {one.code for one in step.clusters} == {"Frozen"}
     assert "year end" in step.reason
+
+
+def test_what_a_freeze_takes_back_is_looked_at_again_at_once() -> None:
+    """A dark cluster that loses its offer holds no stage open: nobody else would tell the run."""
+    plan = run(stage("one", "c0", "c1", parallelism=2), stage("two", "d", depends_on=("one",)))
+    dark = cluster(offered=0, online=False)
+    step = tick(plan, {"c0": dark, "c1": healthy()}, budgets=(FROZEN,))
+    assert (step.withdraw, stage_states(step)["one"]) == (("c0",), "Updating")
+    assert step.wake_at == after(0)
+    again = {"c0": cluster(offered=0, withdrawn=0, online=False), "c1": healthy()}
+    done = tick(plan, again, step.marks, budgets=(FROZEN,))
+    assert stage_states(done)["one"] == "Done"
 
 
 def test_what_has_started_settles_and_soaks_while_it_is_frozen() -> None:
