@@ -84,7 +84,8 @@ def _deployments(c: Connection, bundle: str, clusters: set[str]) -> list[tuple[s
     rows = c.execute(
         "SELECT d.cluster, d.bundle, coalesce(a.online, 0) AS online FROM bundle_deployment d"
         " JOIN cluster k ON k.name = d.cluster LEFT JOIN agent a ON a.cluster = d.cluster"
-        " WHERE d.current <> '' AND d.gone = 0 AND ? IN ('', d.bundle) ORDER BY 1, 2",
+        " WHERE d.current <> '' AND d.gone = 0 AND k.leaving = ''"
+        " AND ? IN ('', d.bundle) ORDER BY 1, 2",
         (bundle,),
     )
     return [

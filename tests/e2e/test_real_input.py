@@ -33,13 +33,21 @@ import pytest
 from agents.agent import Agent
 from agents.apply.policy import PROTECTED
 from agents.inventory import ALLOW_WIPE, NAMESPACE, PART_OF, parent_name
-from agents.protocol import BundleDeployment, Health, SyncState, read_artifact
+from agents.protocol import (
+    Artifact,
+    BundleDeployment,
+    Health,
+    Options,
+    SyncState,
+    read_artifact,
+)
 from agents.protocol.needs import needs_of_manifests
 from agents.rights import NAME, rights_of
 from agents.settings import Settings
 from clusters.errors import AdmissionError
 from clusters.objects import Kind, Object, ObjectKey, key_of, labels_of
 from tests.agents.memory_hub import MemoryHub
+from tests.agents.samples import crd, secret, widget
 from tests.controlplane.audit import Trail, granted, trail_of
 from tests.controlplane.control_plane import ControlPlane
 from tests.e2e.comparison import Difference, Table, changed, object_differences, relabelled
@@ -146,6 +154,7 @@ async def test_an_agent_brings_its_target_to_both_alike(
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
+    share = _with_more(share)
     unready = {str(key_of(obj)) for obj in share.objects if obj["kind"] in NEED_METRICS}
     async with real(own_plane) as one, simulated() as other:
         for side in (one, other):
@@ -170,6 +179,20 @@ async def test_an_agent_brings_its_target_to_both_alike(
             await _what_somebody_changes_is_set_back(one, share)
             await _all_is_removed_but_what_is_kept(one, hub, agent, share)
     _all_rights_were_needed(rights, trail_of(own_plane.audit_log, AGENT))
+
+
+def _with_more(share: Share) -> Share:
+    """The share and what it happens to have none of: a Secret, and a kind of its own in use."""
+    bundle, space = "more", Options(namespace="shop")
+    locked = {**secret(), "data": {"password": "aHVudGVyMg=="}}
+    artifact = Artifact(bundle=bundle, objects=(locked, crd(), widget()))
+    placed = [{**i, "metadata": {**i["metadata"], "namespace": "shop"}} for i in (locked, widget())]
+    item = BundleDeployment.of(bundle, artifact.digest(), {}, space)
+    return Share(
+        (*share.objects, *placed, crd()),
+        (*share.deployments, item),
+        {**share.artifacts, artifact.digest(): artifact.to_bytes()},
+    )
 
 
 NEED_METRICS = ("APIService", "HorizontalPodAutoscaler")

@@ -12,6 +12,7 @@ from fleet.errors import RequestError
 from fleet.status.fleets import connection
 from fleet.store.agents import cluster_of_token
 from fleet.store.questions import cluster_rows
+from fleet.store.syncs import SyncOrder
 from tests.fleet.hub.rig import Content, Rig, deployment_of, fleet
 
 GONE = "production-4"
@@ -257,3 +258,11 @@ def test_a_person_has_a_cluster_forgotten_whose_agent_will_never_take_leave(rig:
         assert cluster_of_token(c, token) is None
     with pytest.raises(RequestError):
         rig.hub.desk.forget(GONE)
+
+
+def test_nobody_syncs_a_cluster_that_leaves(rig: Rig) -> None:
+    running(rig)
+    left_out(rig, GONE)
+    with pytest.raises(RequestError) as refused:
+        rig.hub.desk.sync(SyncOrder(actor="ana"), [GONE])
+    assert refused.value.code == "nothing-to-sync"
