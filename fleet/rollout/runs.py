@@ -227,7 +227,10 @@ class _Desk:
                 return
 
     def _orphans(self) -> set[str]:
-        mine = {bundle for run in self.planner.made for bundle in run.bundles}
+        # A run that was stored may be the successor: its proposal was asked for again.
+        after = set(self.superseded.values())
+        stored = [record.plan for record in self.records() if record.plan.uid in after]
+        mine = {bundle for run in (*self.planner.made, *stored) for bundle in run.bundles}
         theirs = {
             bundle
             for record in self.records()

@@ -45,7 +45,7 @@ async def approval(world: World) -> None:
     assert world.true.got("web", "1.2") == STAGING
     for person, why in (("cleo", "is an author"), ("ben", "may not approve")):
         seen = world.board(f"{person} approves", f"rollout approve {newer}", person=person)
-        assert f"it opens nothing: {person} {why}" in seen
+        assert f"it opens nothing: {person} {why}" in seen, seen
     await world.run_for(60)
     assert world.true.wanted("web")["production-1"] == "1.0"
     seen = world.board("neither opened it")

@@ -42,7 +42,8 @@ def live_unbaked(world: World) -> list[set[str]]:
     title = {run["uid"]: run["title"].rpartition(" ")[2] for run in world.runs("feed")}
     done = [
         (datetime.fromisoformat(event["at"]), event["stage"], title[event["run"]])
-        for event in world.events("stage-done", "feed")
+        for event in world.events(kind="stage-done")
+        if event["run"] in title
     ]
     now: dict[str, str] = {}
     found = []
@@ -96,7 +97,7 @@ def _bounded(production: list[str], world: World) -> None:
 
 def started(world: World, state: str) -> list[str]:
     """Runs in this state that changed something."""
-    moved = {event["run"] for event in world.events("started", "feed")}
+    moved = {event["run"] for event in world.events(kind="started")}
     return [
         run["uid"] for run in world.runs("feed") if run["state"] == state and run["uid"] in moved
     ]

@@ -37,11 +37,11 @@ from fleet.hub.settings import HubSettings
 from fleet.model import Tree
 from fleet.render import Renderer
 from fleet.source import Source
-from fleet.store import Store, open_store
 from fleet.store.access import Access
 from fleet.store.hub_key import hub_key
 from fleet.store.people import read_people
 from tests.e2e.rollout.fleet_repository import FleetRepository
+from tests.e2e.rollout.mortal_hub import Fate, Killed
 from tests.e2e.rollout.people_door import PEOPLE, PeopleDoor
 from tests.e2e.rollout.sites import Site, WayToHub
 from tests.e2e.rollout.true_fleet import TrueFleet
@@ -50,10 +50,6 @@ MONDAY = datetime(2030, 1, 7, 9, tzinfo=UTC)
 HOUR, DAY = 3600.0, 86400.0
 OPERATOR = "operator-token-of-a-story"
 Say = Callable[[str], None]
-
-
-class Killed(BaseException):
-    """kill -9 of the hub, as far as one process can do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +72,7 @@ class World:
     groups: dict[str, int]
     pace: Pace = USUAL
     say: Say = lambda _: None
-    open_store: Callable[[Path], Store] = open_store
+    fate: Fate = field(default_factory=Fate)
     clock: FakeClock = field(default_factory=lambda: FakeClock(MONDAY))
     kills: int = 0
 
@@ -126,7 +122,7 @@ class World:
         self.store.close()  # the one that is open at the end
 
     def _open(self) -> None:
-        self.store = self.open_store(self.state)
+        self.store = self.fate.open_store(self.state)
         settings = HubSettings(
             repo=str(self.git.root),
             state_dir=self.state,
@@ -155,6 +151,7 @@ class World:
     def reopen(self) -> None:
         """Kill the hub and start it again: only its folder is left."""
         self.kills += 1
+        self.fate.struck = False
         self.store.close()
         self._surely(self._open)
         self._surely(partial(self.hub.look, self.clock.now()))
@@ -226,7 +223,11 @@ class World:
 
     def fleet(self, person: str, *words: str) -> tuple[int, str]:
         """`fleet …` of a person; whoever is not answered by a hub that was killed asks again."""
-        return self._door.fleet(person, *words)
+        done = self._door.fleet(person, *words)
+        while self.fate.struck:
+            self.reopen()
+            done = self._door.fleet(person, *words)
+        return done
 
     def must(self, person: str, *words: str) -> str:
         """`fleet …` that is not refused; what it printed."""
@@ -286,15 +287,22 @@ class World:
         with self.store.read() as c:
             return [dict(row) for row in c.execute("SELECT * FROM decision ORDER BY number")]
 
-    def events(self, kind: str, bundle: str) -> list[dict[str, Any]]:
-        """Every event of a kind in runs of the bundle, the oldest first."""
+    def events(self, run: str = "", kind: str = "") -> list[dict[str, Any]]:
+        """Every event (of a run, of a kind), the oldest first."""
         with self.store.read() as c:
-            rows = c.execute(
-                "SELECT e.* FROM event e JOIN run_bundle b ON b.run = e.run"
-                " WHERE e.kind = ? AND b.bundle = ? ORDER BY e.number",
-                (kind, bundle),
-            )
-            return [dict(row) for row in rows]
+            asked = "SELECT * FROM event WHERE ? IN ('', run) AND ? IN ('', kind) ORDER BY number"
+            return [dict(row) for row in c.execute(asked, (run, kind))]
+
+    def vetoes(self) -> set[tuple[str, str]]:
+        """(bundle, digest) of everything that is or was vetoed."""
+        with self.store.read() as c:
+            return {tuple(row) for row in c.execute("SELECT bundle, digest FROM veto")}
+
+    def offline(self) -> list[str]:
+        """The clusters that the hub takes for offline, sorted."""
+        with self.store.read() as c:
+            rows = c.execute("SELECT cluster FROM agent WHERE NOT online ORDER BY cluster")
+            return [row["cluster"] for row in rows]
 
     def live_lanes(self) -> list[str]:
         """Runs of the catch-up lane that have not ended."""

@@ -175,6 +175,19 @@ def test_a_queued_run_takes_over_when_the_one_before_it_fails() -> None:
     assert later.superseded == {first.plan.uid: made.uid, queued.plan.uid: made.uid}
 
 
+def test_a_hub_that_dies_after_it_stored_a_successor_makes_no_second_one() -> None:
+    """The replaced run is still there, as it is until its next step; nothing is left over of it."""
+    rules = {"policies": book(supersede={"policy": "Immediate"})}
+    first = propose(situation({"web": "v2"}, {"web": "v1"}, **rules))
+    running = record(first, RunState.RUNNING)
+    asked = situation({"web": "v3"}, {"web": "v1"}, runs=(running,), next_number=2, **rules)
+    second = propose(asked)
+    assert second.superseded == {first.runs[0].uid: second.runs[0].uid}
+    again = propose(replace(asked, runs=(running, record(second, RunState.QUEUED))))
+    assert again.runs == ()
+    assert again.superseded == second.superseded
+
+
 def test_a_queued_run_whose_turn_comes_is_kept_if_it_was_made_for_what_came_true() -> None:
     first = record(propose(situation({"app": "v2"}, {"app": "v1"})), RunState.RUNNING)
     base = situation({"app": "v3"}, {"app": "v1"}, runs=(first,), next_number=2)
