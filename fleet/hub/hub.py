@@ -167,7 +167,10 @@ class Hub:
         changed |= self._observer.take_moved()
         planned, commit = self._observer.planned, self._observer.commit
         if self._releaser.wants(now) and planned is not None and commit is not None:
+            self._releaser.as_of = self._observer.as_of
             changed |= self._releaser.propose(planned, commit, now)
+            if self._observer.ask(self._releaser.asked):
+                self._next_poll = now
         moved, wake = self._releaser.advance(now)
         wakes = (wake, self._releaser.proposal_due, self._next_silence(now), next_sync)
         return changed | moved, min(filter(None, wakes))

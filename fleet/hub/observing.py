@@ -20,12 +20,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
+from clusters.objects import Digest
 from fleet.errors import FleetError, SourceError
 from fleet.hub.contents import Choose, PlanContent, deliver
 from fleet.hub.planning import Planned, warnings_of_change
-from fleet.hub.situations import record_of
+from fleet.hub.situations import record_of, wanted_of
 from fleet.hub.tracks import NOTHING, Content, Tracked, track
 from fleet.model import Problem, Severity, Tree
+from fleet.rollout.situation import Asked, AsOf
 from fleet.source import Commit
 from fleet.store import Store
 from fleet.store.contents import (
@@ -36,7 +38,13 @@ from fleet.store.contents import (
 )
 from fleet.store.events import add_event, replace_problems
 from fleet.store.questions import newest_commit
-from fleet.store.wanted import fail_commit, note_commit, record_wanted, removals_are_safe
+from fleet.store.wanted import (
+    fail_commit,
+    keep_content,
+    note_commit,
+    record_wanted,
+    removals_are_safe,
+)
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +93,9 @@ class Observer:
         self._store, self._source, self._plan_tree = store, source, plan_tree
         self._plan_part = plan_part or _nothing_else
         self._tracked = NOTHING
+        self._asked: frozenset[Asked] = frozenset()
+        self.as_of: AsOf = {}
+        """(commit, bundle) → cluster → digest for the clusters of the commit that is planned."""
         self.planned: Planned | None = None
         """The last good plan of this process."""
         self.commit: Commit | None = None
@@ -95,13 +106,47 @@ class Observer:
         try:
             commit = self._newest(now)
             if commit is None or (self._is_planned(commit) and not self._has_moved()):
-                return False
+                return self._plan_asked()
             return self._plan(commit, now)
         except Exception as error:
             # The one place that must outlive every bug of layout, plan and render.
             log.exception("planning failed")
             self._tell("hub", [_problem_of(error, "")], now)
             return False
+
+    def ask(self, contents: frozenset[Asked]) -> bool:
+        """Plan these with the next look; are there any that it did not know of? From any thread."""
+        self._asked = contents
+        return not contents <= self.as_of.keys()
+
+    def _plan_asked(self) -> bool:
+        """What today's clusters would run of older commits, as far as it was asked for and is not
+        known; was there anything? What cannot be had is not asked for again."""
+        missing = sorted(self._asked - self.as_of.keys())
+        if self.planned is None or not missing:
+            return False
+        found: dict[Asked, Mapping[str, Digest | None]] = dict(self.as_of)
+        for commit in sorted({commit for commit, _ in missing}):
+            names = frozenset(bundle for other, bundle in missing if other == commit)
+            found |= {(commit, bundle): {} for bundle in names}
+            try:
+                found |= self._content_of(self.planned.plan.commit, commit, names)
+            except FleetError as error:
+                log.warning(
+                    "older content not planned", extra={"commit": commit, "why": error.what}
+                )
+        self.as_of = found
+        return True
+
+    def _content_of(self, own: str, commit: str, names: frozenset[str]) -> AsOf:
+        tree, other = self._source.tree(own), self._source.tree(commit)
+        part, _ = self._plan_part(tree, other, lambda repo: names)
+        for data in part.artifacts().values():
+            self._store.artifacts.put(data)
+        with self._store.write() as c:
+            keep_content(c, part.plan)
+        wanted = wanted_of(part.plan)
+        return {(commit, b): {c: some.get(b) for c, some in wanted.items()} for b in names}
 
     def _is_planned(self, commit: str) -> bool:
         return self.planned is not None and self.planned.plan.commit == commit
@@ -198,6 +243,7 @@ class Observer:
                 "commit-planned",
                 f"commit {about.id[:12]}: {recorded.changed} bundle deployments are to change",
             )
+        self.as_of = {}  # First: it is of the clusters that were declared until now.
         self.planned, self.commit = planned, about
         self._moved |= recorded.departures.moved
 

@@ -27,7 +27,7 @@ from fleet.rollout import Situation, advance, caps, lane, propose, waits_for
 from fleet.rollout.removals import approved
 from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.shared_budget import RolloutBudget
-from fleet.rollout.situation import RunRecord
+from fleet.rollout.situation import Asked, AsOf, RunRecord
 from fleet.rollout.step import Step
 from fleet.source import Commit
 from fleet.store import Connection, Store
@@ -86,6 +86,10 @@ class Releaser:
         self._lock = threading.Lock()
         self._news: dict[str, set[str]] = {}
         self.wants_proposal = True
+        self.asked: frozenset[Asked] = frozenset()
+        """Content of older commits that the last proposal lacked."""
+        self.as_of: AsOf = {}
+        """What is known of it, for the commit that is planned."""
         self.proposal_due: datetime | None = None
         """When time alone could make `propose` answer otherwise."""
 
@@ -105,7 +109,8 @@ class Releaser:
         self.wants_proposal = False
         with self._store.read() as c:
             situation = _situation(c, planned, commit, now, lambda uid: self._plan_of(c, uid))
-        proposal = propose(situation)
+        proposal = propose(replace(situation, as_of=self.as_of))
+        self.asked = proposal.asked
         self.proposal_due = proposal.wake_at
         degraded = self._settings.degraded_seconds
         runs = tuple(replace(run, degraded_seconds=degraded) for run in proposal.runs)

@@ -69,12 +69,12 @@ class Amendment:
 
 def amended(plan: RunPlan, amendments: Iterable[Amendment]) -> RunPlan:
     """The plan as it is after these, in their order."""
+    work = _Work(plan)
     for amendment in amendments:
         for move in amendment.moves:
-            plan = _moved(plan, move)
-        sizes = {size.stage: size for size in amendment.sizes}
-        plan = replace(plan, stages=tuple(_sized(s, sizes.get(s.name)) for s in plan.stages))
-    return plan
+            work.move(move)
+        work.sizes |= {size.stage: size for size in amendment.sizes}
+    return work.plan()
 
 
 def but_for(amendment: Amendment, started: Collection[str]) -> Amendment:
@@ -90,36 +90,57 @@ def but_for(amendment: Amendment, started: Collection[str]) -> Amendment:
     return amendment if moves == amendment.moves else replace(amendment, moves=moves, sizes=())
 
 
-def _moved(plan: RunPlan, move: Move) -> RunPlan:
-    if move.kind in (MoveKind.LEFT, MoveKind.LOST):
-        lost = {move.cluster} if move.kind is MoveKind.LOST else set()
-        left = {**plan.left, move.cluster: move.why}
-        return replace(plan, left=left, lost=plan.lost | lost)
-    left = {name: why for name, why in plan.left.items() if name != move.cluster}
-    changes = dict(plan.changes)
-    if move.changes:
-        changes[move.cluster] = move.changes
-    stages = tuple(_with(stage, move) for stage in plan.stages)
-    return replace(plan, left=left, lost=plan.lost - {move.cluster}, changes=changes, stages=stages)
+class _Work:
+    """A plan opened for many moves; each costs no more than one."""
 
+    def __init__(self, plan: RunPlan) -> None:
+        self._plan = plan
+        self._left, self._lost = dict(plan.left), set(plan.lost)
+        self._changes = dict(plan.changes)
+        self._stages = {stage.name: dict.fromkeys(stage.clusters) for stage in plan.stages}
+        self._stage_of = {c: stage.name for stage in plan.stages for c in stage.clusters}
+        self._domains: dict[str, dict[str, str]] = {}
+        self.sizes: dict[str, Size] = {}
 
-def _with(stage: StagePlan, move: Move) -> StagePlan:
-    """The stage with the cluster in it if it is this one, last in its order, or without it."""
-    here = stage.name == move.stage
-    if here == (move.cluster in stage.clusters):
-        return stage
-    others = tuple(name for name in stage.clusters if name != move.cluster)
-    if not here:
-        return replace(stage, clusters=others)
-    spread = stage.spread
-    if spread is not None:
-        spread = replace(spread, domain_of={**spread.domain_of, move.cluster: move.domain})
-    proving = stage.proving and tuple(sorted({*stage.proving, move.cluster}))
-    return replace(stage, clusters=(*others, move.cluster), spread=spread, proving=proving)
+    def move(self, move: Move) -> None:
+        """One cluster joins, leaves or changes its stage; it is last in the one that it enters."""
+        if move.kind in (MoveKind.LEFT, MoveKind.LOST):
+            self._left[move.cluster] = move.why
+            if move.kind is MoveKind.LOST:
+                self._lost.add(move.cluster)
+            return
+        self._left.pop(move.cluster, None)
+        self._lost.discard(move.cluster)
+        if move.changes:
+            self._changes[move.cluster] = move.changes
+        before = self._stage_of.get(move.cluster)
+        if before == move.stage:
+            return
+        if before is not None:
+            del self._stages[before][move.cluster]
+        self._stages[move.stage][move.cluster] = None
+        self._stage_of[move.cluster] = move.stage
+        self._domains.setdefault(move.stage, {})[move.cluster] = move.domain
 
+    def plan(self) -> RunPlan:
+        """The plan as it is now."""
+        return replace(
+            self._plan,
+            left=self._left,
+            lost=frozenset(self._lost),
+            changes=self._changes,
+            stages=tuple(self._stage(stage) for stage in self._plan.stages),
+        )
 
-def _sized(stage: StagePlan, size: Size | None) -> StagePlan:
-    if size is None:
-        return stage
-    spread = stage.spread and replace(stage.spread, limits=size.limits)
-    return replace(stage, members=size.members, parallelism=Ramp(size.steps), spread=spread)
+    def _stage(self, stage: StagePlan) -> StagePlan:
+        clusters, entered = tuple(self._stages[stage.name]), self._domains.get(stage.name, {})
+        size, spread, proving = self.sizes.get(stage.name), stage.spread, stage.proving
+        if spread is not None:
+            limits = size.limits if size else spread.limits
+            spread = replace(spread, domain_of={**spread.domain_of, **entered}, limits=limits)
+        if proving:
+            proving = tuple(sorted({*proving, *entered}))
+        stage = replace(stage, clusters=clusters, spread=spread, proving=proving)
+        if size is None:
+            return stage
+        return replace(stage, members=size.members, parallelism=Ramp(size.steps))

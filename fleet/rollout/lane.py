@@ -1,8 +1,9 @@
 """The catch-up lane: late, returning and new clusters get what the last succeeded runs brought.
 
 One live run of the lane for each rollout; it has slots of its own and no gates but windows, is
-charged to no budget, and never keeps a staged run from ending. It carries only bundles that no
-staged run is changing, and only clusters that are online; the others are shown as waiting.
+charged to no budget, and never keeps a staged run from ending. It carries bundles that no staged
+run is changing as Git wants them now, others as of their last succeeded run (`late`), and only to
+clusters that are online; the others are shown as waiting.
 
 A cluster that does not get there is tried `TRIES` times, with a longer pause before each; then, and
 once a change is owed for longer than `catchUp.within`, it waits for a Decision (`catch-up`). A try
@@ -33,23 +34,23 @@ def open_lane(
     owed: Mapping[str, Mapping[str, Digest]],
     held: list[Held],
     wakes: list[datetime],
+    behind: Mapping[str, Mapping[str, Digest]],
 ) -> None:
     """Add a run of the lane for each rollout that owes something and has none; end old ones.
 
-    A live run of the lane that shares a bundle with a new staged run is replaced by it. When a
-    pause ends is added to `wakes`.
+    `behind` is what is owed as of the last succeeded run. A live run of the lane that shares a
+    bundle with a new staged run is replaced by it. When a pause ends is added to `wakes`.
     """
     busy = {bundle for record in live for bundle in record.plan.bundles}
     running = _replace_old(planner, superseded)
     busy |= {bundle for run in planner.made for bundle in run.bundles}
     by_policy: dict[str, tuple[Policy, dict[str, list[Change]]]] = {}
-    for bundle in sorted(owed):
-        if bundle in busy:
-            continue
+    free = {bundle: some for bundle, some in owed.items() if bundle not in busy}
+    for bundle, some in sorted([*free.items(), *behind.items()], key=lambda pair: pair[0]):
         policy = planner.policy_of(bundle)
         if policy is None:
             continue
-        for cluster, digest in owed[bundle].items():
+        for cluster, digest in some.items():
             late = _asks(planner.situation, policy, bundle, cluster, digest, wakes)
             if late is not None:
                 held.append(late)

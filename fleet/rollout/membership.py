@@ -29,28 +29,30 @@ from fleet.rollout.differences import carried, target_digest
 from fleet.rollout.resolution import Membership
 from fleet.rollout.rules import MembershipMode, OnLeave, OnRelabel
 from fleet.rollout.run_plan import Change, RunPlan, StagePlan
-from fleet.rollout.situation import RunRecord, Situation
+from fleet.rollout.situation import Asked, RunRecord, Situation
 from fleet.rollout.stages import Policy
 
 
 def amend(
     situation: Situation, members: Callable[[Policy], Membership]
-) -> tuple[Situation, dict[str, Amendment]]:
-    """The situation with its live runs as they are from now on, and what was amended in which.
+) -> tuple[Situation, dict[str, Amendment], set[Asked]]:
+    """The situation with its live runs as they are from now on, what was amended in which, and
+    which content must be known before more can join.
 
     `members(policy)` answers who is in which stage of a run's pinned policy now.
     """
     found: dict[str, Amendment] = {}
     runs: list[RunRecord] = []
+    asked: set[Asked] = set()
     for record in situation.runs:
         amendment = None
         if record.is_live and not record.goes_back and not _waits(runs, record):
-            amendment = _amendment(situation, record, members)
+            amendment = _amendment(situation, record, members, asked)
         if amendment is not None:
             found[record.plan.uid] = amendment
             record = replace(record, plan=amended(record.plan, [amendment]))
         runs.append(record)
-    return (replace(situation, runs=tuple(runs)) if found else situation), found
+    return (replace(situation, runs=tuple(runs)) if found else situation), found, asked
 
 
 def _waits(older: Sequence[RunRecord], record: RunRecord) -> bool:
@@ -62,7 +64,10 @@ def _waits(older: Sequence[RunRecord], record: RunRecord) -> bool:
 
 
 def _amendment(
-    situation: Situation, record: RunRecord, members: Callable[[Policy], Membership]
+    situation: Situation,
+    record: RunRecord,
+    members: Callable[[Policy], Membership],
+    asked: set[Asked],
 ) -> Amendment | None:
     if situation.declared is None:
         return None
@@ -71,7 +76,7 @@ def _amendment(
     who = None
     if plan.policy is not None and _takes_members(record) and not situation.members_unread:
         who = members(plan.policy)
-        look = _Look(situation, record, who, {move.cluster for move in moves})
+        look = _Look(situation, record, who, {move.cluster for move in moves}, asked)
         moves += [*look.returns(), *look.relabels(), *look.joins()]
     amendment = Amendment(situation.now, tuple(sorted(moves, key=lambda m: m.cluster)))
     if who is not None:
@@ -112,6 +117,7 @@ class _Look:
     record: RunRecord
     who: Membership
     leaving: set[str]
+    asked: set[Asked]
     _outdated: dict[str, bool] = field(default_factory=dict)
 
     def returns(self) -> Iterator[Move]:
@@ -183,9 +189,12 @@ class _Look:
                 target_digest(self.situation, cluster, bundle) not in (None, digest)
                 for cluster, digest in carried(self.record, bundle).items()
             )
-        if self._outdated[bundle]:
-            return None
-        return target_digest(self.situation, name, bundle)
+        if not self._outdated[bundle]:
+            return target_digest(self.situation, name, bundle)
+        key = (self.record.plan.commit, bundle)
+        if key not in self.situation.as_of:
+            self.asked.add(key)
+        return self.situation.as_of.get(key, {}).get(name)
 
 
 def _sizes(plan: RunPlan, who: Membership) -> Iterator[Size]:

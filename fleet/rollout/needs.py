@@ -146,7 +146,7 @@ def _changed(
             continue
         elif not is_new(situation, record, cluster):
             return True
-        else:
+        elif record.state is RunState.SUCCEEDED:
             stage, others = beside(cluster, bundle)
             if stage not in released:
                 released[stage] = _is_released(situation, record, bundle, brings, others)

@@ -34,6 +34,7 @@ from fleet.rollout.differences import (
     hold_removals,
     target_digest,
 )
+from fleet.rollout.late import late
 from fleet.rollout.membership import amend
 from fleet.rollout.needs import Needs, needs
 from fleet.rollout.plans import Planner, run_uid
@@ -52,7 +53,7 @@ def propose(
     """The runs that are wanted now and not there. `uid(commit, bundles, number)` names them."""
     found = differences(situation)
     planner = Planner(situation, uid)
-    situation, amendments = amend(situation, planner.members_then)
+    situation, amendments, asked = amend(situation, planner.members_then)
     situation = planner.situation = hold_removals(situation, found, planner.rules_of)
     vetoed = held_bundles(situation.wanted.values(), situation.vetoed)
     differing = planner.placeable({b: some for b, some in found.of.items() if b not in vetoed})
@@ -65,8 +66,16 @@ def propose(
     desk.open(wanted.staged)
     desk.refresh_queued()
     desk.open_orphans()
+    behind = late(desk.situation, desk.going_on(), differing)
+    desk.held = [h for h in desk.held if h.cluster not in behind.owed.get(h.bundle, ())]
     lane.open_lane(
-        desk.planner, desk.records(), desk.superseded, wanted.owed, desk.held, desk.wakes
+        desk.planner,
+        desk.records(),
+        desk.superseded,
+        wanted.owed,
+        desk.held,
+        desk.wakes,
+        behind.owed,
     )
     runs = tuple(desk.planner.made)
     return Proposal(
@@ -77,6 +86,7 @@ def propose(
         tuple(sorted({*desk.held, *desk.planner.held})),
         _waits(desk),
         min(desk.wakes, default=None),
+        frozenset(behind.asked | asked),
     )
 
 
@@ -97,6 +107,11 @@ class _Desk:
     def records(self) -> list[RunRecord]:
         """The stored runs that are live and staged, oldest first."""
         return [r for r in self.situation.runs if r.is_live and r.is_staged]
+
+    def going_on(self) -> list[RunRecord]:
+        """Every stored run but those that are replaced now, and those that are made now."""
+        kept = [r for r in self.situation.runs if r.plan.uid not in self.superseded]
+        return kept + [RunRecord(plan, RunState.QUEUED) for plan in self.planner.made]
 
     def open(self, bundles: Iterable[str]) -> None:
         """Runs for these bundles, one for each unit."""

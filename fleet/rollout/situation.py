@@ -19,6 +19,14 @@ Wanted = Mapping[str, Digest | None]
 """Bundle → wanted digest; `None`: it did not render, nothing is concluded."""
 
 
+Asked = tuple[str, str]
+"""(commit, bundle): what today's clusters would run of the bundle as of that commit."""
+
+
+AsOf = Mapping[Asked, Mapping[str, Digest | None]]
+"""(commit, bundle) → cluster → digest; `None`: it did not render, or is not for that cluster."""
+
+
 Approved = frozenset[tuple[str, str, Digest]]
 """(cluster, bundle, what it runs): removals that a person approved."""
 
@@ -142,6 +150,8 @@ class Situation:
     """Rollout → the commit whose content it delivers, if that is another one (`source.track`)."""
     content_pushes: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict)
     """As `pushes`, of such a rollout."""
+    as_of: AsOf = field(default_factory=dict)
+    """All that was asked for (`Proposal.asked`); empty of what cannot be had any more."""
     next_number: int = 1
     title: str = ""
     author: str = ""
@@ -178,3 +188,5 @@ class Proposal:
     """Queued run → the older live run that goes first: `Evidence.waits_for`."""
     wake_at: datetime | None = None
     """When time alone could change the answer."""
+    asked: frozenset[Asked] = frozenset()
+    """Content of older commits that is needed and not among `Situation.as_of`."""

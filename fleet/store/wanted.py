@@ -44,12 +44,7 @@ def record_wanted(c: Connection, repo: Repo, plan: Plan, now: datetime) -> Recor
     departures = _declare_clusters(c, repo, plan, now)
     _declare_groups(c, repo)
     _declare_bundles(c, repo, plan)
-    keep_bodies(
-        c, {e.deployment.digest: e.deployment for e in _entries(plan) if e.deployment}.values()
-    )
-    keep_material(
-        c, {e.deployment.artifact: (e.images, e.charts) for e in _entries(plan) if e.deployment}
-    )
+    keep_content(c, plan)
     changed = _write_entries(c, plan)
     removed = _write_absences(c, plan)
     c.execute(
@@ -62,6 +57,13 @@ def record_wanted(c: Connection, repo: Repo, plan: Plan, now: datetime) -> Recor
         ),
     )
     return Recorded(changed + removed, removed, departures)
+
+
+def keep_content(c: Connection, plan: Plan) -> None:
+    """Keep what the plan's digests mean, so that they can be offered; nothing becomes wanted."""
+    made = [(e, e.deployment) for e in _entries(plan) if e.deployment]
+    keep_bodies(c, {wanted.digest: wanted for _, wanted in made}.values())
+    keep_material(c, {wanted.artifact: (e.images, e.charts) for e, wanted in made})
 
 
 def note_commit(c: Connection, commit: CommitRecord, now: datetime) -> None:

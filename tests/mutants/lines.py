@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.membership import MEMBERSHIP, RESTORING
+from tests.mutants.membership import LATE, MEMBERSHIP, RESTORING
 from tests.mutants.mutation import in_engine as _mutant
 from tests.mutants.newer_runs import NEWER_RUNS
 from tests.mutants.way_back import WAY_BACK
@@ -482,4 +482,5 @@ LINES = (
     *DIGESTS,
     *MEMBERSHIP,
     *RESTORING,
+    *LATE,
 )

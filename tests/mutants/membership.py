@@ -1,4 +1,4 @@
-"""One-line defects of joins, leaves, relabels and of clusters that go back, and who notices."""
+"""One-line defects of who is in a run, who goes back, who is late; and the tests that notice."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ MEMBERSHIP = (
         "a_restaged_cluster_is_in_two_stages",
         "I16",
         "amendments",
-        "        return replace(stage, clusters=others)",
-        "        return stage",
+        "            del self._stages[before][move.cluster]",
+        "            pass",
         "membership:test_a_relabelled_cluster_keeps_its_stage_unless_restage_is_said",
     ),
     in_engine(
         "a_joiner_is_in_no_stage",
         "I16",
         "amendments",
-        "return replace(stage, clusters=(*others, move.cluster), spread=spread, proving=proving)",
-        "return replace(stage, clusters=others, spread=spread, proving=proving)",
+        "        self._stages[move.stage][move.cluster] = None",
+        "        pass",
         "membership:test_a_joiner_enters_its_stage_and_gets_what_the_run_brings",
     ),
     in_engine(
@@ -65,8 +65,8 @@ MEMBERSHIP = (
         "a_joiner_gets_newer_content_than_its_run_brings",
         "I2",
         "membership",
-        "        if self._outdated[bundle]:",
-        "        if False:",
+        "        if not self._outdated[bundle]:",
+        "        if True:",
         "membership:test_a_joiner_does_not_get_the_content_of_a_newer_commit_in_an_older_run",
     ),
     in_engine(
@@ -183,5 +183,48 @@ RESTORING = (
         "        _start(run, view, memory, now)\n    view.gated",
         "    view.gated",
         "restoring:test_the_budget_is_judged_while_the_gate_is_shut",
+    ),
+)
+
+LATE = (
+    in_engine(
+        "who_a_newer_run_has_touched_goes_back_to_the_older",
+        "I2",
+        "late",
+        "for record in newer for cluster in record.touched | _moving(record)}",
+        "for record in newer for cluster in _moving(record)}",
+        "late:test_what_a_newer_run_has_touched_does_not_go_back",
+    ),
+    in_engine(
+        "whose_turn_comes_takes_the_long_way",
+        "I10",
+        "late",
+        "if record.state is not RunState.RUNNING or record.breached:",
+        "if True:",
+        "late:test_a_cluster_whose_turn_comes_now_does_not_take_the_long_way",
+    ),
+    in_engine(
+        "a_changed_declaration_makes_a_cluster_late",
+        "I25",
+        "late",
+        "return brought not in (ABSENT, have)",
+        "return True",
+        "late:test_a_cluster_that_was_reached_and_whose_declaration_changes_is_not_late",
+    ),
+    in_engine(
+        "what_only_a_failed_run_brought_is_the_lanes",
+        "I2",
+        "late",
+        "if r.state is RunState.SUCCEEDED), None)",
+        "if r.plan), None)",
+        "late:test_a_new_cluster_is_owed_what_last_succeeded",
+    ),
+    in_engine(
+        "a_new_cluster_starts_an_aborted_run_again",
+        "I2",
+        "needs",
+        "        elif record.state is RunState.SUCCEEDED:\n",
+        "        else:\n",
+        "late:test_a_new_cluster_starts_no_aborted_run_again",
     ),
 )

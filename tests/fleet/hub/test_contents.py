@@ -167,6 +167,39 @@ def test_a_bundle_that_only_the_tag_has_is_delivered_and_one_that_only_the_branc
     assert colours(made) == {"gone": "old", "web": "blue", "other": "blue"}
 
 
+def test_who_carries_a_bundle_that_the_branch_declares_says_the_branch(
+    tmp_path: Path, renderer: Renderer
+) -> None:
+    where = home(tmp_path / "home", '{semver: "1"}', **app("old", "other", "shop"))
+    git(where, "tag", "v1.0.0")
+    commit(where, app("new", "other", "none"))
+    made = planned_at_head(where, renderer)
+    assert colours(made) == {"web": "blue", "other": "new"}
+    assert {b.name: dict(b.labels) for b in made.repo.bundles}["other"] == {"team": "none"}
+
+
+def test_what_a_group_lists_is_content_and_who_is_in_it_is_not(
+    tmp_path: Path, renderer: Renderer
+) -> None:
+    def listing(*names: str) -> dict[str, str]:
+        paths = ", ".join(f"../../apps/production/{name}" for name in names)
+        return {"clusters/production/kustomization.yaml": f"resources: [{paths}]\n"}
+
+    def kustomized(colour: str, name: str) -> dict[str, str]:
+        file = {f"apps/production/{name}/kustomization.yaml": "resources: [c.json]\n"}
+        one = config(colour).replace('"name": "c"', f'"name": "{name}"')
+        labels = "labels: {team: shop}\n"
+        more = {"c.json": one, "fleet.yaml": labels}
+        return file | {f"apps/production/{name}/{key}": text for key, text in more.items()}
+
+    files = kustomized("blue", "web") | kustomized("blue", "late") | listing("web", "late")
+    where = home(tmp_path / "home", '{semver: "1"}', **files)
+    git(where, "tag", "v1.0.0")
+    commit(where, listing("web") | {"clusters/clusters.yaml": clusters("prd-1", "prd-2")})
+    made = planned_at_head(where, renderer)
+    assert colours(made, "prd-2") == {"late": "blue", "other": "blue", "web": "blue"}
+
+
 @pytest.mark.parametrize(
     ("said", "code"),
     [

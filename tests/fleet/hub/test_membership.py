@@ -9,7 +9,10 @@ import pytest
 
 from fleet.api import prospects
 from fleet.model import PolicyDocument
+from fleet.rollout.amendments import Amendment, Move, MoveKind, Size
+from fleet.store.amendments import add_amendment, amendments_of
 from tests.fleet.hub.rig import Rig, deployment_of, fleet
+from tests.fleet.rollout.builders import NOW
 
 V1, V2 = deployment_of("web", "v1").digest, deployment_of("web", "v2").digest
 STAGES = [
@@ -101,6 +104,42 @@ def test_on_leave_fail_stops_the_run_and_vetoes_nothing(tmp_path: Path) -> None:
     assert rig.states()[run] == "Paused"
     assert states(rig, run)["staging-2"] == ("staging", "Failed")
     assert "vetoed" not in rig.problems()
+
+
+def test_a_cluster_that_was_there_and_wants_more_now_is_no_joiner(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    first = fleet(2, 3, web="v1") | {"production-3": {"api": "v1"}}
+    rig.push(first, policies=policy())
+    rig.look()
+    rig.join(*first)
+    rig.converge()
+    rig.push(fleet(2, 3, web="v2") | {"production-3": {"api": "v1"}}, policies=policy())
+    rig.look()
+    rig.release()
+    (run,) = rig.live()
+    rig.push(
+        fleet(2, 3, web="v2") | {"production-3": {"api": "v1", "web": "v2"}}, policies=policy()
+    )
+    rig.look()
+    rig.release()
+    assert "production-3" not in states(rig, run)
+    assert len(rig.live()) == 2
+
+
+def test_who_changes_its_stage_loses_its_offer_and_who_has_started_stays(tmp_path: Path) -> None:
+    rig = begun(tmp_path)
+    (run,) = rig.live()
+    assert rig.offered() == {"staging-2"}
+    moves = [Move(f"staging-{n}", MoveKind.RESTAGED, "production", "labels") for n in (1, 2)]
+    sizes = (Size("production", 5, (3,)),)
+    with rig.store.write() as c:
+        changed = add_amendment(c, run, Amendment(rig.clock.now(), tuple(moves), sizes), NOW)
+    assert changed == {"staging-2"}
+    with rig.store.read() as c:
+        (kept,) = amendments_of(c, run)
+    assert (kept.moves, kept.sizes) == ((moves[1],), ())
+    assert rig.offered() == set()
+    assert events(rig, run) == [("cluster-restaged", "production", "staging-2")]
 
 
 def test_people_see_who_joined_and_why(tmp_path: Path) -> None:

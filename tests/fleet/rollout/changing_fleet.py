@@ -26,6 +26,10 @@ class ChangingFleet(PullFleet):
         self.declared: dict[str, datetime | None] = dict.fromkeys(self.group_of, self.now)
         self.digests: dict[str, str] = {}
         """Bundle → what every cluster wants."""
+        self.contents: dict[str, dict[str, str]] = {}
+        """Commit → bundle → what every cluster wants at it."""
+        self.knows_contents = True
+        """Is the content of older commits known by now?"""
         self.unread = False
         """Could some cluster or group not be read?"""
         self.held: tuple[Held, ...] = ()
@@ -37,6 +41,7 @@ class ChangingFleet(PullFleet):
     def want(self, bundle: str, digest: str, clusters: list[str] | None = None) -> None:
         super().want(bundle, digest, clusters)
         self.digests[bundle] = digest
+        self.contents[self.commit] = dict(self.digests)
 
     def declare(self, name: str, group: str) -> None:
         """A cluster joins or is back; it wants what all others want."""
@@ -64,6 +69,7 @@ class ChangingFleet(PullFleet):
     def _commit(self) -> None:
         self.commits += 1
         self.commit = f"c{self.commits:06d}"
+        self.contents[self.commit] = dict(self.digests)
         self.clusters = tuple(Cluster(name) for name in sorted(self.declared))
         self.groups = tuple(
             ClusterGroup(
@@ -75,8 +81,16 @@ class ChangingFleet(PullFleet):
     # Hub
 
     def situation(self) -> Situation:
-        declared = dict(self.declared)
-        return replace(super().situation(), declared=declared, members_unread=self.unread)
+        return replace(
+            super().situation(),
+            declared=dict(self.declared),
+            members_unread=self.unread,
+            as_of={
+                (commit, bundle): dict.fromkeys(self.declared, digest)
+                for commit, some in (self.contents if self.knows_contents else {}).items()
+                for bundle, digest in some.items()
+            },
+        )
 
     def _amend(self, proposal: Proposal) -> None:
         self.held = proposal.held

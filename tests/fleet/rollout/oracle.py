@@ -139,11 +139,11 @@ class Oracle:
             assert len(failed) <= budget or not standing, "I3: an offer after a breach"
 
     def budget(self, stage: StagePlan, size: int) -> int:
-        """The tolerance, worked out here once more in plain words."""
+        """The tolerance, worked out here once more in plain words; who joins never enlarges it."""
         said = stage.failure_budget_said
         if said.endswith("%"):
-            return int(float(said[:-1]) * size / 100)
-        return min(int(said or 0), len(stage.clusters))
+            return min(int(float(said[:-1]) * size / 100), stage.failure_budget)
+        return min(int(said or 0), len(stage.clusters), stage.failure_budget)
 
     def _offers_in_order(self, run: Stored, step: Step) -> None:
         stages = {stage.name: stage for stage in run.plan.stages}
@@ -161,7 +161,9 @@ class Oracle:
                     assert self._is_over(run, name, cluster, step), f"I2/I14: {cluster} unproven"
 
     def _is_over(self, run: Stored, stage: str, cluster: str, step: Step) -> bool:
-        """Was it proven healthy under this run's generation, or failed, or never started?"""
+        """Was it proven healthy under this run's generation, or failed, never started, or gone?"""
+        if cluster in run.plan.left:
+            return True
         found = self.fleet.newest(run.plan.uid, cluster)
         if found is None or found.started_at is None:
             return True

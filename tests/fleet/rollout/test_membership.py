@@ -64,6 +64,11 @@ def told(found: Stored) -> dict[str, str]:
     return {one.cluster: one.state.value for one in found.step.clusters}
 
 
+def lanes(fleet: ChangingFleet) -> list[str]:
+    """The lanes of all runs, the oldest first."""
+    return [found.plan.lane.value for found in fleet.runs.values()]
+
+
 def test_a_joiner_enters_its_stage_and_gets_what_the_run_brings() -> None:
     fleet = begun()
     before = only(fleet).plan
@@ -77,7 +82,7 @@ def test_a_joiner_enters_its_stage_and_gets_what_the_run_brings() -> None:
     fleet.serve_all(12)
     assert not fleet.live()
     assert fleet.running("app") == dict.fromkeys(fleet.running("app"), "app-1")
-    assert len(fleet.runs) == 2
+    assert lanes(fleet).count("Staged") == 2
 
 
 def test_a_joiner_in_a_stage_that_moves_is_waited_for_before_the_next_one() -> None:
@@ -99,13 +104,14 @@ def test_a_joiner_whose_stage_is_done_is_the_lanes_and_opens_nothing_again() -> 
     fleet = begun()
     while "one" not in dict(only(fleet).marks.done):
         fleet.serve_all(1, seconds=1)
+    fleet.knows_contents = False
     fleet.declare("new", "one")
     fleet.tick(1)
     assert "new" not in only(fleet).plan.changes
     assert {h.code for h in fleet.held if h.cluster == "new"} == {"WaitsForRun"}
     fleet.serve_all(12)
     assert fleet.running("app")["new"] == "app-1"
-    assert [r.plan.lane.value for r in fleet.runs.values()] == ["Staged", "Staged", "CatchUp"]
+    assert lanes(fleet) == ["Staged", "Staged", "CatchUp"]
 
 
 def test_with_next_run_a_joiner_whose_stage_is_done_waits_for_the_next_commit() -> None:
@@ -131,7 +137,7 @@ def test_a_frozen_run_has_the_members_of_its_plan() -> None:
     assert only(fleet).plan == plan
     fleet.serve_all(14)
     assert fleet.running("app")["new"] == "app-1"
-    assert "CatchUp" in [r.plan.lane.value for r in fleet.runs.values()]
+    assert "CatchUp" in lanes(fleet)
 
 
 def test_a_leaver_frees_its_slot_at_once_and_keeps_no_run_open() -> None:
@@ -230,7 +236,7 @@ def test_relabelled_into_a_stage_that_is_done_it_is_left_to_the_lane() -> None:
     assert told(only(fleet))["two-1"] == "Removed"
     fleet.serve_all(12)
     assert fleet.running("app")["two-1"] == "app-1"
-    assert [r.plan.lane.value for r in fleet.runs.values()] == ["Staged", "Staged", "CatchUp"]
+    assert lanes(fleet) == ["Staged", "Staged", "CatchUp"]
 
 
 def test_parallelism_follows_the_members_and_denominators_do_not() -> None:
@@ -268,12 +274,18 @@ def test_an_approval_stays_valid_when_clusters_come_and_go() -> None:
 def test_a_joiner_does_not_get_the_content_of_a_newer_commit_in_an_older_run() -> None:
     fleet = begun()
     fleet.tick(1)
+    fleet.knows_contents = False
     fleet.want("app", "app-2")
     fleet.declare("new", "two")
     fleet.tick(1)
     older, newer = fleet.live()
     assert "new" not in older.plan.changes
     assert newer.plan.changes["new"] == (Change("app", "app-2"),)
+    fleet.knows_contents = True
+    fleet.tick(1)
+    assert older.plan.changes["new"] == (Change("app", "app-1"),)
+    fleet.serve_all(20)
+    assert fleet.running("app")["new"] == "app-2"
 
 
 def test_missing_data_is_no_leave_and_no_relabel() -> None:
