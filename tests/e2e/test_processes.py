@@ -233,3 +233,35 @@ def test_a_port_in_use_ends_the_hub_with_what_at_and_fix(fleet: FleetOfProcesses
     assert "port is in use" in error[0]
     assert f"127.0.0.1:{port}" in error[1]
     assert "--port" in error[2]
+
+
+def test_a_cluster_that_goes_from_git_is_emptied_as_it_said_and_then_forgotten(
+    fleet: FleetOfProcesses,
+) -> None:
+    """The last story: the fleet is smaller afterwards."""
+
+    def states() -> dict[str, str]:
+        items = fleet.api.get("/v1/clusters")["items"]
+        return {item["cluster"]: item["state"] for item in items}
+
+    def commit(message: str) -> None:
+        made = fleet.example.commit(message)
+        assert fleet.fleet("refresh").code == 0
+        wait_for(message, lambda: fleet.status()["source"]["plannedCommit"] == made)
+
+    declared = fleet.example.root / "clusters" / "production-us" / "clusters.yaml"
+    assert fleet.clusters.kubectl_image(US)
+    with declared.open("a", encoding="utf-8") as file:
+        file.write("spec: {deletionPolicy: wait}\n")
+    commit(f"{US} is to leave nothing behind")
+    assert states()[US] == "Online"
+    declared.unlink()
+    commit(f"{US} is given up")
+    wait_for("its agent to take leave", lambda: states().get(US) == "Left", 60)
+    left = fleet.clusters.kubectl(US, "get", "deployments", "-A", "-o", "name")
+    assert left == ""
+    assert "what runs here is removed (wait)" in fleet.agents[US].log.read_text("utf-8")
+    assert fleet.clusters.kubectl_image(EU), "nobody else is touched"
+    assert fleet.agents[US].stop() == 0
+    wait_for("the hub to forget it", lambda: US not in states(), 60)
+    assert {EU, STAGING} <= states().keys()
