@@ -28,6 +28,7 @@ from fleet.hub.doorbell import Doorbell
 from fleet.hub.measuring import OpenGate
 from fleet.hub.observing import Observer
 from fleet.hub.releasing import Releaser, preview
+from fleet.hub.retention import forget
 from fleet.hub.settings import HubSettings
 from fleet.model import Problem, Severity
 from fleet.source import Polling
@@ -150,6 +151,10 @@ class Hub:
         try:
             if await asyncio.to_thread(self.look, now):
                 self.doorbell.ring([STEP])
+            await asyncio.to_thread(self.forget, now)
+        except Exception:
+            # Looking never raises, and what is left of the past is whole: the next look goes on.
+            log.exception("forgetting old runs failed; it is tried again")
         finally:
             self._looking = None
 
@@ -159,6 +164,12 @@ class Hub:
             return False
         self._releaser.wants_proposal = True
         return True
+
+    def forget(self, now: datetime) -> None:
+        """Forget what no policy keeps any more; blocks, and is called while nobody looks at Git."""
+        planned = self._observer.planned
+        if planned is not None:
+            forget(self.store, planned.book, now)
 
     def release(self, now: datetime) -> tuple[set[str], datetime]:
         """Propose and advance; blocks. Whose target changed, and when to be asked again."""

@@ -12,7 +12,6 @@ from typing import Any
 NOT_YET = frozenset(
     {
         # failure, supersede, decisions
-        "history",
         # caps, removal, connectivity
         # plan and stages
     }

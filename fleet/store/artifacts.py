@@ -2,7 +2,7 @@
 
 Written to a temporary name and renamed, so that a file that is there is whole; read with its
 digest checked, so that a damaged disk is an error and never a deployment. Writing what is there
-is free, and mends a file that was damaged. Nothing is deleted here.
+is free, and mends a file that was damaged. What may be deleted is for others to say.
 """
 
 from __future__ import annotations
@@ -62,6 +62,10 @@ class Artifacts:
     def has(self, digest: Digest) -> bool:
         """Is it here? Does not look inside."""
         return _DIGEST.match(digest) is not None and self._path(digest).exists()
+
+    def remove(self, digest: Digest) -> None:
+        """Delete it, if it is here."""
+        self._path(digest).unlink(missing_ok=True)
 
     def _path(self, digest: Digest) -> Path:
         match = _DIGEST.match(digest)

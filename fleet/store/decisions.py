@@ -18,15 +18,16 @@ def add_decision(c: Connection, decision: Decision) -> int:
     """Append a decision (its `number` is given here) and make older steps of the run void."""
     number = c.execute(
         "INSERT INTO decision (run, verb, actor, at, reason, stage, plan_hash, clusters,"
-        " groups, aliases, method, expires_at, gate, bundle, digests)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " groups, aliases, method, expires_at, gate, bundle, digests, rollout)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+        " coalesce((SELECT rollout FROM run WHERE uid = ?), ''))",
         (
             *(decision.run, str(decision.verb), decision.actor, text_of(decision.at)),
             *(decision.reason, decision.stage, decision.plan_hash),
             *(json_text(list(decision.clusters)), json_text(list(decision.groups))),
             json_text(list(decision.aliases)),
             *(decision.method, text_or_none(decision.expires_at), decision.gate),
-            *(decision.bundle, json_text(list(decision.digests))),
+            *(decision.bundle, json_text(list(decision.digests)), decision.run),
         ),
     ).lastrowid
     c.execute("UPDATE run SET version = version + 1 WHERE uid = ?", (decision.run,))

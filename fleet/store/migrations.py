@@ -190,6 +190,29 @@ def leaving(db: sqlite_utils.Database) -> None:
     db.execute("ALTER TABLE cluster ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0")
 
 
+@migrations(name="0019_retention")
+def retention(db: sqlite_utils.Database) -> None:
+    """Decisions outlive their runs by the time that their rollout keeps them, and no longer."""
+    db.execute("DROP TRIGGER decision_stays")
+    db.execute("DROP TRIGGER decision_is_kept")
+    db.execute("ALTER TABLE decision ADD COLUMN rollout TEXT NOT NULL DEFAULT ''")
+    db.execute(
+        "UPDATE decision SET rollout = coalesce("
+        "(SELECT r.rollout FROM run r WHERE r.uid = decision.run), '')"
+    )
+    db.execute("CREATE INDEX decision_by_age ON decision (rollout, at)")
+    db.execute(
+        """CREATE TRIGGER decision_stays BEFORE UPDATE ON decision
+        BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END"""
+    )
+    db.execute(
+        """CREATE TRIGGER decision_is_kept BEFORE DELETE ON decision
+        WHEN OLD.rollout = '' OR OLD.at >= coalesce(
+            (SELECT value FROM meta WHERE key = 'decisions-since:' || OLD.rollout), '')
+        BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END"""
+    )
+
+
 _OWNER = "source TEXT NOT NULL DEFAULT 'main', project TEXT NOT NULL DEFAULT 'default'"
 
 _DECLARED = (
