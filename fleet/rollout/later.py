@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-NOT_YET = frozenset(
+NOT_YET: frozenset[str] = frozenset(
     {
         # failure, supersede, decisions
         # caps, removal, connectivity
