@@ -154,7 +154,7 @@ class Hub:
             await asyncio.to_thread(self.forget, now)
         except Exception:
             # Looking never raises, and what is left of the past is whole: the next look goes on.
-            log.exception("forgetting old runs failed; it is tried again")
+            log.exception("history not pruned")
         finally:
             self._looking = None
 
@@ -167,9 +167,10 @@ class Hub:
 
     def forget(self, now: datetime) -> None:
         """Forget what no policy keeps any more; blocks, and is called while nobody looks at Git."""
-        planned = self._observer.planned
+        planned, older = self._observer.planned, self._observer.as_of.values()
         if planned is not None:
-            forget(self.store, planned.book, now)
+            asked = {digest for some in older for digest in some.values() if digest}
+            forget(self.store, planned.book, now, asked)
 
     def release(self, now: datetime) -> tuple[set[str], datetime]:
         """Propose and advance; blocks. Whose target changed, and when to be asked again."""

@@ -9,9 +9,10 @@ whole runs, and content that the next one takes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
+from clusters.objects import Digest
 from fleet.rollout import PolicyBook
 from fleet.rollout.retention import Past, superfluous
 from fleet.rollout.rules import HistoryRules
@@ -30,8 +31,11 @@ from fleet.store.retention import (
 RUNS_AT_A_TIME = 20
 
 
-def forget(store: Store, book: PolicyBook, now: datetime) -> None:
-    """Forget what the policies keep no longer. Writes."""
+def forget(store: Store, book: PolicyBook, now: datetime, planned: Collection[Digest] = ()) -> None:
+    """Forget what the policies keep no longer, and nothing of what is `planned` and in no row yet.
+
+    Writes.
+    """
     rules = {policy.name: policy.rules.history for policy in (book.fallback, *book.policies)}
     if book.closed or not any(one.runs or one.decisions_seconds for one in rules.values()):
         return
@@ -43,7 +47,7 @@ def forget(store: Store, book: PolicyBook, now: datetime) -> None:
     _forget_decisions(store, rules, now)
     if old:
         _tell(store, old, rules, now)
-        _forget_content(store)
+        _forget_content(store, planned)
 
 
 def _forget_decisions(store: Store, rules: Mapping[str, HistoryRules], now: datetime) -> None:
@@ -60,9 +64,9 @@ def _tell(store: Store, gone: list[Past], rules: Mapping[str, HistoryRules], now
             add_event(c, now, "history-pruned", said)
 
 
-def _forget_content(store: Store) -> None:
+def _forget_content(store: Store, planned: Collection[Digest]) -> None:
     with store.read() as c:
-        found = unneeded_content(c)
+        found = unneeded_content(c, planned)
     with store.write() as c:
         forget_content(c, found)
     forget_files(store.artifacts, found)

@@ -15,6 +15,7 @@ was written down to keep (`keep_decisions`), whoever asks. What goes leaves room
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -110,9 +111,9 @@ class Unneeded:
     """By artifact."""
 
 
-def unneeded_content(c: Connection) -> Unneeded:
-    """What of the content may go."""
-    runs = needed_digests(c)
+def unneeded_content(c: Connection, planned: Collection[Digest] = ()) -> Unneeded:
+    """What of the content may go; `planned` may not, though no row names it yet."""
+    runs = needed_digests(c).union(planned)
     proves = {row["digest"] for row in c.execute("SELECT DISTINCT digest FROM healthy_span")}
     artifact_of = {r["digest"]: r["artifact"] for r in c.execute("SELECT * FROM deployment_body")}
     bodies = artifact_of.keys() - runs - proves

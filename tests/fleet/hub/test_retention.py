@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from fleet.errors import RequestError
-from fleet.hub.retention import RUNS_AT_A_TIME
+from fleet.hub.retention import RUNS_AT_A_TIME, forget
 from fleet.model import PolicyDocument
+from fleet.rollout import read_policies
 from fleet.rollout.decisions import EVERY_GROUP, Actor, Verb
 from tests.fleet.hub.rig import Rig, deployment_of, fleet
 
@@ -107,6 +108,18 @@ def test_what_a_live_run_brings_stays_though_git_wants_something_newer(tmp_path:
     rig.hub.desk.decide(run, Verb.RESUME, actor=ANA)
     rig.converge()
     assert set(rig.runs_what("web").values()) == {deployment_of("web", "v5").digest}
+
+
+def test_what_is_planned_and_in_no_row_yet_stays(tmp_path: Path) -> None:
+    """Content of an older commit for a cluster that is late: no run brings it so far."""
+    rig = start(tmp_path)
+    for number in (2, 3, 4):
+        release(rig, web=f"v{number}", lib="v1")
+    older = deployment_of("web", "v1")
+    book = read_policies(policy(runs=1), ("staging", "production"))
+    forget(rig.store, book, rig.clock.now(), {older.digest})
+    assert older.artifact in files(rig)
+    assert deployment_of("web", "v2").artifact not in files(rig)
 
 
 def test_what_was_healthy_once_is_known_for_longer_than_its_content(tmp_path: Path) -> None:
