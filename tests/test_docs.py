@@ -26,6 +26,7 @@ from fleet.rollout.later import NOT_YET
 from fleet.rollout.states import ClusterState, RunState, StageState
 from fleet.store.people import Person, read_people
 from tests import docs_generation
+from tests.e2e.agent.every_command import ASKED, PROCESSES, every_command
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -227,3 +228,8 @@ def test_the_readme_names_commands_that_have_help() -> None:
     named = set(re.findall(r"`fleet ([a-z]+)", (ROOT / "README.md").read_text("utf-8")))
     assert named <= set(main.list_commands(None))  # type: ignore[arg-type]
     assert {"plan", "render", "status", "explain", "query"} <= named
+
+
+def test_no_command_is_left_out_of_the_search_for_secrets() -> None:
+    """What a new command prints is searched as well: say in `every_command` what it is asked."""
+    assert {name for name, _ in every_command()} == ASKED.keys() | PROCESSES

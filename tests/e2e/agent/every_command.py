@@ -26,6 +26,7 @@ ASKED: dict[str, tuple[str, ...]] = {
     "bundledeployments": ("", "vault", "quoted"),
     "bundles": ("", "mistaken"),
     "cluster token": ("somebody-else",),
+    "cluster forget": (CLUSTER,),  # which is refused: Git declares it
     "clusters": ("", CLUSTER),
     "explain": tuple(f"{CLUSTER} {name}" for name in ("vault", "quoted", "gated", "mistaken")),
     "groups": ("", "staging"),
