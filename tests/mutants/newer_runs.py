@@ -1,4 +1,4 @@
-"""Defects of one line in what a newer run does to a live one, and in the hotfix lane."""
+"""One-line defects in what a newer run does to a live one, in whose it is, in the hotfix lane."""
 
 from __future__ import annotations
 
@@ -133,5 +133,21 @@ NEWER_RUNS = (
         "if cluster not in own and not self._is_of(record, want, own):",
         "if False:",
         f"{_HOTFIX}a_cluster_that_wants_what_a_later_commit_brings_is_not_taken_along",
+    ),
+    in_engine(
+        "a_revert_waits_for_a_freeze",
+        "I9 I23",
+        "advance",
+        "freezing.frozen(tick.evidence, rollback=run.restores) is not None",
+        "freezing.frozen(tick.evidence) is not None",
+        "freezing:test_a_run_that_only_restores_is_the_way_back_too",
+    ),
+    in_engine(
+        "who_pushed_before_is_no_author",
+        "I4",
+        "origins",
+        "for one in known for name in one.authors}",
+        "for one in known[-1:] for name in one.authors}",
+        "origins:test_of_several_commits_it_is_of_the_newest_and_everybody_is_an_author",
     ),
 )
