@@ -12,8 +12,7 @@
       membership, connectivity, removal, invariants,               rule_documents
       onFailure, supersede, overrides, history
 
-A field of the model that the engine does not honour yet is refused by name (`fleet.rollout.later`),
-every other unknown field is a mistake. `fleet.rollout.policy` gives the documents meaning.
+An unknown field is a mistake. `fleet.rollout.policy` gives the documents meaning.
 """
 
 from __future__ import annotations

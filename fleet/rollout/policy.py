@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from fleet.model import Bundle, Labels, PolicyDocument, Problem, Selector, Severity
-from fleet.rollout import gate_rules, later, presets
+from fleet.rollout import gate_rules, presets
 from fleet.rollout.analysis_document import AnalysisSpec
 from fleet.rollout.budget_document import BudgetSpec
 from fleet.rollout.document import Source, Spec, Stage
@@ -205,11 +205,8 @@ def read_policy(
         spec = Spec.model_validate(dict(document.spec))
     except ValidationError as error:
         return None, _problems(document, error)
-    unbuilt = tuple(_not_yet(document, place) for place in later.not_yet(dict(document.spec)))
-    if unbuilt:
-        return None, unbuilt
     if not spec.stages:
-        return _from_preset(document, groups)
+        return _from_preset(document, groups), ()
     mistakes = tuple(
         _mistake(document, where, what) for where, what in _mistakes_in(spec.stages, groups)
     )
@@ -220,7 +217,7 @@ def read_policy(
 
 def preset_policy(groups: Collection[str]) -> Policy:
     """The preset `default`, for every bundle that no rollout names."""
-    whole = Spec.model_validate(later.without(presets.spec("default", groups)))
+    whole = Spec.model_validate(presets.spec("default", groups))
     return _policy(presets.NO_POLICY, "preset default", whole, _stages(whole.stages))
 
 
@@ -229,12 +226,12 @@ def full_spec(spec: Mapping[str, Any], groups: Collection[str]) -> dict[str, Any
 
     Errors: `ValidationError`.
     """
-    whole = Spec.model_validate(later.without(_expanded(spec, groups)))
+    whole = Spec.model_validate(_expanded(spec, groups))
     names = [stage.name for stage in whole.stages]
     found = whole.model_dump(mode="json", by_alias=True, exclude_none=True)
     for index, stage in enumerate(found["stages"]):
         stage.setdefault("dependsOn", names[index - 1 : index] if index else [])
-    return dict(later.without(_without_empty(found)))
+    return dict(_without_empty(found))
 
 
 _EMPTY_SAYS_SOMETHING = ("dependsOn", "resetOn", "allow")
@@ -263,24 +260,9 @@ def _expanded(spec: Mapping[str, Any], groups: Collection[str]) -> dict[str, Any
     return presets.spec(strategy.get("preset", "default"), groups) | said
 
 
-def _from_preset(
-    document: PolicyDocument, groups: Collection[str]
-) -> tuple[Policy, tuple[Problem, ...]]:
-    whole = _expanded(document.spec, groups)
-    spec = Spec.model_validate(later.without(whole))
-    missing = [place.removeprefix("spec.") for place in later.not_yet(whole)]
-    warnings: tuple[Problem, ...] = ()
-    if missing:
-        warnings = (
-            Problem(
-                "not-yet-supported",
-                Severity.WARNING,
-                f"rollout {document.name!r}: the preset holds without {', '.join(missing)}",
-                document.at,
-                "nothing to do; all else of the preset holds",
-            ),
-        )
-    return _policy(document.name, document.at, spec, _stages(spec.stages)), warnings
+def _from_preset(document: PolicyDocument, groups: Collection[str]) -> Policy:
+    spec = Spec.model_validate(_expanded(document.spec, groups))
+    return _policy(document.name, document.at, spec, _stages(spec.stages))
 
 
 def _policy(name: str, at: str, spec: Spec, stages: tuple[StagePolicy, ...]) -> Policy:
@@ -353,10 +335,9 @@ def _same_names(policies: Sequence[Policy]) -> list[Problem]:
 
 
 def _problems(document: PolicyDocument, error: ValidationError) -> tuple[Problem, ...]:
-    """One for each mistake; one for each field that is merely not built yet."""
-    unbuilt = [_not_yet(document, place) for place in later.not_yet(dict(document.spec))]
+    """One for each mistake."""
     found = error.errors(include_url=False, include_input=False, include_context=True)
-    return (*unbuilt, *dict.fromkeys(_problem(document, one) for one in found))
+    return tuple(dict.fromkeys(_problem(document, one) for one in found))
 
 
 def _problem(document: PolicyDocument, error: ErrorDetails) -> Problem:

@@ -10,7 +10,6 @@ from fleet.model import Bundle, PolicyDocument, Severity, Source
 from fleet.model import Form as SourceForm
 from fleet.rollout import overlaps, read_policies
 from fleet.rollout.gate_kinds import Approval, Proven, Soak
-from fleet.rollout.later import NOT_YET
 from fleet.rollout.policy import Unprotected
 from fleet.rollout.rules import FailureAction
 from fleet.rollout.stages import Policy, in_order
@@ -162,27 +161,6 @@ def test_a_mistake_is_a_problem_with_a_place_and_its_bundles_are_held(spec: Any)
     answer = book.policy_for({"team": "any"})
     assert isinstance(answer, Unprotected)
     assert "clusters/default.yaml" in answer.reason
-
-
-@pytest.mark.parametrize("said", sorted(NOT_YET))
-def test_what_is_not_built_yet_is_refused_by_name_and_never_ignored(said: str) -> None:
-    spec: dict[str, Any] = with_stage()
-    place: Any = spec
-    path, _, value = said.partition("=")
-    parts = path.split(".")
-    for part in parts[:-1]:
-        if part == "stages":
-            place = spec["stages"][0]
-        elif part in ("before", "after"):
-            place[part] = [{}]
-            place = place[part][0]
-        else:
-            place = place.setdefault(part, {})
-    place[parts[-1]] = value or {}
-    book = read_policies([document(spec)], GROUPS)
-    found = [p for p in book.problems if p.code == "not-yet-supported"]
-    assert any(parts[-1] in problem.what for problem in found)
-    assert isinstance(book.policy_for({}), Unprotected)
 
 
 def test_what_the_engine_does_anyway_may_be_written_down() -> None:

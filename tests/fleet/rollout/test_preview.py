@@ -9,7 +9,7 @@ import pytest
 
 from agents.protocol import ABSENT
 from fleet.model import Cluster, ClusterGroup, PolicyDocument
-from fleet.rollout import later, propose, read_policies
+from fleet.rollout import propose, read_policies
 from fleet.rollout.policy import full_spec, read_policy
 from fleet.rollout.presets import spec
 from fleet.rollout.preview import Declared, gate_words, preview, price
@@ -115,7 +115,6 @@ def test_a_whole_spec_says_every_default_that_holds() -> None:
     assert found["source"] == {"coalesce": "10s", "unit": "Bundle"}
     assert found["membership"]["unmatched"] == "Hold"
     assert found["supersede"]["policy"] == "CoalesceLatest"
-    assert list(later.not_yet(found)) == []
 
 
 def test_the_presets_are_those_of_the_text() -> None:
