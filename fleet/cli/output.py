@@ -21,7 +21,7 @@ BAD = frozenset({"Failed", "Degraded", "Missing", "TimedOut", "Offline", "error"
 BUSY = frozenset(
     {"Progressing", "Syncing", "Waiting", "Running", "Paused", "Queued", "Updating", "Verifying"}
     | {"GatedBefore", "GatedAfter", "OutOfSync", "Unknown", "Pending", "warning", "Assigned"}
-    | {"Applying", "Skipped", "Superseded", "Suspended", "StillUnhealthy"}
+    | {"Applying", "Skipped", "Removed", "Superseded", "Suspended", "StillUnhealthy"}
 )
 
 output_option = click.option(

@@ -26,7 +26,9 @@ from fleet.rollout.states import ClusterState, StageState
 from fleet.rollout.step import GateStatus, StageStatus
 from fleet.rollout.tables import StageEvent
 
-UNTOUCHED = frozenset({ClusterState.QUEUED, ClusterState.OFFLINE, ClusterState.PENDING})
+UNTOUCHED = frozenset(
+    {ClusterState.QUEUED, ClusterState.OFFLINE, ClusterState.PENDING, ClusterState.REMOVED}
+)
 """Nothing of the run moves in these, nor has it come to an end."""
 UNSETTLED = (ClusterState.QUEUED, ClusterState.ASSIGNED, ClusterState.APPLYING)
 

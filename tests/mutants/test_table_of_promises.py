@@ -38,7 +38,7 @@ take the reasons away.
 
 ::
 
-    members 60 test_membership_promises:test_i16_every_cluster_is_in_exactly_one_stage
+    members 40 test_membership_promises:test_i16_every_cluster_is_in_exactly_one_stage
     histories 60 test_promises:test_every_promise_holds_in_every_history
     approvals 100 test_approval:test_i4_the_gate_opens_only_with_enough_good_approvals
     caps 60 test_cap_promises:test_no_history_lifts_a_domain_above_its_cap

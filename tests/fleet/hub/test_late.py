@@ -31,7 +31,7 @@ def content(version: str, production: int = 2) -> dict[str, dict[str, str | None
     return fleet(1, production, web=version)
 
 
-def settle(rig: Rig, turns: int = 12) -> None:
+def settle(rig: Rig, turns: int = 7) -> None:
     """Agents and hub act for a while, and the hub looks at Git."""
     for _ in range(turns):
         rig.turn()
@@ -70,7 +70,7 @@ def test_a_new_cluster_need_not_wait_for_an_approval(tmp_path: Path, killed: boo
     assert rig.runs_what("web")["production-3"] == V1
     assert rig.live() == [run]
     rig.decide(Verb.APPROVE, run)
-    settle(rig, 20)
+    settle(rig, 12)
     assert set(rig.runs_what("web").values()) == {V2}
 
 
@@ -108,7 +108,7 @@ def test_a_late_cluster_gets_what_it_missed_while_a_newer_run_waits(tmp_path: Pa
     settle(rig)
     assert rig.runs_what("web")["production-2"] == V1
     rig.decide(Verb.APPROVE, run)
-    settle(rig, 20)
+    settle(rig, 12)
     assert set(rig.runs_what("web").values()) == {V2}
 
 
@@ -142,7 +142,7 @@ def test_what_cannot_be_had_any_more_is_waited_for_as_before(tmp_path: Path) -> 
     assert "production-3" not in rig.runs_what("web")
     assert not rig.hub.look(rig.clock.now()), "it is asked for once"
     rig.decide(Verb.APPROVE, run)
-    settle(rig, 20)
+    settle(rig, 12)
     assert set(rig.runs_what("web").values()) == {V2}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from math import ceil
 from typing import TYPE_CHECKING
 
 from agents.protocol import Health, SyncState
@@ -214,7 +215,13 @@ class Oracle:
         )
         rejected = any(d.verb is Verb.REJECT and d.stage == name for d in run.decisions)
         over = failed > self.budget(stage, size)
-        assert over or healthy < max(1, stage.min_healthy) or rejected, f"I11: no cause: {why}"
+        few = healthy < max(1, self.least(stage, size))
+        assert over or few or rejected, f"I11: no cause: {why}"
+
+    def least(self, stage: StagePlan, size: int) -> int:
+        """How many must be Healthy, likewise; who joined before the stage started counts."""
+        said = stage.min_healthy_said
+        return ceil(float(said[:-1]) * size / 100) if said.endswith("%") else stage.min_healthy
 
     def _done(self, run: Stored, stage: StagePlan, step: Step) -> None:
         states = {c.cluster: c.state for c in step.clusters if c.stage == stage.name}
@@ -229,7 +236,8 @@ class Oracle:
             assert self._proof(run, cluster) is not None, f"I14: {cluster} is Healthy without proof"
         if run.plan.restores:
             return
-        forward = [cluster for cluster in healthy if cluster not in run.plan.restoring]
+        spared = {*run.plan.restoring, *run.plan.left}
+        forward = [cluster for cluster in healthy if cluster not in spared]
         if not forward:
             return
         last = max(filter(None, (self._proof(run, cluster) for cluster in forward)))

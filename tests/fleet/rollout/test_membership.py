@@ -349,6 +349,15 @@ def test_who_left_before_the_stage_started_is_in_no_denominator() -> None:
     assert (found.stages[0].total, found.stages[0].offline) == (1, 0)
 
 
+def test_a_stage_that_only_a_leaver_had_begun_is_not_finished_for_a_newer_run() -> None:
+    plan = run(stage("one", "a", "b"))
+    first = tick(plan, {"b": cluster(held_by="other")})
+    assert first.offer == ("a",)
+    evidence = {"a": cluster(offered=0, withdrawn=1), "b": cluster(held_by="other")}
+    found = tick(amended(plan, [left("a")]), evidence, first.marks, 1, finishing_for="r2")
+    assert found.state is RunState.SUPERSEDED
+
+
 def test_amendments_add_up_in_their_order() -> None:
     spread = SpreadPlan("zone", {"a": "x"}, {"x": 1})
     plan = run(stage("one", "a", spread=spread, proving=("a",)), stage("two", "b"))

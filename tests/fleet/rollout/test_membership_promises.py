@@ -153,7 +153,7 @@ def test_i16_every_cluster_is_in_exactly_one_stage() -> None:
     run_state_machine_as_test(
         Members,
         settings=settings(
-            max_examples=60,
+            max_examples=40,
             stateful_step_count=20,
             deadline=None,
             phases=(Phase.reuse, Phase.generate),  # shrinking takes minutes; add it to debug
