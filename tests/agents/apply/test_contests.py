@@ -208,3 +208,6 @@ async def test_a_release_ends_every_fight(lab: Lab) -> None:
     assert _replicas(lab) == 2
     parent = lab.there("ConfigMap", "bundle-web", "fleet-system")
     assert "contested" not in parent["data"]["state"]
+    lab.edit(WEB, {"spec": {"replicas": 5}}, manager="rival")
+    await lab.until(lambda: lab.report("web").healed == 1, seconds=61)
+    assert lab.report("web").contested == 0, "it is the first time again"
