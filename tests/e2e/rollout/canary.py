@@ -9,7 +9,7 @@ from tests.e2e.rollout.world import World
 
 POLICY = """
 stages:
-  - {name: canary, group: canary, gates: {after: [{soak: 10m}]}}
+  - {name: canary, group: canary, gates: {after: [{soak: 5m}]}}
   - {name: production, group: production, parallelism: 2}
 onFailure: {action: Rollback}
 """
@@ -24,13 +24,13 @@ async def canary(world: World) -> None:
     await world.until(lambda: world.true.wanted("web")["canary-1"] == BAD, "the canary")
     await world.run_for(30)
     seen = world.board("the canary crashes; it is given a minute")
-    assert re.search(r"\(Degraded; failed if it still is at 09:1\d:\d\d UTC\)", seen), seen
+    assert re.search(r"\(Degraded; failed if it still is at 09:0\d:\d\d UTC\)", seen), seen
     await world.until(world.has("web", "RollingBack"), "the rollback")
     seen = world.board("it is taken back")
     assert "RollingBack: 0 of 1 clusters are back (stage canary failed: 1 failed" in seen
     await world.until(world.has("web", "RolledBack"), "the end of the rollback")
     bad = world.newest("web")["uid"]
-    await world.run_for(600)
+    await world.run_for(300)
     world.board(
         "the canary runs 1.0 again, and 1.1 is vetoed",
         f"runs {bad}",

@@ -55,6 +55,10 @@ class TrueFleet:
         self.writes.clear()
         self.most_moving.clear()
 
+    def moved_within(self, **most: int) -> bool:
+        """Did no more than so many clusters of each group ever move at a time?"""
+        return all(count <= most[group] for group, count in self.most_moving.items())
+
     def wanted(self, app: str) -> dict[str, str]:
         """Cluster → the tag that its Deployment, or its settings, ask for."""
         return {

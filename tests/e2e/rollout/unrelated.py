@@ -7,7 +7,7 @@ from tests.e2e.rollout.world import World
 
 POLICY = """
 stages:
-  - {name: staging, group: staging, gates: {after: [{soak: 20s}]}}
+  - {name: staging, group: staging, gates: {after: [{soak: 5s}]}}
   - {name: production, group: production, parallelism: 2}
 """
 BAD = "1.1-crashloop"
