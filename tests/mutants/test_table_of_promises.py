@@ -10,7 +10,7 @@ table. `-` stands for a promise that has no property (or no mutant) yet: it is m
     I3   histories             breach_judged_after_assigning zero_means_unlimited
     I4   histories approvals   approval_not_bound_to_the_plan approval_not_bound_to_the_stage
     I5   histories             soak_cut_by_a_pause soak_reset_by_a_pause
-    I6   caps                  no_cap_of_a_domain
+    I6   caps way-back         no_cap_of_a_domain a_way_back_lifts_a_domain_above_its_cap
     I7   order                 -
     I8   histories             what_was_told_is_told_again
     I9   histories caps        a_freeze_freezes_nothing
@@ -21,9 +21,9 @@ table. `-` stands for a promise that has no property (or no mutant) yet: it is m
     I14  asked comparison      no_data_is_success
     I15  crashes               failures_kept_in_the_process_only
     I16  histories members     a_joiner_is_in_no_stage a_restaged_cluster_is_in_two_stages
-    I17  unbaked               -
+    I17  unbaked newer-runs    unbaked_revisions_are_not_counted a_hotfix_makes_room_for_itself
     I18  way-back              a_rollback_tolerates_everything
-    I19  deferrals             -
+    I19  deferrals newer-runs  nobody_counts_deferrals one_deferral_too_many a_hotfix_is_deferred
     I20  windows               allow_beats_deny
     I21  tighter               -
     I22  histories             who_waits_for_a_slot_has_no_reason
@@ -51,6 +51,7 @@ take the reasons away.
     tighter 60 test_cap_promises:test_a_tighter_budget_never_lets_more_start
     unbaked 6 test_superseding:test_no_more_unbaked_revisions_live_than_the_policy_says
     deferrals 6 test_superseding:test_production_moves_once_every_so_many_revisions
+    newer-runs 40 test_newer_run_promises:test_newer_runs_keep_their_bounds_in_every_history
     proven 100 test_proven:test_i27_nothing_is_offered_that_was_not_healthy_there_for_long_enough
 """
 
