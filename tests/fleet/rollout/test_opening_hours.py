@@ -7,7 +7,6 @@ deny is judged before allow is cut (`until = max(until, first)`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 
 from fleet.rollout.gate_kinds import ClosedDays, OpenHours, Window
 from fleet.rollout.opening_hours import MINUTE, instant, is_cron, next_open, open_until
+from tests.fleet.rollout.wall_clock import by_the_minute
 
 HOUR = timedelta(hours=1)
 CHANGES = {
@@ -153,46 +153,48 @@ def test_years_at_the_end_of_time_do_not_overflow() -> None:
         assert open_until(window, ZoneInfo(zone), now, HOUR) == now
 
 
-def by_the_minute(
-    zone: ZoneInfo, hour: int, minute: int, length: timedelta, start: datetime, days: int
-) -> Iterator[tuple[datetime, bool]]:
-    """Every minute and whether it is open, by watching the wall clock go."""
-    ends: list[datetime] = []
-    highest = (start - MINUTE).astimezone(zone).replace(tzinfo=None)
-    for count in range(days * 1440):
-        at = start + count * MINUTE
-        shown = at.astimezone(zone).replace(tzinfo=None)
-        ends = [end for end in ends if shown < end]
-        while highest < shown:
-            highest += MINUTE
-            if (highest.hour, highest.minute) == (hour, minute):
-                ends.append(shown + length)
-        yield at, bool(ends)
-
-
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(sorted(CHANGES)),
     st.integers(0, 4),
     st.integers(0, 59),
     st.integers(1, 26 * 60),
+    st.booleans(),
 )
 def test_i20_it_is_open_exactly_when_the_wall_clock_says_so(
-    change: str, hour: int, minute: int, minutes: int
+    change: str, hour: int, minute: int, minutes: int, denies: bool
 ) -> None:
     name, around = CHANGES[change]
     zone, length = ZoneInfo(name), timedelta(minutes=minutes)
-    window = Window(allow=(OpenHours(f"{minute} {hour} * * *", length.total_seconds()),))
-    found = dict(by_the_minute(zone, hour, minute, length, around - timedelta(days=3), 5))
-    for at in list(found)[2 * 1440 : 4 * 1440 : 7]:
+    day = around.astimezone(zone).date()
+    window = Window(
+        allow=(OpenHours(f"{minute} {hour} * * *", length.total_seconds()),),
+        deny=(ClosedDays("the day of the change", day, day),) if denies else (),
+    )
+    start, count = around - timedelta(days=3), 5 * 1440
+    found = [
+        on and not (denies and at.astimezone(zone).date() == day)
+        for at, on in by_the_minute(zone, (hour,), minute, length, start, count)
+    ]
+    opens_at, closes_at = _next(found, True), _next(found, False)
+    edges = {n + by for n in range(1, count) if found[n] is not found[n - 1] for by in (-2, -1, 0)}
+    looks = edges.union(range(0, count, 53)).intersection(range(2 * 1440, 4 * 1440))
+    for place in sorted(looks):
+        at = start + place * MINUTE
         until = open_until(window, zone, at, 2 * HOUR)
-        assert (until > at) == found[at], at.astimezone(zone)
-        if until > at:
-            assert all(found[at + n * MINUTE] for n in range((until - at) // MINUTE))
-            assert until == at + 2 * HOUR or not found[until]
+        assert (until > at) == found[place], at.astimezone(zone)
+        if found[place]:
+            assert until == min(start + closes_at[place] * MINUTE, at + 2 * HOUR)
         else:
             opens = next_open(window, zone, at, MINUTE)
             assert opens is not None
-            assert opens > at
-            assert found.get(opens, True)
-            assert not any(found.get(at + n * MINUTE, False) for n in range((opens - at) // MINUTE))
+            assert min(opens, start + count * MINUTE) == start + opens_at[place] * MINUTE
+
+
+def _next(found: list[bool], wanted: bool) -> list[int]:
+    """For each minute the first one from it on that is (not) open, else the end."""
+    after, places = len(found), []
+    for place in range(len(found) - 1, -1, -1):
+        after = place if found[place] is wanted else after
+        places.append(after)
+    return places[::-1]
