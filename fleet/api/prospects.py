@@ -19,7 +19,7 @@ from fleet.rollout.evidence import Evidence
 from fleet.rollout.forecast import forecast, whole
 from fleet.rollout.obstacles import gates_ahead
 from fleet.rollout.run_plan import RunPlan
-from fleet.rollout.states import RunState
+from fleet.rollout.states import Intent, RunState
 from fleet.rollout.step import Step
 from fleet.store import Connection, Store
 from fleet.store import questions as rows
@@ -36,6 +36,7 @@ class _Seen:
 
     row: Document
     plan: RunPlan
+    intent: Intent
     evidence: Evidence
     step: Step
 
@@ -103,7 +104,8 @@ def _looks(c: Connection, chosen: Iterable[Document], now: datetime) -> Iterator
         assert run is not None, "it was read in this transaction"
         first = waits_for(plan, live) if run.ended_at is None else ""
         evidence = read_evidence(c, run, plan, shared, now, first)
-        yield _Seen(row, plan, evidence, advance(plan, run.marks, run.intent, evidence, now))
+        step = advance(plan, run.marks, run.intent, evidence, now)
+        yield _Seen(row, plan, run.intent, evidence, step)
 
 
 def _progress(c: Connection, seen: _Seen, now: datetime) -> Document:
@@ -120,7 +122,7 @@ def _progress(c: Connection, seen: _Seen, now: datetime) -> Document:
         status.run_document(row, step.stages, row["clusters"]),
         step.stages,
         step.clusters,
-        obstacles(plan, step, seen.evidence, now),
+        obstacles(plan, step, seen.evidence, now, seen.intent),
         estimates,
         whole(estimates, now),
         took,
@@ -132,7 +134,7 @@ def _progress(c: Connection, seen: _Seen, now: datetime) -> Document:
 def _explanation(seen: _Seen, cluster: str, now: datetime) -> Document:
     plan, step = seen.plan, seen.step
     if cluster in plan.changes:
-        reasons = obstacles(plan, step, seen.evidence, now).get(cluster, ())
+        reasons = obstacles(plan, step, seen.evidence, now, seen.intent).get(cluster, ())
     else:
         reasons = explain(plan, step, seen.evidence, cluster)
     at = next((one for one in step.clusters if one.cluster == cluster), None)

@@ -210,8 +210,14 @@ def _view(
 
 
 def _as_told(cluster: str, evidence: Evidence, memory: Memory) -> Standing:
-    """A cluster of a stage that is over: as it was then, whatever happens to it later."""
+    """A cluster of a stage that is over: as it was then, whatever happens to it later.
+
+    A failure that people answered by a retry or a skip is none any more.
+    """
     state = memory.seen_clusters.get(cluster, ClusterState.QUEUED)
+    if state in tables.BAD_ENDS and cluster not in memory.failed:
+        skipped = memory.skipped.get(cluster)
+        state = ClusterState.QUEUED if skipped is None else ClusterState.SKIPPED
     failed = memory.failed.get(cluster)
     why = failed[1].partition(": ")[2] if failed else ""
     known = evidence.clusters.get(cluster, NOWHERE)

@@ -23,9 +23,10 @@ from fleet.rollout.reasons import Reason
 from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.standing import Standing
 from fleet.rollout.starts import LEASE_ENDED, Starts
-from fleet.rollout.states import ClusterState, StageState
+from fleet.rollout.states import ClusterState, Intent, RunState, StageState
 from fleet.rollout.step import ClusterStatus, GateStatus, Step
 
+PAUSED = Reason("RunPaused", "paused by a person")
 _COULD_START = frozenset(
     {ClusterState.QUEUED, ClusterState.HELD, ClusterState.OFFLINE, ClusterState.PENDING}
 )
@@ -39,20 +40,25 @@ class _Door:
     turn: tuple[Reason, ...]
     """Why nobody else's turn has come, if all slots are taken."""
     ahead: tuple[Reason, ...]
-    """Gates that would keep the stage even if all that it depends on were Done."""
+    """What would keep the stage from starting even if the nearest reason were gone."""
 
 
 def obstacles(
-    run: RunPlan, step: Step, evidence: Evidence, now: datetime
+    run: RunPlan, step: Step, evidence: Evidence, now: datetime, intent: Intent = Intent.RUN
 ) -> dict[str, tuple[Reason, ...]]:
-    """Cluster → its reasons, of those that neither move nor are Healthy; each has at least one."""
+    """Cluster → its reasons, of those that neither move nor are Healthy; each has at least one.
+
+    `intent`: what people want of the run, as the step was asked with.
+    """
     stages = {stage.name: stage for stage in step.stages}
     doors = {} if step.state in tables.ENDED else _doors(run, step, evidence, now)
     found: dict[str, tuple[Reason, ...]] = {}
+    paused = intent is Intent.PAUSE and step.state is RunState.QUEUED
     for one in step.clusters:
         if is_well(one):
             continue
         told = reasons_of(step, evidence, one, stages[one.stage])
+        told = (*told, PAUSED) if paused else told
         more = _of_start(run, one, doors.get(one.stage), evidence)
         found[one.cluster] = tuple(dict.fromkeys([*told, *more])) or own_words(one)
     return found
@@ -61,9 +67,17 @@ def obstacles(
 def gates_ahead(
     run: RunPlan, step: Step, evidence: Evidence, now: datetime
 ) -> dict[str, tuple[GateStatus, ...]]:
-    """Stage that waits for others → its gates as they would be judged now, were it its turn."""
+    """Stage that waits for others → its gates as they would be judged now, were it its turn.
+
+    So for one that failed before it started: what its gates say stands before it still.
+    """
     memory = Memory.of(step.marks)
-    waits = {one.name for one in step.stages if one.state is StageState.WAITING}
+    waits = {
+        one.name
+        for one in step.stages
+        if one.state is StageState.WAITING
+        or (one.state is StageState.FAILED and one.name not in memory.started)
+    }
     return {
         stage.name: gates.judge(run, stage, Side.BEFORE, evidence, memory, now).gates
         for stage in run.stages
@@ -101,10 +115,15 @@ def _doors(run: RunPlan, step: Step, evidence: Evidence, now: datetime) -> dict[
         moving = sum(one.state in tables.IN_FLIGHT for one in here)
         turn = () if left > 0 else (no_slot(stage, moving),)
         starts = Starts.of(run, stage, here, evidence, memory, room, now)
-        ahead = tuple(
-            Reason("GateAhead", f"then {gate.kind}: {gate.reason}", gate.until)
-            for gate in shut.get(stage.name, ())
-            if gate.verdict != Verdict.PASS.value
+        missing = [name for name in stage.depends_on if name not in memory.done]
+        waits = f"stage {stage.name}: waits for stage {', '.join(missing)}"
+        ahead = (
+            *((Reason("StageWaiting", waits),) if missing else ()),
+            *(
+                Reason("GateAhead", f"then {gate.kind}: {gate.reason}", gate.until)
+                for gate in shut.get(stage.name, ())
+                if gate.verdict != Verdict.PASS.value
+            ),
         )
         found[stage.name] = _Door(starts, turn, ahead)
     return found

@@ -6,7 +6,8 @@
     unmatched-clusters         membership.unmatched: Fail, and a cluster is in no stage
     min-healthy-unsatisfiable  a stage asks for more Healthy clusters than it has
     cap-unsatisfiable          an invariant comes to 0 in some domain and does not say atLeastOne,
-                               or the maxUnavailable of a RolloutBudget does
+                               or the maxUnavailable of a RolloutBudget does; or maxExposed has
+                               no room for the stages up to the first that soaks
 
 A policy that breaks a rule releases nothing: its bundles are held, and people see why. Pure.
 """
@@ -18,10 +19,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from fleet.rollout import numbers
+from fleet.rollout.gate_kinds import Soak
 from fleet.rollout.resolution import Membership
 from fleet.rollout.rules import Invariant, Overlap, Unmatched
 from fleet.rollout.shared_budget import RolloutBudget
-from fleet.rollout.stages import Policy
+from fleet.rollout.stages import Policy, StagePolicy, in_order
 
 NAMES_SHOWN = 5
 
@@ -44,7 +46,10 @@ def refusals(
             ("stage-overlap", _overlapping(policy, who)),
             ("unmatched-clusters", _unmatched(policy, who)),
             ("min-healthy-unsatisfiable", _too_few(policy, who)),
-            ("cap-unsatisfiable", _no_room(policy, who) or _no_shared_room(budgets, who)),
+            (
+                "cap-unsatisfiable",
+                _no_room(policy, who) or _never_baked(policy, who) or _no_shared_room(budgets, who),
+            ),
         )
         if reason
     )
@@ -89,6 +94,43 @@ def _no_room(policy: Policy, who: Membership) -> str:
                 where = f"{invariant.key}={domain}" if invariant.key else "the fleet"
                 said = invariant.max_unavailable or invariant.max_exposed
                 return f"{invariant.name}: {said} of {where} ({size}) is no cluster at all"
+    return ""
+
+
+def _never_baked(policy: Policy, who: Membership) -> str:
+    """Would every run stand still under maxExposed before its first full soak?"""
+    stages = [stage for stage in policy.stages if who.clusters[stage.name]]
+    soaking = [s for s in stages if any(isinstance(gate, Soak) for gate in s.after)] or stages
+    for invariant in policy.rules.invariants:
+        if invariant.max_exposed is None or not soaking:
+            continue
+        full = [_too_many_before(stage, invariant, policy, who) for stage in soaking]
+        if all(full):
+            return f"{invariant.name}: {full[0]}"
+    return ""
+
+
+def _too_many_before(
+    stage: StagePolicy, invariant: Invariant, policy: Policy, who: Membership
+) -> str:
+    """More clusters of some domain than may be exposed have the revision when it is proven here."""
+    names = {stage.name}
+    for one in reversed(in_order(policy.stages) or ()):
+        if one.name in names:
+            names.update(one.depends_on)
+    key, sizes = invariant.key, dict(domains(invariant.key, who))
+    exposed = Counter(
+        who.declared[cluster].labels.get(key, "") if key else ""
+        for name in sorted(names)
+        for cluster in who.clusters[name]
+    )
+    for domain, count in sorted(exposed.items()):
+        if count > _room(invariant, sizes[domain]):
+            where = f"{key}={domain}" if key else "the fleet"
+            return (
+                f"{invariant.max_exposed} of {where} ({sizes[domain]}) may be exposed, and {count} "
+                f"are when stage {stage.name!r}, where a revision is first proven, is Done"
+            )
     return ""
 
 

@@ -124,7 +124,7 @@ def go_back(
             if one.cluster in movable:
                 places[one.cluster] = view.plan, one
             elif one.unstarted:
-                found.withdraw.append(one.cluster)
+                _withdraw(one, found)
     for cluster, changes in movable.items():
         stage, one = places[cluster]
         _stand(run, stage, one, changes, evidence, memory, found, now, wakes)
@@ -162,7 +162,7 @@ def _stand(
     known = evidence.clusters.get(one.cluster, NOWHERE)
     offer = _live(known)
     if offer is None and one.unstarted:
-        found.withdraw.append(one.cluster)
+        _withdraw(one, found)
     one.lapsed = False
     if offer is not None and offer.started_at is None:
         end = standing.lease_end(run, offer)
@@ -182,6 +182,13 @@ def _stand(
         found.going.add(one.cluster)
     if event is not None:
         _move(stage, one, event, sight.reason, sight.code, memory)
+
+
+def _withdraw(one: Standing, found: Way) -> None:
+    """Its way forward was offered and not started: it moves no more."""
+    found.withdraw.append(one.cluster)
+    if one.state is ClusterState.ASSIGNED:
+        one.state = ClusterState.QUEUED
 
 
 def _move(

@@ -171,7 +171,7 @@ class _Desk:
             if not bundles or any(self.planner.policy_of(bundle) is None for bundle in bundles):
                 continue
             before = [plan for plan in anew if set(bundles) & set(plan.bundles)]
-            changes = self._as_granted(record, bundles, before)
+            changes = self._as_granted(record, bundles, before, older)
             as_made = bundles == record.plan.bundles and _same(changes, _open_changes(record))
             if as_made and not before:
                 self.superseded.update({r.plan.uid: record.plan.uid for r in older})
@@ -196,25 +196,33 @@ class _Desk:
         return healthy, [r for r in healthy if finish and not r.finishing]
 
     def _as_granted(
-        self, record: RunRecord, bundles: tuple[str, ...], before: Iterable[RunPlan]
+        self,
+        record: RunRecord,
+        bundles: tuple[str, ...],
+        before: Iterable[RunPlan],
+        older: list[RunRecord],
     ) -> dict[str, tuple[Change, ...]]:
         """What a Queued run changes given what was granted and what the runs `before` bring.
 
-        Always with its own content.
-        A cluster of which it says nothing is added if it wants the same and no newer run brings it.
+        Always with its own content. A cluster of which it says nothing is added if no newer run
+        brings it and it wants the same, or what one of the older runs that are replaced would have
+        brought.
         """
         newer = any(set(bundles) & set(plan.bundles) for plan in self._newer(record))
+        as_now = self.situation.commit == record.plan.commit
         found: dict[str, list[Change]] = {}
         for bundle in bundles:
             own = carried(record, bundle)
             coming: dict[str, Digest] = {}
             for plan in before:
                 coming |= carried(RunRecord(plan, RunState.QUEUED), bundle)
+            lost = {pair for one in older for pair in carried(one, bundle).items()}
             for cluster in sorted({*own, *self.differing.get(bundle, ())}):
                 want = target_digest(self.situation, cluster, bundle)
                 if want is None or (cluster not in own and newer):
                     continue
-                if cluster not in own and not self._is_of(record, want, own):
+                is_lost = (cluster, want) in lost
+                if not (cluster in own or is_lost or as_now or want in own.values()):
                     continue
                 mine = own.get(cluster, want)
                 have = coming.get(cluster, self.planner.granted(cluster, bundle))
@@ -222,9 +230,6 @@ class _Desk:
                     change = self.planner.change(cluster, bundle, mine, have)
                     found.setdefault(cluster, []).append(change)
         return {cluster: tuple(found[cluster]) for cluster in sorted(found)}
-
-    def _is_of(self, record: RunRecord, want: Digest, own: Mapping[str, Digest]) -> bool:
-        return self.situation.commit == record.plan.commit or want in own.values()
 
     def _newer(self, record: RunRecord) -> list[RunPlan]:
         stored = [r.plan for r in self.records() if r.plan.number > record.plan.number]
@@ -353,11 +358,11 @@ class _Desk:
 
 
 def _same(one: Mapping[str, tuple[Change, ...]], other: Mapping[str, tuple[Change, ...]]) -> bool:
-    return _words(one) == _words(other)
-
-
-def _words(changes: Mapping[str, tuple[Change, ...]]) -> dict[str, list[tuple[str, str, str]]]:
-    return {c: [(x.bundle, x.wanted, x.previous) for x in some] for c, some in changes.items()}
+    mine, yours = (
+        {c: [(x.bundle, x.wanted, x.previous) for x in some] for c, some in each.items()}
+        for each in (one, other)
+    )
+    return mine == yours
 
 
 def _open_changes(record: RunRecord) -> dict[str, tuple[Change, ...]]:

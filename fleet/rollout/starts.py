@@ -79,8 +79,8 @@ class Starts:
             yield held_by(known)
         if one.lapsed:
             yield LEASE_ENDED
-        gated = self.turnstile.passage(one.cluster).refused
-        yield from filter(None, (gated, self._spread(one.cluster)))
+        yield from self.turnstile.refusals(one.cluster)
+        yield from filter(None, (self._spread(one.cluster),))
         yield from self.room.refusals(one.cluster)
 
     def _spread(self, cluster: str) -> Reason | None:

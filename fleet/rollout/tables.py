@@ -113,7 +113,7 @@ CLUSTER_STEPS: dict[tuple[ClusterState, ClusterEvent], ClusterState] = {
     **{(state, ClusterEvent.RETRIED): ClusterState.QUEUED for state in BAD_ENDS},
     **{
         (state, event): after
-        for state in _LIVE | BAD_ENDS | {ClusterState.REVERTING}
+        for state in _LIVE | BAD_ENDS | {ClusterState.REVERTING, ClusterState.SKIPPED}
         for event, after in _WAY_BACK.items()
     },
 }

@@ -30,7 +30,7 @@ NOT_WELL = (
     " 'Waiting', 'Failed', 'Unknown') OR health NOT IN ('Healthy', 'Suspended'))"
 )
 """Also the condition of the index `bundle_deployment_not_well`, word for word."""
-_MOVING = "('Assigned', 'Applying', 'Verifying', 'Reverting')"
+MOVING = "('Assigned', 'Applying', 'Verifying', 'Reverting')"
 _NOBODY: frozenset[str] = frozenset()
 
 
@@ -96,7 +96,7 @@ def _moving(c: Connection) -> set[str]:
         c,
         "SELECT cluster FROM assignment WHERE started_at IS NULL AND withdrawn_at IS NULL"
         " UNION SELECT rc.cluster FROM run r JOIN run_cluster rc ON rc.run = r.uid"
-        f" WHERE r.ended_at IS NULL AND rc.state IN {_MOVING}"
+        f" WHERE r.ended_at IS NULL AND rc.state IN {MOVING}"
         f" UNION SELECT cluster FROM bundle_deployment WHERE {NOT_WELL}"
         " AND (reported_generation <> generation OR sync = 'Syncing')",
     )
@@ -143,7 +143,7 @@ def others_moving(c: Connection, run: str) -> dict[str, tuple[str, ...]]:
     """Cluster → other live runs with an offer or an unsettled start there."""
     rows = c.execute(
         "SELECT DISTINCT rc.cluster, r.uid FROM run r JOIN run_cluster rc ON rc.run = r.uid"
-        f" WHERE r.ended_at IS NULL AND r.uid <> :run AND rc.state IN {_MOVING}"
+        f" WHERE r.ended_at IS NULL AND r.uid <> :run AND rc.state IN {MOVING}"
         " UNION SELECT cluster, run FROM assignment"
         " WHERE started_at IS NULL AND withdrawn_at IS NULL AND run <> :run ORDER BY 1, 2",
         {"run": run},

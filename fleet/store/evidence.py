@@ -21,7 +21,7 @@ from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.shared_budget import RolloutBudget
 from fleet.store.baked import baked_before
 from fleet.store.budgets import read_budgets
-from fleet.store.census import Census, last_changes, others_moving, read_rest
+from fleet.store.census import MOVING, Census, last_changes, others_moving, read_rest
 from fleet.store.codec import json_value, moment_of, moment_or_none
 from fleet.store.database import Connection
 from fleet.store.decisions import decisions_of
@@ -277,7 +277,7 @@ def _holders(c: Connection, run: str, bundles: tuple[str, ...]) -> dict[str, str
             " JOIN run_cluster rc ON rc.run = a.run AND rc.cluster = a.cluster"
             " WHERE a.run = ? AND a.withdrawn_at IS NULL"
             f" AND ab.bundle IN ({_marks(bundles)})"
-            " AND (a.started_at IS NULL OR rc.state IN ('Assigned', 'Applying', 'Verifying'))",
+            f" AND (a.started_at IS NULL OR rc.state IN {MOVING})",
             (other["uid"], *bundles),
         )
         found |= {row["cluster"]: other["uid"] for row in rows}

@@ -6,6 +6,7 @@ from tests.mutants.membership import LATE, MEMBERSHIP, RESTORING
 from tests.mutants.mutation import in_engine as _mutant
 from tests.mutants.newer_runs import NEWER_RUNS
 from tests.mutants.way_back import WAY_BACK
+from tests.mutants.whole_model import WHOLE_MODEL
 
 GATES = (
     _mutant(
@@ -483,4 +484,5 @@ LINES = (
     *MEMBERSHIP,
     *RESTORING,
     *LATE,
+    *WHOLE_MODEL,
 )

@@ -6,7 +6,7 @@ judged once. A cluster that goes back to what it ran before passes all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from fleet.rollout.gates import dependency, window
 from fleet.rollout.gates.scope import forced_by, gates_of
 from fleet.rollout.gates.verdict import Passage, Question, Verdict
 from fleet.rollout.memory import Memory
+from fleet.rollout.reasons import Reason
 from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.step import GateStatus
 
@@ -61,6 +62,12 @@ class Turnstile:
             if found.closes is not None:
                 closes = min(closes or found.closes, found.closes)
         return Passage(closes=closes)
+
+    def refusals(self, cluster: str) -> Iterator[Reason]:
+        """What every gate that does not let this cluster through says, not only the first."""
+        if cluster not in self.restoring:
+            found = (judge(cluster).refused for _, _, judge in self.passages)
+            yield from (reason for reason in found if reason is not None)
 
     def statuses(self, clusters: Sequence[str]) -> tuple[GateStatus, ...]:
         """Each gate by itself: how many of those clusters it lets through now, and when more."""

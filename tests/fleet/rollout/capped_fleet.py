@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
-from fleet.rollout import freezing, numbers
+from agents.protocol import SyncState
+from fleet.rollout import numbers
 from fleet.rollout.budget_document import BudgetSpec
 from fleet.rollout.evidence import Domain, Evidence, Rest
-from fleet.rollout.shared_budget import RolloutBudget
-from fleet.rollout.states import ClusterState, RunState
-from fleet.rollout.tables import ENDED, IN_FLIGHT
-from tests.fleet.rollout.fleet_values import Stored
-from tests.fleet.rollout.pull_fleet import PullFleet
+from fleet.rollout.shared_budget import PerDomain, RolloutBudget
+from fleet.rollout.states import ClusterState
+from fleet.rollout.tables import ENDED
+from tests.fleet.rollout.fleet_values import Assignment, Stored
+from tests.fleet.rollout.pull_fleet import MOVES, PullFleet
 
 BAD = (ClusterState.FAILED, ClusterState.TIMED_OUT)
-MOVING = IN_FLIGHT | {ClusterState.REVERTING}
 MINUTE = timedelta(minutes=1)
 
 
@@ -36,7 +37,11 @@ class CappedFleet(PullFleet):
 
     def zone(self, cluster: str) -> str:
         """Which zone a cluster is in."""
-        return "ab"[sorted(self.agents).index(cluster) % 2]
+        return self._zones[cluster]
+
+    @cached_property
+    def _zones(self) -> dict[str, str]:
+        return {name: "ab"[at % 2] for at, name in enumerate(sorted(self.agents))}
 
     def evidence(self, run: Stored) -> Evidence:
         """As the plain fleet's, with what shared caps need."""
@@ -53,7 +58,7 @@ class CappedFleet(PullFleet):
         return replace(plain, clusters=known, budgets=self.budgets, rest=self._rest())
 
     def _rest(self) -> Rest:
-        moving = {name for name in self.agents if self._others(None, name)}
+        moving = {name for name in self.agents if self._others(None, name) or self._syncs(name)}
         bad = moving | {name for name in self.agents if self._is_bad_to_the_hub(name)}
         found = [Domain("", "", len(self.agents), frozenset(moving), frozenset(bad))]
         for value in "ab":
@@ -75,7 +80,14 @@ class CappedFleet(PullFleet):
         found = self.newest(run.plan.uid, name)
         if found is None or (found.withdrawn_at and not found.started_at):
             return False
-        return found.can_start or self._state(run, name) in MOVING
+        return found.can_start or self._state(run, name) in MOVES
+
+    def _syncs(self, name: str) -> bool:
+        """Does something there sync, or was it granted and not reported on yet?"""
+        return any(
+            self._unheard(name, bundle) or self.reports[name][bundle].sync is SyncState.SYNCING
+            for bundle in self.agents[name].current
+        )
 
     def _is_bad_to_the_hub(self, name: str) -> bool:
         failed = any(
@@ -106,58 +118,66 @@ class CappedFleet(PullFleet):
 
     def in_flight(self, value: str = "") -> set[str]:
         """Clusters (of a zone) that change or could still start to, in truth."""
-        return {
-            name
-            for name in self.agents
-            if not value or self.zone(name) == value
-            if self._could_start(name) or self._applies(name)
-        }
-
-    def _could_start(self, name: str) -> bool:
-        return any(
-            one.cluster == name and one.can_start and self.runs[one.run].state not in ENDED
-            for one in self.assignments
-        )
+        live = {uid for uid, run in self.runs.items() if run.state not in ENDED}
+        could = {one.cluster for one in self.assignments if one.can_start and one.run in live}
+        moving = could | {name for name in self.agents if self._applies(name)}
+        return {name for name in moving if not value or self.zone(name) == value}
 
     def _applies(self, name: str) -> bool:
         return any(
             one.phase == "applying" and self.runs[one.run].state not in ENDED
-            for one in self.agents[name].current.values()
+            for bundle, one in self.agents[name].current.items()
+            if not self._heals(name, bundle)
         )
 
+    def _heals(self, name: str, bundle: str) -> bool:
+        """Did it settle before? What its agent mends by itself is no start of the hub's."""
+        said = not self._unheard(name, bundle)
+        return said and self.reports[name][bundle].sync is not SyncState.SYNCING
+
     def unavailable(self, value: str) -> set[str]:
-        """Clusters of a zone that are in flight, offline or unwell, in truth."""
+        """Clusters of a zone that are offline or unwell, in truth."""
         names = [name for name in self.agents if self.zone(name) == value]
-        bad = {name for name in names if not self.agents[name].online or self.is_bad(name)}
-        return bad | self.in_flight(value)
+        return {name for name in names if not self.agents[name].online or self.is_bad(name)}
+
+    def _has_its_place(self, name: str) -> bool:
+        """Does a run hold it as moving or failed, whatever it is in truth?"""
+        live = (run for run in self.runs.values() if run.state not in ENDED)
+        return any(self._state(run, name) in (*BAD, *MOVES) for run in live)
 
     def _step(self, run: Stored) -> bool:
-        before = {value: self.unavailable(value) for value in "ab"}
-        moved = {value: self.in_flight(value) for value in ("", "a", "b")}
+        moved = {"": self.in_flight()}
+        moved |= {v: {name for name in moved[""] if self.zone(name) == v} for v in "ab"}
+        before = {value: moved[value] | self.unavailable(value) for value in "ab"}
+        placed = {name for name in self.agents if self._has_its_place(name)}
         offers = len(self.assignments)
         again = super()._step(run)
         made = [one.cluster for one in self.assignments[offers:]]
-        for why in self._wrongs(run, made, before, moved):
-            raise AssertionError(why)
+        for why in self._wrongs(run, made, placed, before, moved):
+            raise AssertionError(f"{why} (run {run.plan.uid})")
         return again
 
     def _wrongs(
         self,
         run: Stored,
         made: list[str],
+        placed: set[str],
         before: dict[str, set[str]],
         moved: dict[str, set[str]],
     ) -> Iterator[str]:
         """What the offers of one step broke, if anything."""
-        back = run.plan.restores or run.state is RunState.ROLLING_BACK
-        if made and freezing.frozen(Evidence({}, budgets=self.budgets), rollback=back):
-            yield f"I9: {made} offered while frozen"
+        mine = [one for one in self.assignments if one.run == run.plan.uid]
         for budget in self.budgets:
-            mine = [one for one in self.assignments if one.run == run.plan.uid]
-            if budget.freeze.active and not back and any(one.can_start for one in mine):
-                yield "I9: a frozen run leaves an offer open"
+            if budget.freeze.active:
+                held = [one for one in mine if one.can_start and self._is_frozen(budget, run, one)]
+                if held:
+                    yield f"I9: frozen, and {held[0].cluster} has an offer"
             yield from self._rates(budget, made)
-            yield from self._lifted(budget, set(made), before, moved)
+            yield from self._lifted(run, budget, set(made) - placed, before, moved)
+
+    def _is_frozen(self, budget: RolloutBudget, run: Stored, one: Assignment) -> bool:
+        """What goes back passes a freeze that does not say that it blocks that."""
+        return budget.freeze.blocks_rollback or not (one.reverts or run.plan.restores)
 
     def _rates(self, budget: RolloutBudget, made: list[str]) -> Iterator[str]:
         most = budget.fleet.max_starts_per_minute
@@ -171,12 +191,15 @@ class CappedFleet(PullFleet):
 
     def _lifted(
         self,
+        run: Stored,
         budget: RolloutBudget,
         made: set[str],
         before: dict[str, set[str]],
         moved: dict[str, set[str]],
     ) -> Iterator[str]:
-        for one in budget.per_domain:
+        rules = run.plan.rules.invariants
+        kept = [PerDomain(one.key, None, one.max_unavailable) for one in rules if one.key]
+        for one in (*budget.per_domain, *kept):
             for value in "ab":
                 size = sum(1 for name in self.agents if self.zone(name) == value)
                 mine = {name for name in made if self.zone(name) == value}

@@ -40,6 +40,8 @@ class Assignment:
     generation: int
     digests: dict[str, str]
     offered_at: datetime
+    ends_at: datetime
+    """From then on the hub grants no start: the lease is over, or a window has closed."""
     started_at: datetime | None = None
     withdrawn_at: datetime | None = None
     reverts: bool = False
@@ -58,6 +60,33 @@ class Assignment:
             self.withdrawn_at,
             self.reverts,
         )
+
+
+class Assignments(list[Assignment]):
+    """All of them in their order, and those of each cluster."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._of: dict[str, list[Assignment]] = {}
+
+    def append(self, one: Assignment) -> None:
+        """One more."""
+        super().append(one)
+        self._of.setdefault(one.cluster, []).append(one)
+
+    def of(self, cluster: str, run: str = "") -> list[Assignment]:
+        """Those of one cluster (and run), in their order."""
+        return [one for one in self._of.get(cluster, ()) if run in ("", one.run)]
+
+    def newest(self, cluster: str, run: str) -> Assignment | None:
+        """A run's newest assignment for a cluster."""
+        mine = reversed(self._of.get(cluster, ()))
+        return next((one for one in mine if one.run == run), None)
+
+    def granted(self, cluster: str, bundle: str) -> Assignment | None:
+        """The assignment that a bundle of a cluster runs under."""
+        mine = reversed(self._of.get(cluster, ()))
+        return next((a for a in mine if bundle in a.digests and a.started_at is not None), None)
 
 
 @dataclass(slots=True)

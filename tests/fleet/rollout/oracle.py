@@ -12,7 +12,7 @@ from fleet.rollout import Proposal, Situation, explain
 from fleet.rollout.decisions import Verb
 from fleet.rollout.evidence import BundleEvidence, Evidence
 from fleet.rollout.gate_kinds import Soak
-from fleet.rollout.rules import FailureScope
+from fleet.rollout.rules import FailureScope, OfflineRule
 from fleet.rollout.run_plan import RunPlan, StagePlan
 from fleet.rollout.states import ClusterState, Intent, Lane, RunState
 from fleet.rollout.step import ClusterStatus, Step
@@ -154,12 +154,15 @@ class Oracle:
             forward = {c for c in stage.clusters if c in step.offer} - run.plan.restoring
             gated = forward and not run.plan.restores and run.plan.lane is Lane.STAGED
             if stage.approvals and gated:
-                key = (run.plan.uid, stage.name, run.plan.plan_hash)
-                assert key in self.approved, f"I4: {stage.name} moves without an approval"
+                assert self.is_approved(run, stage), f"I4: {stage.name} moves without an approval"
             for name in stage.depends_on:
                 assert name in dict(step.marks.done), f"I2: {stage.name} moves before {name}"
                 for cluster in stages[name].clusters:
                     assert self._is_over(run, name, cluster, step), f"I2/I14: {cluster} unproven"
+
+    def is_approved(self, run: Stored, stage: StagePlan) -> bool:
+        """Was a good answer given to exactly this run, stage and plan?"""
+        return (run.plan.uid, stage.name, run.plan.plan_hash) in self.approved
 
     def _is_over(self, run: Stored, stage: str, cluster: str, step: Step) -> bool:
         """Was it proven healthy under this run's generation, or failed, never started, or gone?"""
@@ -193,7 +196,8 @@ class Oracle:
         """I11: what fails has a cause, and what breaches has one too."""
         for stage, cluster in step.marks.ever_failed - run.marks.ever_failed:
             why = next(w for s, c, w in step.marks.failed if (s, c) == (stage, cluster))
-            if not why.startswith("Failed") or cluster in run.plan.lost:
+            lost = cluster in run.plan.lost
+            if not why.startswith("Failed") or lost or self._fails_dark(run, cluster, why):
                 continue
             found = self.fleet.newest(run.plan.uid, cluster)
             assert found is not None
@@ -206,6 +210,11 @@ class Oracle:
         for stage, why in set(step.marks.breached) - set(run.marks.breached):
             self._has_cause(run, stage, why, step)
 
+    def _fails_dark(self, run: Stored, cluster: str, why: str) -> bool:
+        """Is it dark in truth, and does the policy say that this is a failure?"""
+        fails = run.plan.rules.connectivity.offline is OfflineRule.FAIL
+        return "offline" in why and fails and not self.fleet.agents[cluster].online
+
     def _has_cause(self, run: Stored, name: str, why: str, step: Step) -> None:
         stage = next(one for one in run.plan.stages if one.name == name)
         size = dict(step.marks.denominators).get(name, 0)
@@ -216,12 +225,21 @@ class Oracle:
         rejected = any(d.verb is Verb.REJECT and d.stage == name for d in run.decisions)
         over = failed > self.budget(stage, size)
         few = healthy < max(1, self.least(stage, size))
-        assert over or few or rejected, f"I11: no cause: {why}"
+        row = stage.consecutive is not None and failed >= stage.consecutive
+        begun, most = dict(step.marks.started).get(name), stage.stage_deadline_seconds
+        spent = (self.fleet.now - begun).total_seconds() if begun else 0
+        late = most is not None and spent >= most
+        causes = (over, few, row, rejected, late, self.says_no(stage))
+        assert any(causes), f"I11: no cause: {why}"
 
     def least(self, stage: StagePlan, size: int) -> int:
         """How many must be Healthy, likewise; who joined before the stage started counts."""
         said = stage.min_healthy_said
         return ceil(float(said[:-1]) * size / 100) if said.endswith("%") else stage.min_healthy
+
+    def says_no(self, stage: StagePlan) -> bool:
+        """Does a machine that a gate asks keep the stage out for good?"""
+        return False
 
     def _done(self, run: Stored, stage: StagePlan, step: Step) -> None:
         states = {c.cluster: c.state for c in step.clusters if c.stage == stage.name}
@@ -231,10 +249,11 @@ class Oracle:
         healthy = [c for c, state in states.items() if state is ClusterState.HEALTHY]
         if run.plan.lane is Lane.CATCH_UP:
             return
-        assert healthy, f"minHealthy: stage {stage.name} is Done and nobody is Healthy"
+        forgiven = (stage.name, "") in step.marks.failure.forgiven
+        assert healthy or forgiven, f"minHealthy: stage {stage.name} is Done and nobody is Healthy"
         for cluster in healthy:
             assert self._proof(run, cluster) is not None, f"I14: {cluster} is Healthy without proof"
-        if run.plan.restores:
+        if run.plan.restores or not healthy:
             return
         spared = {*run.plan.restoring, *run.plan.left}
         forward = [cluster for cluster in healthy if cluster not in spared]

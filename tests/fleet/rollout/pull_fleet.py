@@ -21,8 +21,19 @@ from fleet.rollout.run_plan import Change
 from fleet.rollout.states import ClusterState, RunState
 from fleet.rollout.step import Event, Step, Veto
 from fleet.rollout.tables import ENDED, IN_FLIGHT
-from tests.fleet.rollout.fleet_values import MARKS, SAID, START, Agent, Assignment, Current, Stored
+from tests.fleet.rollout.fleet_values import (
+    MARKS,
+    SAID,
+    START,
+    Agent,
+    Assignment,
+    Assignments,
+    Current,
+    Stored,
+)
 from tests.fleet.rollout.oracle import Oracle
+
+MOVES = IN_FLIGHT | {ClusterState.REVERTING}
 
 
 class PullFleet:
@@ -33,6 +44,7 @@ class PullFleet:
         spec: dict[str, Any],
         groups: dict[str, int],
         bundles: dict[str, tuple[str, ...]] | None = None,
+        others: tuple[PolicyDocument, ...] = (),
     ) -> None:
         self.now = START
         self.bundles = bundles or {"app": ()}
@@ -43,7 +55,7 @@ class PullFleet:
         names = [member for group in self.groups for member in group.members]
         self.clusters = tuple(Cluster(name) for name in names)
         documents = [PolicyDocument("Rollout", "default", spec, "rollout.yaml")] if spec else []
-        self.policies: PolicyBook = rollout.read_policies(documents, groups)
+        self.policies: PolicyBook = rollout.read_policies([*documents, *others], groups)
         assert not self.policies.problems, self.policies.problems
         self.agents = {name: Agent(name) for name in names}
         self.wanted: dict[str, dict[str, str]] = {name: {} for name in names}
@@ -55,7 +67,7 @@ class PullFleet:
         self.bad: dict[str, str] = {}
         """Digest, or cluster:digest → phase that it ends in; else healthy."""
         self.runs: dict[str, Stored] = {}
-        self.assignments: list[Assignment] = []
+        self.assignments = Assignments()
         self.reports: dict[str, dict[str, BundleEvidence]] = {name: {} for name in names}
         self.events: list[Event] = []
         self.decided = 0
@@ -156,10 +168,11 @@ class PullFleet:
         for name in step.withdraw:
             for one in self._open(run, name):
                 one.withdrawn_at = self.now
+        closes = dict(step.closes)
         for name in step.offer:
-            self._offer(run, name, run.plan.changes[name])
+            self._offer(run, name, run.plan.changes[name], closes.get(name))
         for name, changes in step.revert:
-            self._offer(run, name, changes, reverts=True)
+            self._offer(run, name, changes, None, reverts=True)
         self._bake(run, step)
         for veto in step.vetoes:
             self.vetoed.setdefault(veto.bundle, {})[veto.digest] = veto
@@ -176,20 +189,25 @@ class PullFleet:
         return step.state in ENDED or (step.wake_at is not None and step.wake_at <= self.now)
 
     def _open(self, run: Stored, cluster: str) -> list[Assignment]:
-        return [
-            one
-            for one in self.assignments
-            if one.run == run.plan.uid and one.cluster == cluster and one.can_start
-        ]
+        return [one for one in self.assignments.of(cluster, run.plan.uid) if one.can_start]
 
     def _offer(
-        self, run: Stored, cluster: str, changes: tuple[Change, ...], reverts: bool = False
+        self,
+        run: Stored,
+        cluster: str,
+        changes: tuple[Change, ...],
+        closes: datetime | None,
+        reverts: bool = False,
     ) -> None:
         if self._open(run, cluster):
             return
-        generation = 1 + sum(1 for one in self.assignments if one.cluster == cluster)
+        generation = 1 + len(self.assignments.of(cluster))
         digests = {change.bundle: change.wanted for change in changes}
-        made = Assignment(run.plan.uid, cluster, generation, digests, self.now, reverts=reverts)
+        lease = self.now + timedelta(seconds=run.plan.lease_seconds)
+        made = Assignment(
+            run.plan.uid, cluster, generation, digests, self.now, min(closes or lease, lease)
+        )
+        made.reverts = reverts
         self.assignments.append(made)
 
     def unbaked(self) -> dict[str, frozenset[str]]:
@@ -223,8 +241,7 @@ class PullFleet:
 
     def newest(self, run: str, cluster: str) -> Assignment | None:
         """A run's newest assignment for a cluster."""
-        mine = [a for a in self.assignments if a.run == run and a.cluster == cluster]
-        return mine[-1] if mine else None
+        return self.assignments.newest(cluster, run)
 
     def evidence(self, run: Stored) -> Evidence:
         """What the hub knows of a run's clusters."""
@@ -259,7 +276,7 @@ class PullFleet:
 
     def touched_at(self, run: Stored, cluster: str) -> datetime | None:
         """When the newest start of this run was offered, ways back left aside."""
-        mine = (a for a in self.assignments if a.run == run.plan.uid and a.cluster == cluster)
+        mine = self.assignments.of(cluster, run.plan.uid)
         return max((a.offered_at for a in mine if a.started_at and not a.reverts), default=None)
 
     def _holder(self, run: Stored, name: str) -> str:
@@ -271,7 +288,7 @@ class PullFleet:
             found = self.newest(other.plan.uid, name)
             if found is None or (found.withdrawn_at and not found.started_at):
                 continue
-            if found.started_at is None or self._state(other, name) in IN_FLIGHT:
+            if found.started_at is None or self._state(other, name) in MOVES:
                 return other.plan.uid
         return ""
 
@@ -296,12 +313,7 @@ class PullFleet:
 
     def last_granted(self, cluster: str, bundle: str) -> Assignment | None:
         """The assignment that a bundle of a cluster runs under."""
-        mine = [
-            a
-            for a in self.assignments
-            if a.cluster == cluster and bundle in a.digests and a.started_at is not None
-        ]
-        return max(mine, key=lambda a: a.generation, default=None)
+        return self.assignments.granted(cluster, bundle)
 
     # People
 
@@ -341,7 +353,7 @@ class PullFleet:
         """The agent reads its target and remembers the offers in it."""
         agent = self.agents[name]
         if agent.online:
-            mine = [a for a in self.assignments if a.cluster == name and a.can_start]
+            mine = [a for a in self.assignments.of(name) if a.can_start]
             agent.fetched = [*agent.fetched, *(a for a in mine if a not in agent.fetched)]
 
     def start(self, name: str) -> None:
@@ -350,7 +362,7 @@ class PullFleet:
         if not agent.online:
             return
         for one in agent.fetched:
-            if one.can_start and self.runs[one.run].state not in ENDED:
+            if one.can_start and self.now < one.ends_at and self.runs[one.run].state not in ENDED:
                 one.started_at = self.now
                 for bundle, digest in one.digests.items():
                     self.granted[name][bundle] = digest

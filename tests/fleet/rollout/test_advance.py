@@ -9,6 +9,7 @@ import pytest
 
 from agents.protocol import Health, SyncState
 from fleet.rollout import refusal
+from fleet.rollout.budget_document import BudgetSpec
 from fleet.rollout.decisions import Verb
 from fleet.rollout.evidence import ClusterEvidence
 from fleet.rollout.marks import Marks
@@ -392,3 +393,27 @@ def test_a_change_names_the_bundle_whose_report_is_missing() -> None:
     plan = replace(run(stage("one", "a")), changes=changes, bundles=("app", "web"))
     step = tick(plan, {"a": cluster(report(), offered=0, started=0)}, at=1)
     assert step.clusters[0].reason == "web: no report yet"
+
+
+def test_a_failure_of_a_stage_that_is_done_is_none_any_more_once_people_answered_it() -> None:
+    """Caps count what is failed in a live run: an answer must end that."""
+    plan = run(
+        stage("one", "a", "b", parallelism=2, failure_budget=1), stage("two", "c", approval=True)
+    )
+    first = tick(plan, {"a": failed(), "b": healthy()})
+    assert states(first)["a"] == "Failed"
+    assert dict(first.marks.done).keys() == {"one"}
+    retry = decision(1, Verb.RETRY, clusters=("a",))
+    second = tick(plan, {"a": failed(), "b": healthy()}, first.marks, decisions=(retry,))
+    assert states(second)["a"] == "Queued"
+    skip = decision(1, Verb.SKIP, clusters=("a",), reason="away")
+    second = tick(plan, {"a": failed(), "b": healthy()}, first.marks, decisions=(skip,))
+    assert states(second)["a"] == "Skipped"
+
+
+def test_a_run_that_only_finishes_looks_again_when_its_last_offer_is_withdrawn() -> None:
+    plan = run(stage("one", "a"))
+    frozen = BudgetSpec.model_validate({"freeze": {"active": True, "reason": "x"}}).value("f", "")
+    first = tick(plan, {})
+    second = tick(plan, {"a": offered()}, first.marks, budgets=(frozen,), finishing_for="r2")
+    assert (second.withdraw, second.wake_at) == (("a",), after(0))

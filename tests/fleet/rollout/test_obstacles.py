@@ -10,13 +10,14 @@ import pytest
 
 from fleet.rollout import advance, obstacles
 from fleet.rollout.budget_document import BudgetSpec
+from fleet.rollout.decisions import Verb
 from fleet.rollout.evidence import ClusterEvidence, Domain, Evidence, Rest
-from fleet.rollout.gate_kinds import Approval, ClosedDays, Window
+from fleet.rollout.gate_kinds import Approval, ClosedDays, Dependency, Window
 from fleet.rollout.marks import Marks
 from fleet.rollout.reasons import Reason
 from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.states import Intent
-from tests.fleet.rollout.builders import NOW, after, cluster, healthy, offered, run, stage
+from tests.fleet.rollout.builders import NOW, after, cluster, decision, healthy, offered, run, stage
 
 NEW_YEAR = Window(deny=(ClosedDays("new-year", date(2030, 1, 1), date(2030, 1, 1)),))
 OPEN = run(stage("one", "a", "b", parallelism=2))
@@ -39,7 +40,7 @@ def reasons(
     """What is said after one tick."""
     evidence = Evidence({name: known.get(name, cluster()) for name in plan.changes}, **said)
     step = advance(plan, marks, intent, evidence, NOW)
-    return obstacles(plan, step, evidence, NOW)
+    return obstacles(plan, step, evidence, NOW, intent)
 
 
 def zoned(**said: Any) -> dict[str, ClusterEvidence]:
@@ -113,3 +114,23 @@ def test_a_cluster_whose_offer_lapsed_is_told_so_and_of_the_cap() -> None:
     lapsed = tuple(replace(one, code="LeaseEnded") for one in step.clusters)
     found = obstacles(OPEN, replace(step, clusters=lapsed), evidence, NOW)
     assert [one.code for one in found["a"]] == ["LeaseEnded", "CapReached"]
+
+
+def test_every_gate_that_keeps_a_cluster_out_is_named_not_only_the_first() -> None:
+    gates = (NEW_YEAR, Dependency("crds"))
+    found = reasons(run(replace(OPEN.stages[0], before=gates)), {})["a"]
+    assert [one.code for one in found] == ["WindowClosed", "DependencyNotBaked"]
+
+
+def test_a_queued_run_tells_of_its_stages_and_of_a_pause_too() -> None:
+    plan = run(stage("one", "a"), stage("two", "b", depends_on=("one",)))
+    found = reasons(plan, {}, intent=Intent.PAUSE, waits_for="r0")["b"]
+    assert [one.code for one in found] == ["RunQueued", "StageWaiting", "RunPaused", "StageWaiting"]
+    assert found[-1].what == "stage two: waits for stage one"
+
+
+def test_what_failed_at_its_gate_tells_what_the_gate_says() -> None:
+    plan = run(stage("one", "a", approval=True))
+    no = decision(1, Verb.REJECT, stage="one", reason="not today")
+    found = reasons(plan, {}, decisions=(no,))["a"]
+    assert Reason("GateAhead", "then approval: rejected by ann: not today") in found

@@ -16,7 +16,7 @@ from fleet.rollout.resolution import membership
 from fleet.rollout.rules import Invariant, Rules
 from fleet.rollout.states import RunState
 from tests.fleet.rollout.builders import after
-from tests.fleet.rollout.test_runs import NAMES, book, codes, record, situation
+from tests.fleet.rollout.test_runs import GROUPS, NAMES, book, codes, record, situation
 
 EU = {"matchLabels": {"region": "eu"}}
 FLEET = tuple(Cluster(n, {"region": "eu" if n < "s" else "us", "zone": n[-1]}) for n in NAMES)
@@ -72,8 +72,27 @@ def test_a_cap_that_comes_to_no_cluster_at_all_refuses_the_plan() -> None:
     assert refused(max_exposed=read_amount("49%")) == [("cap-unsatisfiable", why)]
     assert refused(max_unavailable=read_amount("49%"), at_least_one=True) == []
     assert refused(max_unavailable=read_amount("50%")) == []
-    fleet = Rules(invariants=(Invariant("all", max_exposed=read_amount("25%")),))
+    fleet = Rules(invariants=(Invariant("all", max_unavailable=read_amount("25%")),))
     assert refusals(replace(policy, rules=fleet), who) == ()
+
+
+def test_a_cap_on_what_is_exposed_has_room_for_the_stages_up_to_the_first_proof() -> None:
+    def refused(soak: str, most: str) -> list[str]:
+        stages: list[dict[str, Any]] = [
+            {"name": "staging", "group": "staging"},
+            {"name": "production", "group": "production", "dependsOn": ["staging"]},
+        ]
+        if soak:
+            stages[soak == "production"]["gates"] = {"after": [{"soak": "5m"}]}
+        (policy,) = book(stages=stages).policies
+        rules = Rules(invariants=(Invariant("unbaked", max_exposed=read_amount(most)),))
+        who = membership(policy, FLEET, GROUPS)
+        return [r.reason for r in refusals(replace(policy, rules=rules), who)]
+
+    assert refused("staging", "50%") == refused("", "50%") == refused("production", "100%") == []
+    why = "may be exposed, and 4 are when stage 'production', where a revision is first proven"
+    assert refused("production", "75%") == [f"unbaked: 75% of the fleet (4) {why}, is Done"]
+    assert len(refused("staging", "25%")) == 1
 
 
 def test_parallelism_order_and_spread_are_resolved_to_numbers_and_names() -> None:

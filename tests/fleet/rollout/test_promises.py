@@ -291,11 +291,11 @@ class Fleet(RuleBasedStateMachine):
         self._approve_all()
 
     def _converged(self) -> None:
-        """What was not aborted runs everywhere as Git says."""
+        """What was neither aborted nor rolled back runs everywhere as Git says."""
         aborted = {
             bundle
             for run in self.fleet.runs.values()
-            if run.state is RunState.ABORTED
+            if run.state in (RunState.ABORTED, RunState.ROLLED_BACK, RunState.ROLLBACK_FAILED)
             for bundle in run.plan.bundles
         }
         for bundle in ("app", "lib", "web"):

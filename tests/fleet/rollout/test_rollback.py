@@ -289,6 +289,18 @@ def test_a_way_back_waits_for_the_room_that_shared_caps_leave() -> None:
     assert set(found.running("app").values()) == {"v1"}
 
 
+def test_what_failed_and_was_skipped_goes_back_too() -> None:
+    found = released(fleet())
+    run = broken_in_production(found)
+    found.lift(run)
+    found.decide(run, Verb.SKIP, clusters=("production-0",), reason="away")
+    found.tick(1)
+    found.decide(run, Verb.ROLLBACK, reason="bad")
+    finish(found, run)
+    assert run.state is RunState.ROLLED_BACK
+    assert set(found.running("app").values()) == {"v1"}
+
+
 def test_a_way_back_for_which_there_is_never_room_fails_at_the_deadline() -> None:
     """I18: it ends, for a person to look at."""
     found, run = capped_by_a_broken_neighbour()
@@ -326,3 +338,19 @@ def test_ways_back_of_one_moment_share_the_room() -> None:
     found.use({"perDomain": [{"key": "zone", "maxInFlight": 1}]})
     found.serve_all(20)
     assert run.state is RunState.ROLLED_BACK
+
+
+def test_an_offer_that_the_rollback_takes_back_is_queued_again() -> None:
+    found = released(fleet())
+    found.want("app", "v2")
+    found.tick()
+    found.serve("staging-0")
+    found.tick(1)
+    run = only(found)
+    found.decide(run, Verb.ROLLBACK, reason="bad")
+    found.tick(1)
+    assert run.step is not None
+    states = {one.cluster: one.state for one in run.step.clusters}
+    assert states["staging-0"] is ClusterState.REVERTING
+    assert states["staging-1"] is ClusterState.QUEUED
+    assert not any(a.can_start for a in found.assignments.of("staging-1"))

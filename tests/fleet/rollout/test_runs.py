@@ -475,3 +475,22 @@ def test_a_broken_policy_holds_its_bundles_and_no_others() -> None:
     )
     assert [run.bundles for run in found.runs] == [("web",)]
     assert codes(found) == {("app", "", "policy-not-readable")}
+
+
+def test_a_queued_run_takes_on_what_the_failed_ones_before_it_would_have_brought() -> None:
+    """I8: else the next look would make one more run of the same commit."""
+    base = situation({"app": "v2"}, {"app": "v1"})
+    failing = replace(record(propose(base), RunState.RUNNING), breached=True)
+    newer = replace(base, commit="later", next_number=2)
+    newer = replace(newer, wanted={**newer.wanted, "p1": {"app": "v3"}})
+    live = replace(failing, breached=False)
+    queued = RunRecord(propose(replace(newer, runs=(live,))).runs[0], RunState.QUEUED)
+    queued = replace(queued, plan=replace(queued.plan, changes={"p1": queued.plan.changes["p1"]}))
+    last = replace(newer, commit="last", runs=(failing, queued), next_number=3)
+    made = propose(last)
+    (run,) = made.runs
+    assert {c: some[0].wanted for c, some in run.changes.items()} == {
+        **dict.fromkeys(NAMES, "v2"),
+        "p1": "v3",
+    }
+    assert made.superseded.keys() == {failing.plan.uid, queued.plan.uid}
