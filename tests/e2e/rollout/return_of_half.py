@@ -9,7 +9,7 @@ POLICY = """
 stages:
   - {name: staging, group: staging, gates: {after: [{soak: 5m}]}}
   - {name: production, group: production, parallelism: 3}
-connectivity: {catchUp: {parallelism: 2}}
+connectivity: {catchUp: {parallelism: 1}}
 """
 CUT, DARK = ["production-4"], ["production-5", "production-6"]
 AWAY = CUT + DARK
@@ -43,14 +43,14 @@ async def return_of_half(world: World) -> None:
     world.darken(DARK, off=False)
     await world.until(lambda: world.live_lanes() != [], "the catch-up lane")
     await world.run_for(5)
-    world.board("all are back at once; they catch up two at a time")
+    world.board("all are back at once; they catch up one at a time")
     await world.until(lambda: world.is_quiet() and world.is_converged(), "that all have caught up")
     world.board("everybody is there", "runs", "status")
     assert sorted(world.true.got("web", "1.2")) == AWAY
     assert world.true.got("web", "1.1") == [], "straight to what is current"
     for app in ("web", "logs"):
         assert world.true.running(app) == {name: {"1.2"} for name in world.git.clusters}
-    assert world.true.moved_within(staging=0, production=2), "the slots of the lane"
+    assert world.true.moved_within(staging=0, production=1), "the slots of the lane"
 
 
 STORY = Story(
