@@ -77,4 +77,30 @@ WHOLE_MODEL = (
         "        pass",
         "rollback:test_an_offer_that_the_rollback_takes_back_is_queued_again",
     ),
+    in_engine(
+        "an_agent_applies_what_is_only_offered",
+        "I13",
+        "agents.holdings",
+        "        return next((item for item in self._current() if item.bundle == bundle), None)",
+        "        many = self.target.offers if self.target else ()\n"
+        "        every = [*(d for o in many for d in o.deployments), *self._current()]\n"
+        "        return next((item for item in every if item.bundle == bundle), None)",
+        "granted:test_i13_an_agent_applies_only_what_was_granted",
+    ),
+    in_engine(
+        "runs_are_numbered_by_the_order_of_the_input",
+        "I7",
+        "plans",
+        "return self.situation.next_number + len(self.made)",
+        "return list(self.situation.bundles).index(min(self.situation.bundles))",
+        "runs:test_the_order_of_the_input_changes_nothing",
+    ),
+    in_engine(
+        "one_more_budget_takes_the_place_of_the_others",
+        "I21",
+        "caps",
+        "caps = [cap for budget in evidence.budgets for cap in _of_budget(budget)]",
+        "caps = [cap for budget in evidence.budgets[-1:] for cap in _of_budget(budget)]",
+        "cap_promises:test_one_more_budget_takes_no_other_away",
+    ),
 )

@@ -139,3 +139,13 @@ def test_a_tighter_budget_never_lets_more_start(
         fleet.budgets = both
         now = rollout.advance(run.plan, run.marks, run.intent, fleet.evidence(run), fleet.now)
         assert len(now.offer) <= len(was.offer), "I21"
+
+
+def test_one_more_budget_takes_no_other_away() -> None:
+    """I21 in its plainest form."""
+    fleet = begin({"fleet": {"maxInFlight": 2}, "freeze": {"active": True, "reason": "not yet"}})
+    held = replace(fleet.budgets[0], freeze=replace(fleet.budgets[0].freeze, active=False))
+    fleet.use({})
+    fleet.budgets = (held, *fleet.budgets)
+    fleet.tick(1)
+    assert len(fleet.in_flight()) == 2
