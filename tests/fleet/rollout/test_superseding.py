@@ -150,6 +150,28 @@ def test_what_waits_for_stages_to_be_finished_is_made_for_what_they_bring() -> N
     assert turn.runs == ()
 
 
+def test_what_takes_the_place_of_a_failed_run_brings_what_that_one_did_not() -> None:
+    """A run for one cluster waited behind one for all, which failed, and nobody vetoed its content:
+    the others must not be forgotten until the next look."""
+    have = {name: {"app": "v1"} for name in NAMES}
+    first = record(propose(situation({"app": "v2"}, have=have)), RunState.RUNNING)
+    wanted = {name: {"app": "v3" if name == "p2" else "v2"} for name in NAMES}
+    base = replace(situation({}, have=have), wanted=wanted, bundles={"app": {}})
+    waits = record(propose(replace(base, runs=(first,), next_number=2)), RunState.QUEUED)
+    assert list(waits.plan.changes) == ["p2"]
+    failed = (replace(first, breached=True), waits)
+    turn = propose(replace(base, commit="later", runs=failed, next_number=3))
+    (anew,) = turn.runs
+    assert {c: changes[0].wanted for c, changes in anew.changes.items()} == {
+        **dict.fromkeys(("p1", "s1", "s2"), "v2"),
+        "p2": "v3",
+    }
+    assert turn.superseded == {record.plan.uid: anew.uid for record in failed}
+    stored = (*failed, RunRecord(anew, RunState.QUEUED))
+    after = tuple(replace(r, state=RunState.SUPERSEDED) for r in stored[:2])
+    assert propose(replace(base, runs=(*after, stored[2]), next_number=4)).runs == ()
+
+
 def test_a_run_that_finishes_its_stages_and_fails_is_replaced_at_once() -> None:
     found = world("FinishStage")
     found.bad["v2"] = "failed"
