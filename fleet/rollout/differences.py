@@ -7,13 +7,14 @@ that is no longer declared is released, never emptied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from agents.protocol import ABSENT
 from clusters.objects import Digest
 from fleet.rollout import removals
 from fleet.rollout.rules import Rules
+from fleet.rollout.run_plan import Change
 from fleet.rollout.situation import Held, RunRecord, Situation, Wanted
 from fleet.rollout.states import RunState
 
@@ -156,3 +157,14 @@ def baseline(records: Iterable[RunRecord], cluster: str, bundle: str) -> Digest 
             if change.bundle == bundle:
                 found = change.previous or ABSENT
     return found
+
+
+def change_alike(
+    one: Mapping[str, tuple[Change, ...]], other: Mapping[str, tuple[Change, ...]]
+) -> bool:
+    """Do two runs change the same, from the same, in the same clusters?"""
+    mine, yours = (
+        {c: [(x.bundle, x.wanted, x.previous) for x in some] for c, some in each.items()}
+        for each in (one, other)
+    )
+    return mine == yours

@@ -30,6 +30,7 @@ from fleet.rollout.coalescing import settles_at
 from fleet.rollout.differences import (
     baseline,
     carried,
+    change_alike,
     differences,
     hold_removals,
     target_digest,
@@ -172,7 +173,9 @@ class _Desk:
                 continue
             before = [plan for plan in anew if set(bundles) & set(plan.bundles)]
             changes = self._as_granted(record, bundles, before, older)
-            as_made = bundles == record.plan.bundles and _same(changes, _open_changes(record))
+            as_made = bundles == record.plan.bundles and change_alike(
+                changes, _open_changes(record)
+            )
             if as_made and not before:
                 self.superseded.update({r.plan.uid: record.plan.uid for r in older})
                 continue
@@ -204,11 +207,12 @@ class _Desk:
     ) -> dict[str, tuple[Change, ...]]:
         """What a Queued run changes given what was granted and what the runs `before` bring.
 
-        Always with its own content. A cluster of which it says nothing is added if no newer run
-        brings it and it wants the same, or what one of the older runs that are replaced would have
-        brought.
+        Always with its own content. A cluster of which it says nothing is added if it wants the
+        same and no newer run waits, or what one of the older runs that are replaced would have
+        brought and no newer one brings.
         """
-        newer = any(set(bundles) & set(plan.bundles) for plan in self._newer(record))
+        newer = [plan for plan in self._newer(record) if set(bundles) & set(plan.bundles)]
+        later = {(c, x.bundle) for plan in newer for c, some in plan.changes.items() for x in some}
         as_now = self.situation.commit == record.plan.commit
         found: dict[str, list[Change]] = {}
         for bundle in bundles:
@@ -219,10 +223,9 @@ class _Desk:
             lost = {pair for one in older for pair in carried(one, bundle).items()}
             for cluster in sorted({*own, *self.differing.get(bundle, ())}):
                 want = target_digest(self.situation, cluster, bundle)
-                if want is None or (cluster not in own and newer):
-                    continue
-                is_lost = (cluster, want) in lost
-                if not (cluster in own or is_lost or as_now or want in own.values()):
+                is_lost = (cluster, want) in lost and (cluster, bundle) not in later
+                is_alike = not newer and (as_now or want in own.values())
+                if want is None or not (cluster in own or is_lost or is_alike):
                     continue
                 mine = own.get(cluster, want)
                 have = coming.get(cluster, self.planner.granted(cluster, bundle))
@@ -355,14 +358,6 @@ class _Desk:
         if plan is not None:
             self.superseded.update({record.plan.uid: plan.uid for record in replaced})
         return plan
-
-
-def _same(one: Mapping[str, tuple[Change, ...]], other: Mapping[str, tuple[Change, ...]]) -> bool:
-    mine, yours = (
-        {c: [(x.bundle, x.wanted, x.previous) for x in some] for c, some in each.items()}
-        for each in (one, other)
-    )
-    return mine == yours
 
 
 def _open_changes(record: RunRecord) -> dict[str, tuple[Change, ...]]:
