@@ -7,14 +7,18 @@
 A stage begins when all that it depends on ends. What nobody can know is said and never guessed: a
 stage that waits for people or machines, one of which no cluster was ever timed, a run that stands
 still, and whatever comes after those, have no time, only the reason. `work` is what is left to do
-once nothing has to be waited for; it is known of more stages than `ends`.
+once nothing has to be waited for; it is known of more stages than `ends`. A spread makes batches
+smaller. Nobody foresees shared caps that other runs take up, clusters that fail, or a window that
+closes again before all have started: a run may end later than this says.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from fractions import Fraction
 from itertools import chain, repeat
 from math import ceil
 
@@ -120,7 +124,8 @@ def _stage(
     if status.state in _OVER or not stage.clusters:
         return Estimate((0.0, 0.0), (now, now))
     left = max(0, status.total - status.healthy - status.failed - status.offline)
-    work = _work(run, stage, status, batches(stage.parallelism.steps, ramp_step, left), took)
+    rounds = max(batches(stage.parallelism.steps, ramp_step, left), spread_rounds(stage, left))
+    work = _work(run, stage, status, rounds, took)
     unknown = halted or _unknown(run, stage, status, before)
     if not unknown and work is None:
         unknown = f"no cluster of stage {stage.name} was timed yet"
@@ -154,6 +159,17 @@ def batches(steps: Sequence[int], at: int, left: int) -> int:
         left -= size
         rounds += 1
     return rounds
+
+
+def spread_rounds(stage: StagePlan, left: int) -> int:
+    """How many batches the fullest domain of a spread needs, if `left` clusters of the stage are
+    left and all domains are equally far; 0 without a spread."""
+    if stage.spread is None or not stage.clusters:
+        return 0
+    domain_of, limits = stage.spread.domain_of, stage.spread.limits
+    sizes = Counter(domain_of.get(cluster, "") for cluster in stage.clusters)
+    share = Fraction(left, len(stage.clusters))
+    return max(ceil(size * share / limits.get(value, 1)) for value, size in sizes.items())
 
 
 def _shut(status: StageStatus) -> list[GateStatus]:

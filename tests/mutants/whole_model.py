@@ -103,4 +103,20 @@ WHOLE_MODEL = (
         "caps = [cap for budget in evidence.budgets[-1:] for cap in _of_budget(budget)]",
         "cap_promises:test_one_more_budget_takes_no_other_away",
     ),
+    in_engine(
+        "the_forecast_forgets_the_spread",
+        "I22",
+        "forecast",
+        "max(batches(stage.parallelism.steps, ramp_step, left), spread_rounds(stage, left))",
+        "batches(stage.parallelism.steps, ramp_step, left)",
+        "forecast:test_a_spread_makes_batches_smaller",
+    ),
+    in_engine(
+        "the_forecast_begins_a_stage_with_the_first_that_it_waits_for",
+        "I22",
+        "forecast",
+        "first, last = (max([now, opens, *(ends[i] for ends in starts)]) for i in (0, 1))",
+        "first, last = (max([now, opens, *(ends[i] for ends in starts[:1])]) for i in (0, 1))",
+        "forecast:test_a_stage_begins_when_the_slowest_that_it_waits_for_ends",
+    ),
 )

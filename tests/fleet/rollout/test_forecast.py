@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from clusters.clock import FakeClock
 from fleet.rollout.forecast import Estimate, Took, batches, forecast, whole
 from fleet.rollout.gate_kinds import AfterGate, Approval, BeforeGate, Soak
-from fleet.rollout.run_plan import Ramp, RunPlan, StagePlan
+from fleet.rollout.run_plan import Ramp, RunPlan, SpreadPlan, StagePlan
 from fleet.rollout.states import StageState
 from fleet.rollout.step import GateStatus, StageStatus
 
@@ -178,3 +179,16 @@ def test_an_approval_that_was_given_early_keeps_no_end_unknown() -> None:
     for ahead in ({}, {"b": (asked,)}):
         found = forecast(plan, statuses, took, {}, "", NOW, ahead)["b"]
         assert found.unknown == "stage b has to pass: approval"
+
+
+def test_a_spread_makes_batches_smaller() -> None:
+    def took(limits: dict[str, int], healthy: int = 0) -> Estimate:
+        plan = stage("a", clusters=6, steps=(6,))
+        zones = {name: "x" if at < 4 else "y" for at, name in enumerate(plan.clusters)}
+        spread = replace(plan, spread=SpreadPlan("zone", zones, limits))
+        return one(spread, StageStatus("a", StageState.UPDATING, 6, healthy, 0, 0, 0, 0))
+
+    assert took({"x": 1, "y": 1}).work == (40.0, 120.0)
+    assert took({"x": 2, "y": 1}).work == (20.0, 60.0)
+    assert took({"x": 1, "y": 1}, healthy=3).work == (20.0, 60.0)
+    assert took({"x": 9, "y": 9}).work == (10.0, 30.0)
