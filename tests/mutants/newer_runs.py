@@ -130,8 +130,8 @@ NEWER_RUNS = (
         "what_nobody_looked_at_gets_into_the_lane",
         "I9",
         "runs",
-        "if not (cluster in own or is_lost or as_now or want in own.values()):",
-        "if False:",
+        "if want is None or not (cluster in own or is_lost or is_alike):",
+        "if want is None:",
         f"{_HOTFIX}a_cluster_that_wants_what_a_later_commit_brings_is_not_taken_along",
     ),
     in_engine(
