@@ -24,6 +24,7 @@ from fleet.hub.planning import Planned
 from fleet.hub.settings import HubSettings
 from fleet.hub.situations import problems_of_held
 from fleet.rollout import Situation, advance, caps, lane, propose, waits_for
+from fleet.rollout.handovers import handovers
 from fleet.rollout.removals import approved
 from fleet.rollout.run_plan import RunPlan
 from fleet.rollout.shared_budget import RolloutBudget
@@ -41,6 +42,7 @@ from fleet.store.evidence import (
     read_evidence,
     read_surroundings,
 )
+from fleet.store.identities import Identities
 from fleet.store.runs import RunRow, active_runs, next_run_number, perform, read_plan
 from fleet.store.situation import (
     declared_clusters,
@@ -81,6 +83,7 @@ class Releaser:
 
     def __init__(self, store: Store, settings: HubSettings) -> None:
         self._store, self._settings = store, settings
+        self._identities = Identities(store.artifacts)
         self._plans: dict[str, RunPlan] = {}
         self._last: dict[str, _Last] = {}
         self._lock = threading.Lock()
@@ -108,7 +111,10 @@ class Releaser:
         """Open the runs that are wanted and not there; the clusters whose target changed."""
         self.wants_proposal = False
         with self._store.read() as c:
-            situation = _situation(c, planned, commit, now, lambda uid: self._plan_of(c, uid))
+            identities = self._identities
+            situation = _situation(
+                c, planned, commit, now, lambda uid: self._plan_of(c, uid), identities
+            )
         proposal = propose(replace(situation, as_of=self.as_of))
         self.asked = proposal.asked
         self.proposal_due = proposal.wake_at
@@ -228,7 +234,8 @@ class Releaser:
 def preview(store: Store, planned: Planned, commit: Commit, now: datetime) -> dict[str, Any]:
     """The runs that a hub would make now, as `fleet rollout plan` shows them; writes nothing."""
     with store.read() as c:
-        situation = _situation(c, planned, commit, now, lambda uid: read_plan(c, uid))
+        identities = Identities(store.artifacts)
+        situation = _situation(c, planned, commit, now, lambda uid: read_plan(c, uid), identities)
     return situations.document(planned, propose(situation), planned.plan.problems)
 
 
@@ -238,6 +245,7 @@ def _situation(
     commit: Commit,
     now: datetime,
     plan_of: Callable[[str], RunPlan],
+    identities: Identities,
 ) -> Situation:
     plan = planned.plan
     granted, said = granted_digests(c), decisions_of(c, FLEET)
@@ -247,6 +255,7 @@ def _situation(
     return replace(
         now_wanted,
         assigned=granted,
+        handovers=handovers(now_wanted.wanted, granted, lambda digest: identities.of(c, digest)),
         content_pushes=content_pushes(c) if now_wanted.contents else {},
         held=plan.held if removals_are_safe(plan) else plan.held | everything,
         removals_approved=approved(said),

@@ -3,7 +3,8 @@
 ::
 
     joins, leaves, relabels → live runs amended
-    differences → needs → units (bundles joined by dependsOn where both change) → launch each
+    differences → needs → units (bundles that change, joined by dependsOn or since an object moves
+                          from one to the other) → launch each
     launch: a live run of the same bundle
               rolls back                                                        → that ends first
               failed and unanswered, or still Queued, or this one only restores → it is superseded
@@ -123,7 +124,8 @@ class _Desk:
         if together:
             ready |= self._replaced_with(ready, together)
         policies = {name: policy.name for name, policy in ready.items()}
-        for unit in units(policies, self.situation.depends_on, together):
+        situation = self.situation
+        for unit in units(policies, situation.depends_on, together, situation.handovers):
             self._launch(unit)
 
     def _settled(self, bundle: str, policy: Policy) -> bool:

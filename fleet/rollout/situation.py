@@ -122,6 +122,8 @@ class Situation:
     bundles: Mapping[str, Labels] = field(default_factory=dict)
     """Declared bundle → its labels."""
     depends_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    handovers: frozenset[tuple[str, str]] = frozenset()
+    """(from, to): bundles between which an object moves (`handovers`)."""
     held: frozenset[str] = frozenset()
     """Bundles of which nothing may be concluded from absence (`Plan.held`)."""
     held_clusters: frozenset[str] = frozenset()

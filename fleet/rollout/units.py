@@ -1,4 +1,5 @@
-"""Which changed bundles share a run: those that `dependsOn` joins and one policy carries.
+"""Which changed bundles share a run: those that `dependsOn` joins and one policy carries, and those
+between which an object moves, so that it is handed over.
 
 One team's bad image or pending approval holds nobody else: every other bundle has its own run. A
 policy with `source.unit: Commit` wants it otherwise: there all that changes goes together.
@@ -13,6 +14,7 @@ def units(
     policy_of: Mapping[str, str],
     depends_on: Mapping[str, tuple[str, ...]],
     together: Collection[str] = (),
+    handovers: Collection[tuple[str, str]] = (),
 ) -> list[tuple[str, ...]]:
     """Changed bundle → name of its policy, and the edges, as sorted groups of sorted bundles.
 
@@ -27,11 +29,11 @@ def units(
             bundle = root[bundle]
         return bundle
 
-    for bundle in sorted(policy_of):
-        for other in depends_on.get(bundle, ()):
-            if policy_of.get(other) == policy_of[bundle]:
-                one, two = sorted((find(bundle), find(other)))
-                root[two] = one
+    edges = [(bundle, other) for bundle in policy_of for other in depends_on.get(bundle, ())]
+    for bundle, other in sorted({*edges, *handovers}):
+        if bundle in policy_of and policy_of.get(other) == policy_of[bundle]:
+            one, two = sorted((find(bundle), find(other)))
+            root[two] = one
     first: dict[str, str] = {}
     for bundle in sorted(policy_of):
         if policy_of[bundle] in together:

@@ -146,9 +146,11 @@ class ValueRepository:
 
 
 def artifact_of(bundle: str, content: str) -> bytes:
-    """The bytes of a bundle with that content."""
-    data = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": bundle}, "data": content}
-    return Artifact(bundle=bundle, objects=(data,)).to_bytes()
+    """The bytes of a bundle with that content; `v1&more` has an object `more` too."""
+    said, *others = content.split("&")
+    kept = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": bundle}, "data": said}
+    more = ({**kept, "metadata": {"name": name}, "data": {}} for name in others)
+    return Artifact(bundle=bundle, objects=(kept, *more)).to_bytes()
 
 
 def deployment_of(bundle: str, content: str, commit: str = "") -> BundleDeployment:

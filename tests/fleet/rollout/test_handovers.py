@@ -1,0 +1,53 @@
+"""Bundles between which an object moves are found, and go in one run."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents.protocol import ABSENT
+from fleet.rollout import propose
+from fleet.rollout.handovers import handovers
+from tests.fleet.rollout.test_runs import situation
+
+OBJECTS = {
+    "web-1": frozenset({"web", "cache"}),
+    "web-2": frozenset({"web"}),
+    "api-1": frozenset({"api"}),
+    "api-2": frozenset({"api", "cache"}),
+    "api-3": frozenset({"api", "queue"}),
+}
+
+
+@pytest.mark.parametrize(
+    ("granted", "wanted", "found"),
+    [
+        ({"web": "web-1", "api": "api-1"}, {"web": "web-2", "api": "api-2"}, {("web", "api")}),
+        ({"web": "web-2", "api": "api-2"}, {"web": "web-1", "api": "api-1"}, {("api", "web")}),
+        ({"web": "web-1"}, {"web": "web-2", "api": "api-2"}, {("web", "api")}),
+        ({"web": "web-1", "api": "api-1"}, {"web": "web-2", "api": "api-3"}, set()),
+        ({"web": "web-2", "api": "api-1"}, {"web": "web-1", "api": "api-2"}, set()),
+        ({"web": "web-1", "api": "api-2"}, {"web": "web-2", "api": "api-2"}, set()),
+        ({"web": "web-1", "api": "api-1"}, {"web": ABSENT, "api": "api-2"}, set()),
+        ({"web": "web-1", "api": "api-1"}, {"web": None, "api": "api-2"}, set()),
+        ({"web": "unknown", "api": "api-1"}, {"web": "web-2", "api": "api-2"}, set()),
+        ({}, {"web": "web-1", "api": "api-2"}, set()),
+    ],
+)
+def test_an_object_that_one_bundle_loses_and_another_gets_is_handed_over(
+    granted: dict[str, str], wanted: dict[str, str | None], found: set[tuple[str, str]]
+) -> None:
+    objects = handovers({"c": wanted}, {"c": granted}, lambda d: OBJECTS.get(d, frozenset()))
+    assert objects == found
+
+
+def test_what_moves_in_one_cluster_is_no_move_between_two_clusters() -> None:
+    wanted = {"one": {"web": "web-2"}, "two": {"api": "api-2"}}
+    granted = {"one": {"web": "web-1"}, "two": {"api": "api-1"}}
+    assert handovers(wanted, granted, OBJECTS.__getitem__) == set()
+
+
+def test_bundles_between_which_an_object_moves_share_a_run() -> None:
+    moves = frozenset({("web", "api")})
+    wanted: dict[str, str | None] = {"api": "2", "db": "2", "web": "2"}
+    runs = propose(situation(wanted, dict.fromkeys(wanted, "1"), handovers=moves)).runs
+    assert [run.bundles for run in runs] == [("api", "web"), ("db",)]
