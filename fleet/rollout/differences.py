@@ -72,7 +72,9 @@ def hold_removals(
     """
     pairs = set()
     for bundle in sorted(found.of):
-        removing = {c for c, d in found.of[bundle].items() if d == ABSENT}
+        renamed = situation.handovers.renamed
+        gone = {c for c, d in found.of[bundle].items() if d == ABSENT}
+        removing = {c for c in gone if (c, bundle) not in renamed}
         open_ones = {c for c in removing if not _may_go(situation, c, bundle)}
         open_ones -= _under_way(situation, bundle) | _restored(situation, bundle, open_ones)
         found_rules = rules_of(bundle) if open_ones else None
@@ -121,9 +123,11 @@ def target_digest(situation: Situation, cluster: str, bundle: str) -> Digest | N
 
 
 def _may_go(situation: Situation, cluster: str, bundle: str) -> bool:
-    """Did a person approve that what the cluster has of the bundle goes?"""
+    """Did a person approve that what the cluster has of the bundle goes, or do others take it?"""
     have = situation.assigned.get(cluster, {}).get(bundle, ABSENT)
-    return have == ABSENT or (cluster, bundle, have) in situation.removals_approved
+    if have == ABSENT or (cluster, bundle) in situation.handovers.renamed:
+        return True
+    return (cluster, bundle, have) in situation.removals_approved
 
 
 def _wants_nothing(wanted: Wanted) -> bool:

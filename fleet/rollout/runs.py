@@ -125,7 +125,7 @@ class _Desk:
             ready |= self._replaced_with(ready, together)
         policies = {name: policy.name for name, policy in ready.items()}
         situation = self.situation
-        for unit in units(policies, situation.depends_on, together, situation.handovers):
+        for unit in units(policies, situation.depends_on, together, situation.handovers.pairs):
             self._launch(unit)
 
     def _settled(self, bundle: str, policy: Policy) -> bool:

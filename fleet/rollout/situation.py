@@ -9,6 +9,7 @@ from datetime import datetime
 from clusters.objects import Digest
 from fleet.model import Cluster, ClusterGroup, Labels
 from fleet.rollout.amendments import Amendment
+from fleet.rollout.handovers import Handovers
 from fleet.rollout.policy import PolicyBook
 from fleet.rollout.rules import FailureAction
 from fleet.rollout.run_plan import RunPlan
@@ -122,8 +123,8 @@ class Situation:
     bundles: Mapping[str, Labels] = field(default_factory=dict)
     """Declared bundle → its labels."""
     depends_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    handovers: frozenset[tuple[str, str]] = frozenset()
-    """(from, to): bundles between which an object moves (`handovers`)."""
+    handovers: Handovers = field(default_factory=Handovers)
+    """Objects that move from one bundle to another."""
     held: frozenset[str] = frozenset()
     """Bundles of which nothing may be concluded from absence (`Plan.held`)."""
     held_clusters: frozenset[str] = frozenset()

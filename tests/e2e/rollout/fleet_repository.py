@@ -79,6 +79,10 @@ class FleetRepository:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
 
+    def move(self, old: str, new: str) -> None:
+        """Give a folder another path."""
+        (self.root / old).rename(self.root / new)
+
     def policy(self, spec: str) -> None:
         """The rollout of everything: YAML of its `spec`."""
         head = "apiVersion: fleet.dev/v1\nkind: Rollout\nmetadata: {name: default}\nspec:\n"

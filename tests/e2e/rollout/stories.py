@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.e2e.rollout import approval, canary, every_minute, return_of_half, revert, unrelated
+from tests.e2e.rollout import (
+    approval,
+    canary,
+    every_minute,
+    renamed,
+    return_of_half,
+    revert,
+    unrelated,
+)
 
 STORIES = {
     story.name: story
@@ -12,6 +20,7 @@ STORIES = {
         return_of_half.STORY,
         revert.STORY,
         unrelated.STORY,
+        renamed.STORY,
         every_minute.QUEUE,
         every_minute.COALESCE,
         every_minute.FINISH_STAGE,

@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from fleet.render import Renderer
-from tests.e2e.rollout import approval, canary, every_minute, return_of_half, revert, unrelated
+from tests.e2e.rollout import (
+    approval,
+    canary,
+    every_minute,
+    renamed,
+    return_of_half,
+    revert,
+    unrelated,
+)
 from tests.e2e.rollout.mortal_hub import AtTransactions, Fate
 from tests.e2e.rollout.story import Story
 from tests.e2e.rollout.trace import trace
@@ -48,6 +56,12 @@ async def test_a_story_is_the_same_with_a_hub_that_is_killed_at_every_kind_of_st
     assert not missed, f"it never died there: {missed}"
     for what, expected in undisturbed.items():
         assert killed[what] == expected, what
+
+
+async def test_a_directory_that_is_renamed_hands_its_objects_over(
+    renderer: Renderer, tmp_path: Path
+) -> None:
+    await played(renamed.STORY, tmp_path, renderer)
 
 
 async def test_what_failed_is_held_under_twenty_commits_that_all_ship(

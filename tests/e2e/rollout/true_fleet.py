@@ -76,6 +76,16 @@ class TrueFleet:
             for name, cluster in sorted(self._clusters.items())
         }
 
+    def identities(self, app: str) -> set[str]:
+        """The uids of its Deployments and Pods in all clusters."""
+        return {
+            found["metadata"]["uid"]
+            for cluster in self._clusters.values()
+            for kind in (DEPLOYMENT, POD)
+            for found in cluster.server.list(kind)[0]
+            if found["metadata"]["name"].startswith(app)
+        }
+
     def got(self, app: str, tag: str) -> list[str]:
         """The clusters that ever had it, in the order in which they got it."""
         return list(dict.fromkeys(w.cluster for w in self.writes if (w.app, w.tag) == (app, tag)))

@@ -54,3 +54,18 @@ def test_a_hub_that_was_killed_knows_of_the_move(tmp_path: Path) -> None:
     rig.look()
     rig.release()
     assert offered(rig, "staging-1") == [["api", "web"]]
+
+
+def test_a_bundle_that_is_renamed_goes_and_comes_in_one_step_and_asks_nobody(
+    tmp_path: Path,
+) -> None:
+    rig = released(tmp_path, api="v2&web&cache")
+    assert offered(rig, "staging-1") == [["api", "web"]]
+    rig.converge()
+    assert rig.problems() == set()
+    assert rig.runs_what("web") == {}
+
+
+def test_a_bundle_of_which_something_is_lost_waits_for_a_person(tmp_path: Path) -> None:
+    rig = released(tmp_path, api="v2&web")
+    assert rig.problems() == {"removal-suspected"}

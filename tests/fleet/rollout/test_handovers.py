@@ -6,8 +6,8 @@ import pytest
 
 from agents.protocol import ABSENT
 from fleet.rollout import propose
-from fleet.rollout.handovers import handovers
-from tests.fleet.rollout.test_runs import situation
+from fleet.rollout.handovers import Handovers, handovers
+from tests.fleet.rollout.test_runs import NAMES, situation
 
 OBJECTS = {
     "web-1": frozenset({"web", "cache"}),
@@ -27,7 +27,9 @@ OBJECTS = {
         ({"web": "web-1", "api": "api-1"}, {"web": "web-2", "api": "api-3"}, set()),
         ({"web": "web-2", "api": "api-1"}, {"web": "web-1", "api": "api-2"}, set()),
         ({"web": "web-1", "api": "api-2"}, {"web": "web-2", "api": "api-2"}, set()),
-        ({"web": "web-1", "api": "api-1"}, {"web": ABSENT, "api": "api-2"}, set()),
+        ({"web": "web-1", "api": "api-1"}, {"web": ABSENT, "api": "api-2"}, {("web", "api")}),
+        ({"web": "web-1", "api": "api-1"}, {"api": "api-2"}, {("web", "api")}),
+        ({"web": "web-1", "api": "api-1"}, {"api": "api-3"}, set()),
         ({"web": "web-1", "api": "api-1"}, {"web": None, "api": "api-2"}, set()),
         ({"web": "unknown", "api": "api-1"}, {"web": "web-2", "api": "api-2"}, set()),
         ({}, {"web": "web-1", "api": "api-2"}, set()),
@@ -36,18 +38,33 @@ OBJECTS = {
 def test_an_object_that_one_bundle_loses_and_another_gets_is_handed_over(
     granted: dict[str, str], wanted: dict[str, str | None], found: set[tuple[str, str]]
 ) -> None:
-    objects = handovers({"c": wanted}, {"c": granted}, lambda d: OBJECTS.get(d, frozenset()))
-    assert objects == found
+    moves = handovers({"c": wanted}, {"c": granted}, lambda d: OBJECTS.get(d, frozenset()))
+    assert moves.pairs == found
+    assert not moves.renamed
 
 
 def test_what_moves_in_one_cluster_is_no_move_between_two_clusters() -> None:
     wanted = {"one": {"web": "web-2"}, "two": {"api": "api-2"}}
     granted = {"one": {"web": "web-1"}, "two": {"api": "api-1"}}
-    assert handovers(wanted, granted, OBJECTS.__getitem__) == set()
+    assert handovers(wanted, granted, OBJECTS.__getitem__) == Handovers()
+
+
+def test_a_bundle_of_which_others_take_all_is_renamed_and_no_removal_is_counted() -> None:
+    moves = handovers({"s1": {"site": "web-1"}}, {"s1": {"web": "web-1"}}, OBJECTS.__getitem__)
+    assert moves == Handovers(frozenset({("web", "site")}), frozenset({("s1", "web")}))
+    renamed = Handovers(moves.pairs, frozenset((name, "web") for name in NAMES))
+    found = propose(situation({"site": "web-1"}, {"web": "web-1"}, handovers=renamed))
+    (run,) = found.runs
+    assert run.bundles == ("site", "web")
+    assert {len(changes) for changes in run.changes.values()} == {2}
+    assert [stage.name for stage in run.stages] == ["staging", "production"]
+    assert not found.held
+    lost = propose(situation({"site": "web-1"}, {"web": "web-1"}))
+    assert {held.code for held in lost.held} == {"TurndownSuspected"}
 
 
 def test_bundles_between_which_an_object_moves_share_a_run() -> None:
-    moves = frozenset({("web", "api")})
+    moves = Handovers(frozenset({("web", "api")}))
     wanted: dict[str, str | None] = {"api": "2", "db": "2", "web": "2"}
     runs = propose(situation(wanted, dict.fromkeys(wanted, "1"), handovers=moves)).runs
     assert [run.bundles for run in runs] == [("api", "web"), ("db",)]
