@@ -36,6 +36,9 @@ ANY_MACHINE = "any-machine"
 SLOWNESS = (HealthCheck.too_slow,)
 """A slow or busy machine is no failure of an example: nor is its default deadline of 200 ms."""
 REAL_CLUSTER = "real_cluster"
+EXPLORE = "FLEET_TEST_EXPLORE"
+"""Set, it has Hypothesis try other examples each time: to look for mistakes. Without it a change is
+judged by itself, today as tomorrow."""
 
 
 def pytest_configure() -> None:
@@ -44,7 +47,12 @@ def pytest_configure() -> None:
         if name.startswith(CLEARED_PREFIXES) and not name.startswith(KEPT_PREFIX):
             del os.environ[name]
     os.environ.update(ENVIRONMENT)
-    settings.register_profile(ANY_MACHINE, deadline=None, suppress_health_check=SLOWNESS)
+    settings.register_profile(
+        ANY_MACHINE,
+        deadline=None,
+        suppress_health_check=SLOWNESS,
+        derandomize=not os.environ.get(EXPLORE),
+    )
     settings.load_profile(ANY_MACHINE)
 
 

@@ -106,10 +106,11 @@ def _check_path(expression: str) -> None:
     try:
         jq.compile(f"[path({expression})]").input_value({}).first()
     except ValueError as error:
-        text = str(error).splitlines()[0]
+        text = str(error)
         # What an empty document does not have is no mistake of the expression.
         if "compile error" in text or "syntax error" in text or "Invalid path" in text:
-            raise ValueError(f"is no jq path expression: {text[:200]}") from error
+            first = text.splitlines()[0][:200]
+            raise ValueError(f"is no jq path expression: {first}") from error
 
 
 @lru_cache(maxsize=256)

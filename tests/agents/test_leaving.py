@@ -12,6 +12,7 @@ from agents.leaving import in_words
 from agents.protocol import Deletion, Options, SyncState
 from clusters.objects import Object
 from tests.agents.lab import Lab
+from tests.agents.log_lines import facts
 from tests.agents.samples import config_map, key, secret
 
 BUNDLES = ("api", "db", "web")
@@ -45,7 +46,8 @@ async def test_an_orphan_keeps_everything_and_nothing_is_touched_any_more(
         lab.hub.let_leave(Deletion.ORPHAN)
         await lab.until(lambda: _left(lab))
     assert (lab.clock.now() - before).total_seconds() < 5, "that waits for no heartbeat"
-    assert [vars(item).get("meaning") for item in caplog.records] == [in_words(Deletion.ORPHAN)]
+    told = facts(caplog.records, "fleet membership changed")
+    assert [fact["meaning"] for fact in told] == [in_words(Deletion.ORPHAN)]
     lab.edit(key("ConfigMap", "web-0"), CHANGED)
     lab.cluster.server.delete(key("ConfigMap", "web-1"))
     await lab.run_for(200)

@@ -73,6 +73,7 @@ def test_jq_names_places(expression: str, places: list[tuple[str | int, ...]] | 
         ".a # comment",
         "." + "a" * 600,
         "@sh",
+        "select",
         'include "x"; .a',
     ],
 )
