@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,10 @@ from clusters.kubernetes.refusals import Answer, refusal
 JSON = "application/json"
 MAX_LINE = 64 << 20
 """Bytes of one streamed event."""
+TLS_BUFFER = 32 << 10
+"""Bytes that asyncio keeps for each connection: two records of TLS. Its own 256 KiB come to
+3.5 MiB in an agent, which has a stream for each kind that it watches."""
+SSLProtocol.max_size = TLS_BUFFER
 LATER_TIMES = 3
 LATER_SECONDS = 10.0
 """The longest Retry-After that is waited for here; longer ones are the caller's."""
