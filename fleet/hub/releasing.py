@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from fleet.hub import situations
@@ -111,10 +112,8 @@ class Releaser:
         """Open the runs that are wanted and not there; the clusters whose target changed."""
         self.wants_proposal = False
         with self._store.read() as c:
-            identities = self._identities
-            situation = _situation(
-                c, planned, commit, now, lambda uid: self._plan_of(c, uid), identities
-            )
+            plan_of = partial(self._plan_of, c)
+            situation = _situation(c, planned, commit, now, plan_of, self._identities)
         proposal = propose(replace(situation, as_of=self.as_of))
         self.asked = proposal.asked
         self.proposal_due = proposal.wake_at
@@ -234,8 +233,8 @@ class Releaser:
 def preview(store: Store, planned: Planned, commit: Commit, now: datetime) -> dict[str, Any]:
     """The runs that a hub would make now, as `fleet rollout plan` shows them; writes nothing."""
     with store.read() as c:
-        identities = Identities(store.artifacts)
-        situation = _situation(c, planned, commit, now, lambda uid: read_plan(c, uid), identities)
+        plan_of = partial(read_plan, c)
+        situation = _situation(c, planned, commit, now, plan_of, Identities(store.artifacts))
     return situations.document(planned, propose(situation), planned.plan.problems)
 
 

@@ -123,11 +123,9 @@ def target_digest(situation: Situation, cluster: str, bundle: str) -> Digest | N
 
 
 def _may_go(situation: Situation, cluster: str, bundle: str) -> bool:
-    """Did a person approve that what the cluster has of the bundle goes, or do others take it?"""
+    """Did a person approve that what the cluster has of the bundle goes?"""
     have = situation.assigned.get(cluster, {}).get(bundle, ABSENT)
-    if have == ABSENT or (cluster, bundle) in situation.handovers.renamed:
-        return True
-    return (cluster, bundle, have) in situation.removals_approved
+    return have == ABSENT or (cluster, bundle, have) in situation.removals_approved
 
 
 def _wants_nothing(wanted: Wanted) -> bool:

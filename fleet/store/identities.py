@@ -6,9 +6,9 @@ is not here, or cannot be read, holds nothing as far as this knows.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterator
 
-from agents.protocol import ArtifactError, BundleDeployment, read_artifact
+from agents.protocol import ArtifactError, BundleDeployment, Options, read_artifact
 from clusters.objects import Digest, Object, kind_of
 from clusters.objects.apis import namespaced_kinds
 from fleet.errors import StoreError
@@ -44,16 +44,12 @@ class Identities:
         except (KeyError, StoreError, ArtifactError):
             return frozenset()
         options = BundleDeployment.model_validate_json(row["body"]).options
-        default = options.namespace or "default"
-        return frozenset(_identities(found.objects, default, forced=options.force_namespace))
+        return frozenset(_identities(found.objects, options))
 
 
-def _identities(objects: Iterable[Object], default: str, *, forced: bool) -> Iterable[Hashable]:
-    every = list(objects)
-    scopes = namespaced_kinds(every)
-    for obj in every:
+def _identities(objects: Collection[Object], options: Options) -> Iterator[Hashable]:
+    scopes = namespaced_kinds(objects)
+    for obj in objects:
         kind, metadata = kind_of(obj), obj.get("metadata") or {}
-        said = metadata.get("namespace")
-        namespace = default if forced or not said else said
-        where = namespace if scopes.get(kind, True) else ""
+        where = options.place(metadata.get("namespace")) if scopes.get(kind, True) else ""
         yield (kind, where, metadata.get("name"))

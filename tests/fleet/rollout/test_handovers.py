@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agents.protocol import ABSENT
@@ -12,9 +14,13 @@ from tests.fleet.rollout.test_runs import NAMES, situation
 OBJECTS = {
     "web-1": frozenset({"web", "cache"}),
     "web-2": frozenset({"web"}),
+    "web-3": frozenset({"web", "cache", "logs"}),
     "api-1": frozenset({"api"}),
     "api-2": frozenset({"api", "cache"}),
     "api-3": frozenset({"api", "queue"}),
+    "api-4": frozenset({"api", "cache", "queue"}),
+    "jobs-1": frozenset({"cache"}),
+    "jobs-2": frozenset({"jobs"}),
 }
 
 
@@ -27,6 +33,9 @@ OBJECTS = {
         ({"web": "web-1", "api": "api-1"}, {"web": "web-2", "api": "api-3"}, set()),
         ({"web": "web-2", "api": "api-1"}, {"web": "web-1", "api": "api-2"}, set()),
         ({"web": "web-1", "api": "api-2"}, {"web": "web-2", "api": "api-2"}, set()),
+        ({"web": "web-1", "api": "api-1"}, {"web": "web-3", "api": "api-2"}, set()),
+        ({"web": "web-1", "api": "api-2"}, {"web": "web-2", "api": "api-4"}, set()),
+        ({"jobs": "jobs-1", "api": "api-1"}, {"jobs": "jobs-2", "api": "api-2"}, {("jobs", "api")}),
         ({"web": "web-1", "api": "api-1"}, {"web": ABSENT, "api": "api-2"}, {("web", "api")}),
         ({"web": "web-1", "api": "api-1"}, {"api": "api-2"}, {("web", "api")}),
         ({"web": "web-1", "api": "api-1"}, {"api": "api-3"}, set()),
@@ -68,3 +77,13 @@ def test_bundles_between_which_an_object_moves_share_a_run() -> None:
     wanted: dict[str, str | None] = {"api": "2", "db": "2", "web": "2"}
     runs = propose(situation(wanted, dict.fromkeys(wanted, "1"), handovers=moves)).runs
     assert [run.bundles for run in runs] == [("api", "web"), ("db",)]
+
+
+def test_where_a_bundle_is_renamed_it_is_not_counted_among_its_removals() -> None:
+    """Renamed in three clusters, removed in one, which is as many as may go without a word."""
+    wanted = {name: {"site": "web-1"} for name in NAMES[1:]} | {NAMES[0]: {"db": "1"}}
+    granted = {name: {"web": "web-1"} for name in NAMES} | {NAMES[0]: {"web": "web-1", "db": "1"}}
+    moves = handovers(wanted, granted, lambda digest: OBJECTS.get(digest, frozenset()))
+    assert moves.renamed == {(name, "web") for name in NAMES[1:]}
+    base = situation({"site": "web-1"}, have=granted, handovers=moves)
+    assert not propose(replace(base, wanted=wanted)).held

@@ -173,23 +173,24 @@ def test_what_takes_the_place_of_a_failed_run_brings_what_that_one_did_not() -> 
 
 
 def test_what_a_failed_run_did_not_bring_is_no_newer_runs_to_lose_either() -> None:
-    """As above, and one more for another cluster waits in the queue."""
+    """As above, and two more for another cluster wait in the queue."""
     have = {name: {"app": "v1"} for name in NAMES}
     queue = replace(
         situation({}, have=have, policies=book(supersede={"policy": "Queue"})), bundles={"app": {}}
     )
     wanted: dict[str, dict[str, str | None]] = {name: {"app": "v2"} for name in NAMES}
     runs: tuple[RunRecord, ...] = ()
-    for name, digest in (("p2", "v2"), ("p2", "v3"), ("p1", "v4")):
+    for name, digest in (("p2", "v2"), ("p2", "v3"), ("p1", "v4"), ("p1", "v2")):
         wanted = {**wanted, name: {"app": digest}}
         asked = replace(queue, wanted=wanted, runs=runs, next_number=len(runs) + 1)
         runs = (*runs, record(propose(asked), RunState.QUEUED))
     failed = (replace(runs[0], state=RunState.RUNNING, breached=True), *runs[1:])
-    asked = replace(queue, wanted=wanted, commit="later", runs=failed, next_number=4)
+    asked = replace(queue, wanted=wanted, commit="later", runs=failed, next_number=5)
     turn = propose(asked)
     assert [{c: x[0].wanted for c, x in run.changes.items()} for run in turn.runs] == [
         {"p2": "v3", "s1": "v2", "s2": "v2"},
         {"p1": "v4"},
+        {"p1": "v2"},
     ]
 
 
