@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleet import rollout
 from fleet.rollout.tables import ENDED
 from tests.fleet.rollout.capped_fleet import CappedFleet
+from tests.fleet.rollout.histories import HISTORIES
 
 SPEC = {
     "stages": [
@@ -102,12 +103,7 @@ def settle(fleet: CappedFleet) -> bool:
     return False
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    suppress_health_check=list(HealthCheck),
-)
+@settings(HISTORIES, max_examples=60)
 @given(caps=CAPS, deeds=st.lists(DEEDS, min_size=3, max_size=14))
 def test_no_history_lifts_a_domain_above_its_cap(
     caps: dict[str, Any], deeds: list[tuple[Any, ...]]

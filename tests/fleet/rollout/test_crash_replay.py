@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.store.codec import RUN_PLAN
 from tests.fleet.rollout.capped_fleet import CappedFleet
 from tests.fleet.rollout.fleet_values import MARKS, Stored
+from tests.fleet.rollout.histories import HISTORIES
 from tests.fleet.rollout.test_cap_promises import CAPS, DEEDS, begin, do
 
 
@@ -43,12 +44,7 @@ def trace(fleet: CappedFleet) -> tuple[object, ...]:
     return fleet.events, fleet.assignments, runs, fleet.vetoed, fleet.baked
 
 
-@settings(
-    max_examples=40,
-    deadline=None,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    suppress_health_check=list(HealthCheck),
-)
+@settings(HISTORIES, max_examples=40)
 @given(caps=CAPS, deeds=st.lists(DEEDS, min_size=3, max_size=10))
 def test_i15_a_crash_before_every_event_changes_nothing(
     caps: dict[str, Any], deeds: list[tuple[Any, ...]]

@@ -10,12 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clusters.objects import ObjectKey
 from tests.agents.lab import Lab
 from tests.agents.samples import config_map
+from tests.fleet.rollout.histories import HISTORIES
 
 MAP = ObjectKey("", "ConfigMap", "shop", "settings")
 DEEDS = st.sampled_from(["offer", "refused offer", "hub away", "restart", "edit", "wait"])
@@ -44,13 +45,7 @@ async def history(lab: Lab, deeds: list[str]) -> None:
         assert found in {*granted, edited}, f"I13: {found} runs and was never granted"
 
 
-@settings(
-    max_examples=12,
-    deadline=None,
-    derandomize=True,
-    phases=(Phase.explicit, Phase.generate),
-    suppress_health_check=list(HealthCheck),
-)
+@settings(HISTORIES, max_examples=12)
 @given(st.lists(DEEDS, min_size=2, max_size=6))
 @example(["refused offer", "edit", "wait"])
 def test_i13_an_agent_applies_only_what_was_granted(deeds: list[str]) -> None:

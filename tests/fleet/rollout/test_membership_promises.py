@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from fleet.rollout.states import Intent, StageState
 from fleet.rollout.tables import ENDED
 from tests.fleet.rollout.changing_fleet import ChangingFleet
+from tests.fleet.rollout.histories import HISTORIES
 
 GROUPS = ("one", "two", "three")
 NAMES = [f"{group}-{index}" for group in GROUPS for index in range(2)]
@@ -152,11 +153,5 @@ class Members(RuleBasedStateMachine):
 def test_i16_every_cluster_is_in_exactly_one_stage() -> None:
     run_state_machine_as_test(
         Members,
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=20,
-            deadline=None,
-            phases=(Phase.reuse, Phase.generate),  # shrinking takes minutes; add it to debug
-            suppress_health_check=list(HealthCheck),
-        ),
+        settings=settings(HISTORIES, max_examples=40, stateful_step_count=20),
     )

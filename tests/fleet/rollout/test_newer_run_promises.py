@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fleet.rollout import hotfix
 from fleet.rollout.decisions import Verb
 from fleet.rollout.states import RunState
 from tests.fleet.rollout.fleet_values import Stored
+from tests.fleet.rollout.histories import HISTORIES
 from tests.fleet.rollout.pull_fleet import PullFleet
 from tests.fleet.rollout.stories import fleet, released
 
@@ -71,11 +72,7 @@ def judge_rows(found: PullFleet, deferrals: int) -> None:
         assert row <= deferrals, f"I19: {row} were superseded in a row, {deferrals} may be"
 
 
-@settings(
-    max_examples=40,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    suppress_health_check=list(HealthCheck),
-)
+@settings(HISTORIES, max_examples=40)
 @given(
     policy=POLICIES,
     most=st.integers(1, 3),

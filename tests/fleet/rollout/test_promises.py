@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -26,6 +26,7 @@ from fleet.rollout.decisions import Verb
 from fleet.rollout.states import Intent, RunState, StageState
 from fleet.rollout.tables import ENDED
 from tests.fleet.rollout.fleet_values import Stored
+from tests.fleet.rollout.histories import HISTORIES
 from tests.fleet.rollout.pull_fleet import PullFleet
 
 AMOUNTS = st.sampled_from([1, 2, 10, "25%", "100%"])
@@ -327,11 +328,5 @@ def _needs_a_dark_one(run: Stored) -> bool:
 def test_every_promise_holds_in_every_history() -> None:
     run_state_machine_as_test(
         Fleet,
-        settings=settings(
-            max_examples=60,
-            stateful_step_count=30,
-            deadline=None,
-            phases=(Phase.reuse, Phase.generate),  # shrinking takes minutes; add it to debug
-            suppress_health_check=list(HealthCheck),
-        ),
+        settings=settings(HISTORIES, max_examples=60, stateful_step_count=30),
     )

@@ -10,12 +10,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fleet.rollout.states import RunState
 from tests.fleet.rollout.capped_fleet import CappedFleet
 from tests.fleet.rollout.fleet_values import Stored
+from tests.fleet.rollout.histories import HISTORIES
 from tests.fleet.rollout.test_cap_promises import CAPS, DEEDS, NAMES, begin, do
 
 
@@ -44,12 +45,7 @@ ONE_MAY_BE_AWAY = {"perDomain": [{"key": "zone", "maxUnavailable": 1}]}
 SCOPES = st.sampled_from(["Run", "Stage", "Cluster"])
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    suppress_health_check=list(HealthCheck),
-)
+@settings(HISTORIES, max_examples=60)
 @given(
     back=BACK,
     scope=SCOPES,

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
@@ -31,6 +31,7 @@ from fleet.rollout.run_plan import Ramp
 from fleet.rollout.states import ClusterState, Intent, Lane, RunState
 from fleet.rollout.tables import ENDED, IN_FLIGHT
 from tests.fleet.rollout.fleet_values import START, Stored
+from tests.fleet.rollout.histories import HISTORIES
 from tests.fleet.rollout.taken_away import Moment, freed
 from tests.fleet.rollout.test_cap_promises import CAPS
 from tests.fleet.rollout.test_promises import (
@@ -376,12 +377,5 @@ def _tighter(moment: Moment, name: str) -> Iterator[Moment]:
 def test_every_promise_holds_under_every_policy() -> None:
     run_state_machine_as_test(
         Whole,
-        settings=settings(
-            max_examples=20,
-            stateful_step_count=30,
-            deadline=None,
-            derandomize=True,  # a defect that lies this deep is not to stop another's work
-            phases=(Phase.generate,),  # shrinking takes minutes; add it to debug
-            suppress_health_check=list(HealthCheck),
-        ),
+        settings=settings(HISTORIES, max_examples=20, stateful_step_count=30),
     )
